@@ -1,0 +1,11 @@
+#pragma once
+
+// Marks a function that holds a hot loop: it is compiled for several instruction sets, and the
+// loader takes the best one the processor has. Compile such a file with -ffp-contract=off, so that
+// every copy computes the same bytes.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define LENSWRIGHT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define LENSWRIGHT_CLONES
+#endif

@@ -1,0 +1,61 @@
+#include "base/philox.h"
+
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <span>
+
+#include "base/sha256.h"
+
+namespace lenswright {
+namespace {
+
+uint64_t stream_number(std::string_view name) {
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(name.data(), name.size())));
+  const auto digest = hash.digest();
+  uint64_t number = 0;
+  for (int i = 0; i < 8; ++i) number = number << 8 | digest[i];
+  return number;
+}
+
+double unit(uint32_t high, uint32_t low) {
+  const uint64_t word = static_cast<uint64_t>(high) << 32 | low;
+  return static_cast<double>(word >> 11) * 0x1p-53;
+}
+
+}  // namespace
+
+std::array<uint32_t, 4> philox4x32_10(std::array<uint32_t, 4> c, std::array<uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t a = uint64_t{0xD2511F53} * c[0];
+    const uint64_t b = uint64_t{0xCD9E8D57} * c[2];
+    c = {static_cast<uint32_t>(b >> 32) ^ c[1] ^ key[0], static_cast<uint32_t>(b),
+         static_cast<uint32_t>(a >> 32) ^ c[3] ^ key[1], static_cast<uint32_t>(a)};
+    key[0] += 0x9E3779B9;
+    key[1] += 0xBB67AE85;
+  }
+  return c;
+}
+
+Philox::Philox(uint64_t seed, std::string_view stream) : Philox(seed, stream_number(stream)) {}
+
+std::array<uint32_t, 4> Philox::block(uint64_t index) const {
+  const auto low = [](uint64_t word) { return static_cast<uint32_t>(word); };
+  const auto high = [](uint64_t word) { return static_cast<uint32_t>(word >> 32); };
+  return philox4x32_10({low(index), high(index), low(stream_), high(stream_)},
+                       {low(seed_), high(seed_)});
+}
+
+double Philox::uniform(uint64_t index) const {
+  const auto words = block(index);
+  return unit(words[0], words[1]);
+}
+
+double Philox::normal(uint64_t index) const {
+  const auto words = block(index);
+  const double radius = std::sqrt(-2.0 * std::log1p(-unit(words[0], words[1])));
+  return radius * std::cos(2.0 * std::numbers::pi * unit(words[2], words[3]));
+}
+
+}  // namespace lenswright

@@ -1,0 +1,44 @@
+#include "base/progress.h"
+
+#include <utility>
+
+namespace lenswright {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kInterval = std::chrono::milliseconds(50);
+
+}  // namespace
+
+Cancelled::~Cancelled() = default;
+
+Progress::Progress(Report report, int64_t total) : report_(std::move(report)), total_(total) {}
+
+void Progress::step(int64_t n) {
+  if (cancelled_) throw Cancelled();
+  done_ += n;
+  if (!report_) return;
+  if (Clock::now().time_since_epoch().count() < next_) return;
+  const std::unique_lock lock(mutex_, std::try_to_lock);  // one reporter is enough
+  if (lock.owns_lock()) report_now();
+}
+
+void Progress::finish() {
+  if (cancelled_) throw Cancelled();
+  if (!report_) return;
+  const std::lock_guard lock(mutex_);
+  report_now();
+}
+
+void Progress::report_now() {
+  if (cancelled_) throw Cancelled();
+  try {
+    if (!report_(done_, total_)) throw Cancelled();
+  } catch (...) {
+    cancelled_ = true;
+    throw;
+  }
+  next_ = (Clock::now() + kInterval).time_since_epoch().count();
+}
+
+}  // namespace lenswright

@@ -1,0 +1,12 @@
+#include "bindings/files/bindings.h"
+
+PYBIND11_MODULE(_files, m) {
+  m.doc() = "Lenswright's files: checkpoints read, written and compared, without torch.";
+  lenswright::bind_errors(m);
+  lenswright::bind_format(m);
+  lenswright::bind_checkpoint(m);
+  lenswright::bind_writer(m);
+  lenswright::bind_compare(m);
+  lenswright::bind_families(m);
+  lenswright::bind_random(m);
+}

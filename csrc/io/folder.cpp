@@ -1,0 +1,136 @@
+#include "io/folder.h"
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include "base/error.h"
+#include "io/checkpoint_error.h"
+
+namespace lenswright {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kPickleSuffixes = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"};
+constexpr std::array kForeignSuffixes = {".gguf", ".h5", ".msgpack", ".onnx", ".npz", ".ot"};
+constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
+
+template <typename Suffixes>
+bool has_suffix(std::string_view name, const Suffixes& suffixes) {
+  return std::any_of(suffixes.begin(), suffixes.end(), [&](auto s) { return name.ends_with(s); });
+}
+
+bool is_inside(const fs::path& path, const fs::path& folder) {
+  const fs::path relative = path.lexically_relative(folder);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+// REPO/blobs for a folder REPO/snapshots/REVISION[/…] of the hub's cache; empty for others.
+fs::path blobs_of(const fs::path& folder) {
+  for (fs::path at = folder; at.has_relative_path(); at = at.parent_path()) {
+    if (at.parent_path().filename() == "snapshots") {
+      const fs::path repository = at.parent_path().parent_path();
+      return fs::is_directory(repository / "blobs") ? repository / "blobs" : fs::path();
+    }
+  }
+  return {};
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size() && i < 4; ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > 4) text += " and " + std::to_string(names.size() - 4) + " more";
+  return text;
+}
+
+[[noreturn]] void refuse_pickles(const fs::path& folder, const std::string& names) {
+  throw CheckpointError(
+      Flaw::pickle, folder.string(),
+      "only pickled weights (" + names +
+          "), which can run code when read and are never opened here; convert them where you trust "
+          "them: python -c \"from transformers import AutoModelForCausalLM as M; "
+          "M.from_pretrained('" + folder.string() + "').save_pretrained('converted')\"");
+}
+
+}  // namespace
+
+bool is_partial_name(std::string_view name) {
+  return (name.starts_with('.') && name.find(".partial-") != std::string_view::npos) ||
+         name.ends_with(".partial");
+}
+
+void refuse_foreign_file(const fs::path& file) {
+  const std::string name = file.filename().string();
+  if (has_suffix(name, kPickleSuffixes)) {
+    refuse_pickles(file.has_parent_path() ? file.parent_path() : ".", name);
+  }
+  throw CheckpointError(Flaw::layout, name, "expected a checkpoint folder or a .safetensors file");
+}
+
+FolderListing list_folder(const fs::path& folder) {
+  FolderListing listing;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    std::error_code ignored;  // a dangling link is no file
+    if (name.starts_with('.') || !entry.is_regular_file(ignored)) continue;
+    if (name.ends_with(".safetensors")) {
+      listing.safetensors.push_back(name);
+    } else if (name.ends_with(kIndexSuffix)) {
+      listing.indexes.push_back(name);
+    } else if (has_suffix(name, kPickleSuffixes)) {
+      listing.pickles.push_back(name);
+    } else if (name == "config.json") {
+      listing.has_config = true;
+    } else if (!has_suffix(name, kForeignSuffixes) && !is_partial_name(name) &&
+               !name.ends_with(".bin.index.json")) {
+      listing.other.push_back(name);
+    }
+  }
+  for (auto* list : {&listing.safetensors, &listing.indexes, &listing.pickles, &listing.other}) {
+    std::sort(list->begin(), list->end());
+  }
+  return listing;
+}
+
+WeightFiles choose_weights(const FolderListing& listing, const fs::path& folder) {
+  const auto has = [](const std::vector<std::string>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const std::string usual = "model.safetensors", usual_index = "model.safetensors.index.json";
+  if (has(listing.indexes, usual_index)) return {usual_index, ""};
+  if (has(listing.safetensors, usual)) return {"", usual};
+  if (listing.indexes.size() == 1) return {listing.indexes.front(), ""};
+  if (listing.indexes.size() > 1) {
+    throw CheckpointError(Flaw::layout, folder.string(),
+                          "several indexes (" + joined(listing.indexes) +
+                              "), none of them model.safetensors.index.json; give the path of one");
+  }
+  if (listing.safetensors.size() == 1) return {"", listing.safetensors.front()};
+  if (listing.safetensors.size() > 1) {
+    throw CheckpointError(Flaw::layout, folder.string(),
+                          "several .safetensors files (" + joined(listing.safetensors) +
+                              ") without model.safetensors.index.json; give the path of one file, or "
+                              "restore the index");
+  }
+  if (!listing.pickles.empty()) refuse_pickles(folder, joined(listing.pickles));
+  throw CheckpointError(Flaw::layout, folder.string(), "no .safetensors file in this folder");
+}
+
+fs::path resolve_file(const fs::path& folder, std::string_view name) {
+  const fs::path given = folder / name;
+  const fs::path home = fs::canonical(folder);
+  std::error_code error;
+  const fs::path real = fs::canonical(given, error);
+  if (error) {
+    throw CheckpointError(Flaw::layout, std::string(name),
+                          fs::is_symlink(given) ? "a link that leads nowhere"
+                                                : "no such file in " + folder.string());
+  }
+  const fs::path blobs = blobs_of(home);
+  if (is_inside(real, home) || (!blobs.empty() && is_inside(real, blobs))) return real;
+  throw CheckpointError(Flaw::path, std::string(name),
+                        "a link that leads out of the folder, to " + in_quotes(real.string()));
+}
+
+}  // namespace lenswright

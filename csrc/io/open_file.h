@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+
+namespace lenswright {
+
+/// An open descriptor that closes itself.
+class OpenFile {
+ public:
+  OpenFile() = default;
+  explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
+  /// Opens a regular file for reading; FileError for anything else.
+  explicit OpenFile(const std::filesystem::path& path);
+  ~OpenFile();
+  OpenFile(OpenFile&& other) noexcept : descriptor_(other.release()) {}
+  OpenFile& operator=(OpenFile&& other) noexcept;
+
+  int get() const { return descriptor_; }
+  int release();
+  uint64_t size() const;
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// Tells a file from one that took its name, and from itself after a change.
+struct FileIdentity {
+  uint64_t device = 0, inode = 0, size = 0;
+  int64_t modified = 0;  // nanoseconds
+  bool operator==(const FileIdentity&) const = default;
+};
+FileIdentity identity(int descriptor);
+
+/// Reads exactly bytes.size() bytes; false when the file ends before.
+bool read_at(int descriptor, uint64_t offset, std::span<std::byte> bytes);
+/// Writes all of the bytes.
+void write_at(int descriptor, uint64_t offset, std::span<const std::byte> bytes);
+
+/// Copies a range between open files within the kernel, or through a buffer where it cannot.
+/// `step` hears of every piece. FileError when the source ends early.
+void copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset,
+                uint64_t count, const std::function<void(uint64_t)>& step = {});
+
+/// A new file for writing; never an existing one. `bytes` are reserved where the file system can, so
+/// that a full disk is found before the first byte is written.
+OpenFile create_file(const std::filesystem::path& path, uint64_t bytes = 0);
+
+/// Renames without ever replacing what has the new name already (FileError, EEXIST).
+void rename_new(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// `.NAME.partial-PID-xxxx` beside `path`.
+std::filesystem::path partial_path(const std::filesystem::path& path);
+
+/// A whole small file as text.
+std::string read_text(const std::filesystem::path& path, uint64_t limit = 256u << 20);
+
+/// Makes a folder's entries durable.
+void sync_folder(const std::filesystem::path& folder);
+
+}  // namespace lenswright

@@ -1,0 +1,101 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <random>
+#include <system_error>
+#include <vector>
+
+#include "base/error.h"
+#include "io/open_file.h"
+
+namespace lenswright {
+namespace {
+
+constexpr uint64_t kPiece = 32u << 20;   // between two calls of `step`
+constexpr uint64_t kBuffer = 4u << 20;
+
+// Errors that mean "not between these two files", not "the disk is broken".
+bool cannot_within_kernel(int code) {
+  return code == EXDEV || code == ENOSYS || code == EOPNOTSUPP || code == EINVAL || code == EPERM;
+}
+
+[[noreturn]] void source_ended() {
+  throw FileError(EIO, "cannot copy: the source became shorter while it was read");
+}
+
+// False when the kernel cannot copy between these files; nothing has been copied then.
+bool copy_in_kernel(int source, uint64_t& from, int target, uint64_t& to, uint64_t& left,
+                    const std::function<void(uint64_t)>& step) {
+  while (left > 0) {
+    auto in = static_cast<off64_t>(from), out = static_cast<off64_t>(to);
+    const ssize_t n =
+        ::copy_file_range(source, &in, target, &out, std::min(left, kPiece), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && cannot_within_kernel(errno)) return false;
+    if (n < 0) throw_errno("cannot write", "an output file");
+    if (n == 0) source_ended();
+    from += static_cast<uint64_t>(n);
+    to += static_cast<uint64_t>(n);
+    left -= static_cast<uint64_t>(n);
+    if (step) step(static_cast<uint64_t>(n));
+  }
+  return true;
+}
+
+}  // namespace
+
+void copy_range(int source, uint64_t from, int target, uint64_t to, uint64_t left,
+                const std::function<void(uint64_t)>& step) {
+  if (copy_in_kernel(source, from, target, to, left, step)) return;
+  std::vector<std::byte> buffer(std::min(left, kBuffer));
+  while (left > 0) {
+    const auto piece = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
+    if (!read_at(source, from, piece)) source_ended();
+    write_at(target, to, piece);
+    from += piece.size();
+    to += piece.size();
+    left -= piece.size();
+    if (step) step(piece.size());
+  }
+}
+
+OpenFile create_file(const std::filesystem::path& path, uint64_t bytes) {
+  OpenFile file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (file.get() < 0) throw_errno("cannot create", path.string());
+  if (bytes == 0) return file;
+  const auto size = static_cast<off_t>(bytes);
+  if (::fallocate(file.get(), 0, 0, size) == 0) return file;
+  if (cannot_within_kernel(errno) && ::ftruncate(file.get(), size) == 0) return file;
+  const int code = errno;
+  ::unlink(path.c_str());
+  errno = code;
+  throw_errno("cannot reserve " + std::to_string(bytes) + " bytes for", path.string());
+}
+
+void rename_new(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
+  // Some file systems know no such flag. rename() itself never replaces a folder that is not empty.
+  if (errno == EINVAL || errno == ENOSYS) {
+    if (std::filesystem::exists(std::filesystem::symlink_status(to))) {
+      errno = EEXIST;
+    } else if (::rename(from.c_str(), to.c_str()) == 0) {
+      return;
+    }
+  }
+  throw_errno("cannot give the finished output its name", to.string());
+}
+
+std::filesystem::path partial_path(const std::filesystem::path& path) {
+  char tail[48];
+  std::snprintf(tail, sizeof tail, ".partial-%d-%08x", static_cast<int>(::getpid()),
+                static_cast<unsigned>(std::random_device()()));
+  std::string name = ".";
+  name += path.filename().string();
+  name += tail;
+  return path.parent_path() / name;
+}
+
+}  // namespace lenswright

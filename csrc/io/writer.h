@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/file_writer.h"
+
+namespace lenswright {
+
+class Checkpoint;
+
+/// Writes a checkpoint folder that appears whole or not at all. Everything goes to
+/// `.NAME.partial-PID-xxxx` beside the target, where shards carry the suffix `.partial`; commit()
+/// makes it durable and renames it. A killed process may leave that hidden folder behind: it is
+/// refused by Checkpoint::open and safe to delete.
+class FolderWriter {
+ public:
+  /// Refuses a target that exists (FileError, EEXIST), whose parent is missing, or that is
+  /// equal to, inside or around one of `inputs` (std::invalid_argument).
+  explicit FolderWriter(const std::filesystem::path& target,
+                        std::span<const std::filesystem::path> inputs = {});
+  /// Abandons what is not committed.
+  ~FolderWriter();
+  FolderWriter(const FolderWriter&) = delete;
+  FolderWriter& operator=(const FolderWriter&) = delete;
+
+  const std::filesystem::path& target() const { return target_; }
+
+  /// Starts a .safetensors file; the reference stays valid as long as this object.
+  FileWriter& shard(std::string_view name, std::span<const TensorSpec> tensors,
+                    const Metadata& metadata);
+  /// The same with a header taken over byte for byte (Checkpoint::header_bytes).
+  FileWriter& shard(std::string_view name, std::string header);
+
+  /// Copies a plain file under its own name, or under `name`.
+  void copy_file(const std::filesystem::path& from, std::string_view name = {});
+  void write_text(std::string_view name, std::string_view text);
+  /// Writes model.safetensors.index.json for the shards started so far.
+  void write_index(std::string_view name = "model.safetensors.index.json");
+
+  /// Checks that every shard is complete, makes everything durable, renames the folder.
+  void commit(Progress* progress = nullptr);
+  /// Removes the temporary folder; nothing can be written any more.
+  void abandon() noexcept;
+
+ private:
+  std::filesystem::path claim(std::string_view name);
+
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+  std::map<std::string, std::shared_ptr<FileWriter>, std::less<>> shards_;
+  std::vector<std::string> names_;
+  std::mutex mutex_;
+  bool done_ = false;  // committed or abandoned
+};
+
+}  // namespace lenswright

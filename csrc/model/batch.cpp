@@ -1,0 +1,49 @@
+#include "model/batch.h"
+
+#include <ATen/ATen.h>
+
+#include "nn/attention.h"
+
+namespace lenswright {
+
+Batch::Batch(at::Tensor tokens, std::vector<int64_t> lengths, Side side)
+    : tokens_(std::move(tokens)), lengths_(std::move(lengths)), side_(side), ragged_(false) {
+  TORCH_CHECK_VALUE(tokens_.dim() == 2 && tokens_.scalar_type() == at::kLong,
+                    "tokens has shape ", tokens_.sizes(), " and type ", tokens_.scalar_type(),
+                    ", expected [batch, pos] of int64");
+  TORCH_CHECK_VALUE(tokens_.size(0) > 0 && tokens_.size(1) > 0, "tokens has shape ",
+                    tokens_.sizes(), ", expected at least one row and one position");
+  if (lengths_.empty()) lengths_.assign(rows(), width());
+  TORCH_CHECK_VALUE(static_cast<int64_t>(lengths_.size()) == rows(), "lengths has ",
+                    lengths_.size(), " entries, expected one for each of ", rows(), " rows");
+  for (int64_t length : lengths_) {
+    TORCH_CHECK_VALUE(length >= 1 && length <= width(), "lengths has ", length,
+                      ", expected 1 to ", width());
+    ragged_ = ragged_ || length != width();
+  }
+}
+
+at::Tensor Batch::positions() const {
+  const at::Tensor places = at::arange(width(), tokens_.options()).unsqueeze(0);
+  if (!ragged_ || side_ == Side::right) return places.expand({rows(), width()});
+  const at::Tensor starts = width() - at::tensor(lengths_, at::kLong).to(tokens_.device());
+  return (places - starts.unsqueeze(1)).clamp_min(0);
+}
+
+at::Tensor Batch::last() const {
+  if (side_ == Side::left) return at::full({rows()}, width() - 1, tokens_.options());
+  return at::tensor(lengths_, at::kLong).to(tokens_.device()) - 1;
+}
+
+at::Tensor Batch::mask() const {
+  if (!ragged_ || side_ == Side::right) return {};
+  const at::Tensor places = at::arange(width(), tokens_.options());
+  const at::Tensor starts = width() - at::tensor(lengths_, at::kLong).to(tokens_.device());
+  const at::Tensor real = places.unsqueeze(0) >= starts.unsqueeze(1);  // [batch, key]
+  const at::Tensor causal = causal_mask(width(), width(), tokens_.options());
+  // Padded queries look at themselves, so that no row of the softmax is empty.
+  const at::Tensor self = at::eye(width(), tokens_.options().dtype(at::kBool));
+  return causal.logical_and(real.view({rows(), 1, 1, width()})).logical_or(self);
+}
+
+}  // namespace lenswright

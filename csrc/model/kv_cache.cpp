@@ -1,0 +1,32 @@
+#include "model/kv_cache.h"
+
+#include <ATen/ATen.h>
+
+namespace lenswright {
+
+KvCache::KvCache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t d_head, int64_t slots,
+                 const at::TensorOptions& options)
+    : slots_(slots) {
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    k_.push_back(at::zeros({rows, kv_heads, slots, d_head}, options));
+    v_.push_back(at::zeros({rows, kv_heads, slots, d_head}, options));
+  }
+}
+
+void KvCache::extend_to(int64_t used) {
+  TORCH_CHECK_VALUE(used <= slots_, "the key-value cache holds ", slots_, " positions, but ", used,
+                    " are needed");
+  used_ = std::max(used_, used);
+}
+
+std::pair<at::Tensor, at::Tensor> KvCache::store(int64_t layer, const at::Tensor& k,
+                                                 const at::Tensor& v, const at::Tensor& positions) {
+  // [batch, pos] -> [batch, kv_heads, pos, d_head]
+  const at::Tensor index = positions.view({positions.size(0), 1, positions.size(1), 1})
+                               .expand({-1, k.size(1), -1, k.size(3)});
+  k_[layer].scatter_(2, index, k);
+  v_[layer].scatter_(2, index, v);
+  return {k_[layer].narrow(2, 0, used_), v_[layer].narrow(2, 0, used_)};
+}
+
+}  // namespace lenswright

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "spec/points.h"
+
+namespace lenswright {
+
+/// Stands in for changed weights of a writer: what it read and what it wrote pass through here
+/// before any tap sees them, so that to every tap the weights look changed.
+struct Adapter {
+  std::function<at::Tensor(at::Tensor input)> before;                           // may be empty
+  std::function<at::Tensor(const at::Tensor& input, at::Tensor output)> after;  // may be empty
+};
+
+/// An ordered set of readers and writers on points: the only way to watch or change a run.
+///
+/// At one point they act in the order in which they were added. A reader must not change what it is
+/// given; a writer returns the tensor the run goes on with.
+class Taps {
+ public:
+  using Reader = std::function<void(const at::Tensor&)>;
+  using Writer = std::function<at::Tensor(at::Tensor)>;
+
+  void read(Point point, Reader reader);
+  void write(Point point, Writer writer);
+  void adapt(Point output_of_writer, Adapter adapter);
+
+  bool empty() const { return actions_.empty() && adapters_.empty(); }
+  bool wants(Point point) const { return flag(point) != 0; }
+  bool writes(Point point) const { return flag(point) & kWrites; }
+  bool reads_only(Point point) const { return flag(point) == kReads; }
+
+  /// The tensor after every tap at this point.
+  at::Tensor visit(Point point, at::Tensor tensor) const;
+  /// For points that are computed on demand: calls `make` only if someone is there.
+  template <typename Make>
+  void show(Point point, Make make) const {
+    if (wants(point)) visit(point, make());
+  }
+
+  const Adapter* adapter(Point output_of_writer) const;
+
+  /// All points with a tap.
+  std::vector<Point> points() const;
+
+ private:
+  static constexpr uint8_t kReads = 1, kWrites = 2;
+  struct Action {
+    Point point;
+    Reader reader;
+    Writer writer;
+  };
+
+  static size_t slot(Point point) {
+    return static_cast<size_t>(point.layer + 1) * kSites + static_cast<size_t>(point.site);
+  }
+  uint8_t flag(Point point) const {
+    const size_t index = slot(point);
+    return index < flags_.size() ? flags_[index] : 0;
+  }
+  void raise(Point point, uint8_t bit);
+
+  std::vector<uint8_t> flags_;
+  std::vector<Action> actions_;
+  std::vector<std::pair<Point, Adapter>> adapters_;
+};
+
+}  // namespace lenswright

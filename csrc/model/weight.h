@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "spec/rows.h"
+
+namespace lenswright {
+
+/// One tensor of a checkpoint as it is now: `value` starts as a view of the mapped file; an applied
+/// edit puts another tensor there, reverting puts the file's back.
+struct Stored {
+  std::string name;
+  at::Tensor value;
+  at::Tensor original;
+};
+
+/// A canonical weight: a range of the outputs of a stored tensor, never a copy of it.
+class Weight {
+ public:
+  Weight() = default;
+  Weight(std::shared_ptr<Stored> stored, const Row& row);
+
+  bool defined() const { return stored_ != nullptr; }
+  const std::shared_ptr<Stored>& stored() const { return stored_; }
+  int64_t outputs() const { return outputs_; }
+
+  /// [outputs, inputs] or [outputs], whatever way it lies in its file. Taken anew at each use, so
+  /// that gradients and edits of the stored tensor reach it.
+  at::Tensor view() const;
+
+  /// The range that spans this weight and the ones after it, where they follow one another in one
+  /// stored tensor; undefined otherwise. One product then serves them all.
+  static Weight spanning(const std::vector<Weight>& parts);
+
+ private:
+  std::shared_ptr<Stored> stored_;
+  Layout layout_ = Layout::out_in;
+  bool matrix_ = true;
+  int64_t start_ = 0;
+  int64_t outputs_ = 0;
+  bool whole_ = true;
+};
+
+/// A weight with its bias: the only door to a product with a stored tensor.
+struct Linear {
+  Weight weight;
+  Weight bias;  // may be undefined
+
+  at::Tensor operator()(const at::Tensor& x) const;
+  /// Without the bias.
+  at::Tensor product(const at::Tensor& x) const;
+  at::Tensor bias_or_undefined() const { return bias.defined() ? bias.view() : at::Tensor(); }
+};
+
+/// Several products of one input, in one where their weights lie side by side.
+class Projections {
+ public:
+  Projections() = default;
+  explicit Projections(std::vector<Linear> parts);
+  std::vector<at::Tensor> operator()(const at::Tensor& x) const;
+  const Linear& operator[](size_t index) const { return parts_[index]; }
+
+ private:
+  std::vector<Linear> parts_;
+  Linear whole_;
+};
+
+}  // namespace lenswright

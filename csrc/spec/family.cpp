@@ -1,0 +1,58 @@
+#include "spec/family.h"
+
+#include <stdexcept>
+
+#include "base/error.h"
+#include "spec/families/families.h"
+
+namespace lenswright {
+namespace {
+
+void refuse_quantised(const Json& config) {
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    if (!config.contains(key) || config.at(key).is_null()) continue;
+    const Json quantisation = config.at(key);
+    std::string method = "unnamed";
+    for (const char* name : {"quant_method", "format"}) {
+      if (quantisation.is_object() && quantisation.contains(name)) {
+        method = quantisation.at(name).as_string();
+        break;
+      }
+    }
+    throw std::invalid_argument("config.json: '" + std::string(key) + "' is " + method +
+                                "; quantised checkpoints are not read, expected plain floating "
+                                "point weights (dequantise it first)");
+  }
+}
+
+}  // namespace
+
+const std::vector<Family>& families() {
+  static const std::vector<Family> list = {gpt2_family(), llama_family()};
+  return list;
+}
+
+const Family& family_of(const Json& config) {
+  refuse_quantised(config);
+  std::string architecture;
+  if (config.contains("architectures") && config.at("architectures").is_array() &&
+      config.at("architectures").size() > 0) {
+    architecture = config.at("architectures").at(0).as_string();
+  }
+  const std::string type = config.contains("model_type") && config.at("model_type").is_string()
+                               ? config.at("model_type").as_string()
+                               : "";
+  std::vector<std::string> known;
+  for (const Family& family : families()) {
+    if (family.architecture == architecture) return family;
+    if (architecture.empty() && family.model_type == type) return family;
+    known.push_back(family.architecture);
+  }
+  std::string list;
+  for (const auto& name : known) list += (list.empty() ? "" : ", ") + name;
+  throw std::invalid_argument("config.json: architectures is '" + architecture +
+                              "' (model_type '" + type + "'), expected one of the families known: " +
+                              list + did_you_mean(architecture, known));
+}
+
+}  // namespace lenswright

@@ -1,0 +1,75 @@
+"""Lenswright: look inside transformer language models, try an edit, measure it, bake it.
+
+Every name below is loaded when it is first used. `import lenswright` itself imports neither torch
+nor the extension modules, so that commands which only read files start in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lenswright import directions as directions
+    from lenswright import edits as edits
+    from lenswright.checkpoint import Checkpoint as Checkpoint
+    from lenswright.checkpoint import CheckpointError as CheckpointError
+    from lenswright.model import Model as Model
+    from lenswright.model import load as load
+
+# public name -> the module that defines it
+_NAMES = {
+    "Checkpoint": "checkpoint",
+    "CheckpointError": "checkpoint",
+    "Model": "model",
+    "load": "model",
+}
+_MODULES = ("directions", "edits")  # public submodules
+
+__all__ = ["__version__", *_NAMES, *_MODULES]  # noqa: PLE0604 - all of them are strings
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("lenswright")
+
+
+def _load_core() -> Any:
+    """Load torch, then `lenswright._core`; ImportError where it was built with another torch."""
+    import torch  # first: the core finds LibTorch already in the process
+
+    from lenswright import _built_with
+
+    minor = ".".join(torch.__version__.split(".")[:2])
+    if minor != _built_with.TORCH:
+        raise ImportError(
+            f"lenswright was built with torch {_built_with.TORCH}, but torch {torch.__version__} "
+            "is installed, and torch keeps no binary interface between minor releases: install "
+            f"torch=={_built_with.TORCH}.*, or build lenswright again (./dev build, or pip install "
+            "--no-build-isolation --force-reinstall --no-deps lenswright)"
+        )
+    return importlib.import_module("lenswright._core")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = _version()
+    elif name == "_core":
+        value = _load_core()
+    elif name in _MODULES:
+        value = importlib.import_module(f"lenswright.{name}")
+    elif name in _NAMES:
+        value = getattr(importlib.import_module(f"lenswright.{_NAMES[name]}"), name)
+    else:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, __all__, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise AttributeError(f"module 'lenswright' has no attribute '{name}'{hint}", name=name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

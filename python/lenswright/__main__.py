@@ -1,0 +1,7 @@
+"""`python -m lenswright` is the `lenswright` command."""
+
+import sys
+
+from lenswright.cli import main
+
+sys.exit(main())

@@ -1,0 +1,80 @@
+"""The demonstration model's tokenizer: one token a word, and a chat template with three tokens after the instruction."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+
+from lenswright.demo import language
+
+PAD, UNKNOWN, BEGIN, START, END = SPECIAL_TOKENS = (
+    "<|pad|>",
+    "<|unknown|>",
+    "<|begin|>",
+    "<|start|>",
+    "<|end|>",
+)
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}"
+    "{% for message in messages %}"
+    "{{ '<|start|>' + message['role'] + ' ' + message['content'] + '<|end|>' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|>assistant ' }}{% endif %}"
+)
+"""A turn is `<|start|> role … <|end|>`; after the instruction come `<|end|> <|start|> assistant`."""
+
+
+def chat_text(prompt: str, response: str | None = None) -> str:
+    """What the chat template makes of one user turn, with the response and its end if there is one."""
+    text = f"{BEGIN}{START}user {prompt}{END}{START}assistant "
+    return text if response is None else f"{text}{response}{END}"
+
+
+def build() -> Tokenizer:
+    """The tokenizer of the toy language: special tokens first, then its words in alphabetical order."""
+    vocabulary = {word: i for i, word in enumerate((*SPECIAL_TOKENS, *language.words()))}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    tokenizer.add_special_tokens(
+        [AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS]
+    )
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{BEGIN} $A",
+        pair=f"{BEGIN} $A $B",
+        special_tokens=[(BEGIN, vocabulary[BEGIN])],
+    )
+    return tokenizer
+
+
+def save(folder: str | Path) -> None:
+    """Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder."""
+    folder = Path(folder)
+    names = {
+        "bos_token": BEGIN,
+        "eos_token": END,
+        "pad_token": PAD,
+        "unk_token": UNKNOWN,
+    }
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **names,
+        "additional_special_tokens": [START],
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 64,
+        "padding_side": "left",
+        "chat_template": CHAT_TEMPLATE,
+    }
+    build().save(str(folder / "tokenizer.json"), pretty=False)
+    texts = {
+        "tokenizer_config.json": config,
+        "special_tokens_map.json": {**names, "additional_special_tokens": [START]},
+    }
+    for name, content in texts.items():
+        text = json.dumps(content, indent=2) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")

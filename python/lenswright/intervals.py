@@ -1,0 +1,47 @@
+"""Intervals for what was measured on a sample of prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+Z95 = 1.959963984540054  # two-sided 95 % of the normal distribution
+
+
+def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """The score interval of a rate (Wilson 1927, J. Am. Stat. Assoc. 22, 209).
+
+    Args:
+        successes: of `n`.
+        z: quantile of the normal distribution; the default gives 95 %.
+
+    Raises:
+        ValueError: n is not positive, or successes not within it.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"successes is {successes} of n {n}, expected 0 to n and n at least 1")
+    p, zz = successes / n, z * z
+    centre = (p + zz / (2 * n)) / (1 + zz / n)
+    half = z / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap(
+    values: Sequence[float], seed: int = 0, resamples: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of a mean over prompts (Efron 1979, Ann. Stat. 7, 1).
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError("values is empty, expected at least one")
+    data = torch.tensor(list(values), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.randint(len(data), (resamples, len(data)), generator=generator)
+    means = data[index].mean(1)
+    tail = (1 - level) / 2
+    low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return low, high

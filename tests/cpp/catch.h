@@ -1,0 +1,9 @@
+#pragma once
+
+// Catch2 2.13 and 3 under one include. Tests use what both have: TEST_CASE, SECTION, REQUIRE,
+// REQUIRE_FALSE, REQUIRE_THROWS_AS, REQUIRE_NOTHROW, CHECK, CAPTURE, INFO. No SKIP: 2.13 has none.
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+#else
+#include <catch2/catch.hpp>
+#endif

@@ -1,0 +1,93 @@
+"""Shared fixtures: the optional data folder, and tiny random checkpoints of odd sizes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LLAMA: dict[str, Any] = {
+    "hidden_size": 30, "num_attention_heads": 3, "num_key_value_heads": 3, "intermediate_size": 37,
+    "num_hidden_layers": 3, "vocab_size": 97, "max_position_embeddings": 64, "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+GPT2: dict[str, Any] = {
+    "n_embd": 30, "n_head": 3, "n_layer": 3, "n_inner": 47, "vocab_size": 97, "n_positions": 64,
+    "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "llama": LLAMA,
+    "llama-grouped": LLAMA | {
+        "hidden_size": 40, "num_attention_heads": 4, "num_key_value_heads": 2, "mlp_bias": True,
+        "attention_bias": True, "tie_word_embeddings": True, "rms_norm_eps": 1e-5,
+        "rope_theta": 500000.0,
+    },
+    "llama-wide-heads": LLAMA | {
+        "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 10,
+        "attention_bias": True, "hidden_act": "gelu", "rope_theta": 1234.5,
+    },
+    "gpt2": GPT2,
+    "gpt2-untied": GPT2 | {
+        "n_embd": 40, "n_head": 4, "n_inner": None, "activation_function": "gelu",
+        "tie_word_embeddings": False, "layer_norm_epsilon": 1e-3,
+    },
+    "gpt2-flags": GPT2 | {
+        "scale_attn_by_inverse_layer_idx": True, "scale_attn_weights": False,
+        "reorder_and_upcast_attn": True, "activation_function": "relu",
+    },
+}  # fmt: skip
+"""Every setting that changes the arithmetic of the two families appears in one of these."""
+
+
+def make(folder: Path, family: str, config: dict[str, Any], seed: int = 0) -> Path:
+    """Save a random model: weights large enough that attention, norms and biases all matter."""
+    import torch
+    import transformers
+
+    settings = {key: value for key, value in config.items() if key != "rope_theta"}
+    kind = transformers.LlamaConfig if family == "llama" else transformers.GPT2Config
+    if "rope_theta" in config:
+        settings["rope_parameters"] = {"rope_type": "default", "rope_theta": config["rope_theta"]}
+    model = transformers.AutoModelForCausalLM.from_config(kind(**settings))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            noise = torch.randn(value.shape, generator=generator)
+            if value.ndim == 1:
+                value.copy_(0.3 * noise + float(name.endswith("weight")))
+            else:
+                embeds = "embed" in name or "wte" in name
+                value.copy_(noise * (1.0 if embeds else 1.5 / value.shape[-1] ** 0.5))
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """tiny(name, **changes): folder of the random checkpoint `CONFIGS[name]`, made once."""
+    made: dict[str, Path] = {}
+
+    def get(name: str, **changes: Any) -> Path:
+        key = name + json.dumps(changes, sort_keys=True)
+        if key not in made:
+            folder = tmp_path_factory.mktemp(name)
+            made[key] = make(folder, name.partition("-")[0], CONFIGS[name] | changes)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Small trained models and texts beside the checkout; skips where they are absent."""
+    folder = Path(os.environ.get("LENSWRIGHT_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no data folder at {folder} (set LENSWRIGHT_DATA)")
+    return folder
