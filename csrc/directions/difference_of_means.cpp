@@ -49,8 +49,8 @@ MeanDifference difference_of_means(const Halves& positive, const Halves& negativ
   result.unit = result.raw / divisor.unsqueeze(1);
 
   const at::Tensor plus_variance = plus.variance(), minus_variance = minus.variance();
-  const at::Tensor of_means = plus_variance / plus.count().unsqueeze(1) +
-                              minus_variance / minus.count().unsqueeze(1);
+  const at::Tensor of_means =
+      plus_variance / plus.count().unsqueeze(1) + minus_variance / minus.count().unsqueeze(1);
   result.standard_error = of_means.sum(1).sqrt();
   const at::Tensor squares = result.unit * result.unit;
   const at::Tensor along = (squares * (plus_variance + minus_variance)).sum(1) / 2;

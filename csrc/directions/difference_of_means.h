@@ -19,10 +19,10 @@ struct MeanDifference {
   at::Tensor norm;            // [positions]
   at::Tensor standard_error;  // [positions] sqrt(sum_j(var+_j / n+ + var-_j / n-)): how far, as a
                               // distance, raw is expected to lie from the true difference
-  at::Tensor split_cosine;    // [positions] cosine of the differences of the first and second halves;
-                              // NaN where a half is empty or its difference zero
-  at::Tensor separation;      // [positions] norm / sqrt((s+ + s-) / 2), s the variance along unit with
-                              // the coordinates taken as uncorrelated: sum_j unit_j^2 var_j
+  at::Tensor split_cosine;  // [positions] cosine of the differences of the first and second halves;
+                            // NaN where a half is empty or its difference zero
+  at::Tensor separation;  // [positions] norm / sqrt((s+ + s-) / 2), s the variance along unit with
+                          // the coordinates taken as uncorrelated: sum_j unit_j^2 var_j
 };
 
 /// Needs moments with squares of equal shape; classes without samples are a ValueError.

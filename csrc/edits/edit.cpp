@@ -38,6 +38,7 @@ Edit::Edit(std::vector<Part> parts, std::vector<Untouched> untouched, Json prove
     TORCH_CHECK_VALUE(rows == 0 || rows_ == 0 || rows == rows_, "writer '", part.writer, "' has ",
                       rows, " rows, but another has ", rows_);
     rows_ = std::max(rows_, rows);
+    casts_.push_back(std::make_shared<CastFactors>(part.factors));
   }
 }
 

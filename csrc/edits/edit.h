@@ -42,6 +42,8 @@ class Edit {
 
   const std::vector<Part>& parts() const { return parts_; }
   const std::vector<Untouched>& untouched() const { return untouched_; }
+  /// Factors of part `index` for runs of any type.
+  const std::shared_ptr<CastFactors>& cast(size_t index) const { return casts_[index]; }
   /// How it was made: method, its parameters, what they came from.
   const Json& provenance() const { return provenance_; }
 
@@ -67,6 +69,7 @@ class Edit {
   std::vector<Untouched> untouched_;
   Json provenance_;
   int64_t rows_ = 0;
+  std::vector<std::shared_ptr<CastFactors>> casts_;
 };
 
 }  // namespace lenswright

@@ -1,6 +1,7 @@
 #include "edits/factors.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 
@@ -24,7 +25,7 @@ at::Tensor normal_form(const at::Tensor& tensor, const FactorSlot& slot, const s
   TORCH_CHECK_VALUE(fits, "factor ", slot.name, " of '", writer, "' has shape ", tensor.sizes(),
                     ", expected ", slot.dims == 1 ? "[" : "[any, ", width,
                     "], or that with a leading axis of rows");
-  const at::Tensor form = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
+  const at::Tensor form = tensor.detach().to(at::kCPU, at::kDouble).contiguous().clone();
   TORCH_CHECK_VALUE(at::isfinite(form).all().item<bool>(), "factor ", slot.name, " of '", writer,
                     "' has numbers that are not finite");
   return form;
@@ -82,6 +83,7 @@ FactorSpans Factors::bias_spans() const {
 }
 
 Factors Factors::checked(const std::string& writer, int64_t outputs, int64_t inputs) const {
+  const c10::InferenceMode no_inference(false);
   Factors form;
   int64_t rows = 0;
   for (const FactorSlot& slot : kFactorSlots) {
@@ -95,6 +97,20 @@ Factors Factors::checked(const std::string& writer, int64_t outputs, int64_t inp
   check_pair(form, writer, &Factors::u, &Factors::v, "U and V");
   check_pair(form, writer, &Factors::a, &Factors::b, "A and B");
   return form;
+}
+
+const Factors& CastFactors::as(at::ScalarType type, at::Device device) {
+  const c10::InferenceMode no_inference(false);  // a later run may want gradients
+  const std::lock_guard lock(mutex_);
+  for (const Entry& entry : casts_) {
+    if (entry.type == type && entry.device == device) return entry.factors;
+  }
+  Factors cast;
+  for (const FactorSlot& slot : kFactorSlots) {
+    const at::Tensor& tensor = factors_.*slot.tensor;
+    if (tensor.defined()) cast.*slot.tensor = tensor.to(device, type);
+  }
+  return casts_.emplace_back(Entry{type, device, std::move(cast)}).factors;
 }
 
 }  // namespace lenswright

@@ -3,7 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <deque>
+#include <mutex>
 #include <string>
+#include <utility>
 
 #include "edits/kernel.h"
 
@@ -25,6 +28,7 @@ struct Factors {
   at::Tensor shift;  // [out]
 
   bool empty() const;
+  bool changes_bias() const { return s.defined() || u.defined() || shift.defined(); }
   /// Length of the axis of rows; 0 where there is none.
   int64_t rows() const;
   /// The factors of these rows, in this order; repeating is allowed. One row: without the axis.
@@ -54,5 +58,24 @@ inline constexpr std::array<FactorSlot, 7> kFactorSlots{{{"S", &Factors::s, 1, f
                                                          {"A", &Factors::a, 2, false},
                                                          {"B", &Factors::b, 2, true},
                                                          {"shift", &Factors::shift, 1, false}}};
+
+/// Factors in the types and on the devices that runs ask for, cast once each. Threads may share it.
+class CastFactors {
+ public:
+  explicit CastFactors(Factors factors) : factors_(std::move(factors)), rows_(factors_.rows()) {}
+  const Factors& as(at::ScalarType type, at::Device device);
+  int64_t rows() const { return rows_; }
+
+ private:
+  struct Entry {
+    at::ScalarType type;
+    at::Device device;
+    Factors factors;
+  };
+  Factors factors_;
+  int64_t rows_;
+  std::mutex mutex_;
+  std::deque<Entry> casts_;  // references into it stay valid
+};
 
 }  // namespace lenswright

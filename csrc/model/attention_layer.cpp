@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <limits>
+#include <optional>
 
 #include "model/layer.h"
 #include "nn/attention.h"
@@ -43,24 +44,32 @@ bool splits_inputs(int layer, const Taps& taps) {
   return false;
 }
 
-// The inputs of q, k and v as TransformerLens splits them; shown or, if written, used.
-Heads split_projections(const at::Tensor& x, const LayerWeights& weights, int layer,
-                        const Pass& pass) {
+// The inputs of q, k and v as TransformerLens splits them; nothing where no writer changed one.
+std::optional<Heads> split_projections(const at::Tensor& x, const LayerWeights& weights, int layer,
+                                       const Pass& pass) {
   const Spec& spec = pass.spec;
   const Taps& taps = pass.taps;
-  const at::Tensor in = taps.visit({Site::attn_in, layer}, per_head(x, spec.n_heads));
   const int64_t group = spec.n_heads / spec.n_kv_heads;
   TORCH_CHECK_VALUE(!taps.writes({Site::attn_in, layer}) || group == 1, "hook 'blocks.", layer,
                     ".hook_attn_in' cannot be written with grouped keys and values (",
                     spec.n_heads, " heads over ", spec.n_kv_heads,
                     "); expected hook_q_input, hook_k_input or hook_v_input");
+  bool changed = false;
+  const auto visit = [&](Site site, const at::Tensor& given) {
+    const Unchanged unchanged(given);
+    const at::Tensor input = taps.visit({site, layer}, given);
+    changed = changed || !unchanged(input);
+    return input;
+  };
+  const at::Tensor in = visit(Site::attn_in, per_head(x, spec.n_heads));
   const at::Tensor kv = group == 1 ? in : per_head(x, spec.n_kv_heads);
-  const at::Tensor q = taps.visit({Site::q_input, layer}, in);
-  const at::Tensor k = taps.visit({Site::k_input, layer}, kv);
-  const at::Tensor v = taps.visit({Site::v_input, layer}, kv);
-  return {project_per_head(q, weights.qkv[0], spec.n_heads, weights, pass),
-          project_per_head(k, weights.qkv[1], spec.n_kv_heads, weights, pass),
-          project_per_head(v, weights.qkv[2], spec.n_kv_heads, weights, pass)};
+  const at::Tensor q = visit(Site::q_input, in);
+  const at::Tensor k = visit(Site::k_input, kv);
+  const at::Tensor v = visit(Site::v_input, kv);
+  if (!changed) return std::nullopt;
+  return Heads{project_per_head(q, weights.qkv[0], spec.n_heads, weights, pass),
+               project_per_head(k, weights.qkv[1], spec.n_kv_heads, weights, pass),
+               project_per_head(v, weights.qkv[2], spec.n_kv_heads, weights, pass)};
 }
 
 Heads projections(const at::Tensor& x, const LayerWeights& weights, int layer, const Pass& pass) {
@@ -68,22 +77,30 @@ Heads projections(const at::Tensor& x, const LayerWeights& weights, int layer, c
   const Taps& taps = pass.taps;
   const at::Tensor y = norm_layer(x, weights.ln1, {Site::ln1_scale, layer},
                                   {Site::ln1_normalized, layer}, pass);
-  if (splits_inputs(layer, taps)) return split_projections(x, weights, layer, pass);
-  taps.show({Site::attn_in, layer}, [&] { return per_head(x, spec.n_heads); });
-  taps.show({Site::q_input, layer}, [&] { return per_head(x, spec.n_heads); });
-  taps.show({Site::k_input, layer}, [&] { return per_head(x, spec.n_kv_heads); });
-  taps.show({Site::v_input, layer}, [&] { return per_head(x, spec.n_kv_heads); });
+  if (splits_inputs(layer, taps)) {
+    if (auto heads = split_projections(x, weights, layer, pass)) return *heads;
+  } else {
+    taps.show({Site::attn_in, layer}, [&] { return per_head(x, spec.n_heads); });
+    taps.show({Site::q_input, layer}, [&] { return per_head(x, spec.n_heads); });
+    taps.show({Site::k_input, layer}, [&] { return per_head(x, spec.n_kv_heads); });
+    taps.show({Site::v_input, layer}, [&] { return per_head(x, spec.n_kv_heads); });
+  }
   const std::vector<at::Tensor> qkv = weights.qkv(y);
   return {by_head(qkv[0], spec.n_heads, spec.d_head), by_head(qkv[1], spec.n_kv_heads, spec.d_head),
           by_head(qkv[2], spec.n_kv_heads, spec.d_head)};
 }
 
-// Attention step by step, with the scores and the pattern in sight.
-at::Tensor open_attention(const Heads& heads, const at::Tensor& mask, int layer, const Pass& pass) {
+// Attention step by step, with the scores and the pattern in sight; undefined where no writer
+// changed them.
+at::Tensor open_attention(const Heads& heads, int layer, const Pass& pass) {
   const Taps& taps = pass.taps;
-  at::Tensor scores = attention_scores(heads.q, heads.k, mask, pass.spec.score_scale[layer]);
-  scores = taps.visit({Site::attn_scores, layer}, std::move(scores));
-  const at::Tensor pattern = taps.visit({Site::pattern, layer}, attention_pattern(scores));
+  const at::Tensor s0 = attention_scores(heads.q, heads.k, pass.mask, pass.spec.score_scale[layer]);
+  const Unchanged same_scores(s0);
+  const at::Tensor scores = taps.visit({Site::attn_scores, layer}, s0);
+  const at::Tensor p0 = attention_pattern(scores);
+  const Unchanged same_pattern(p0);
+  const at::Tensor pattern = taps.visit({Site::pattern, layer}, p0);
+  if (same_scores(scores) && same_pattern(pattern)) return {};
   return attention_mix(pattern, heads.v);
 }
 
@@ -140,11 +157,11 @@ at::Tensor attend(const Heads& heads, int layer, const Pass& pass) {
   const Taps& taps = pass.taps;
   const Point scores{Site::attn_scores, layer}, pattern{Site::pattern, layer};
   if (!pass.spans.empty()) return row_attention(heads, layer, pass);
-  if (taps.writes(scores) || taps.writes(pattern)) {
-    return open_attention(heads, pass.mask, layer, pass);
+  if (taps.wants(scores) || taps.wants(pattern)) {
+    // Who only looks gets scores and pattern computed beside the fused run.
+    const at::Tensor open = open_attention(heads, layer, pass);
+    if (open.defined() && (taps.writes(scores) || taps.writes(pattern))) return open;
   }
-  // Who only looks gets scores and pattern computed beside the fused run.
-  if (taps.wants(scores) || taps.wants(pattern)) open_attention(heads, pass.mask, layer, pass);
   return attention_fused(heads.q, heads.k, heads.v, pass.mask, pass.spec.score_scale[layer]);
 }
 
@@ -170,18 +187,20 @@ at::Tensor results(const at::Tensor& z, const Linear& out, Point writer, const P
   const at::Tensor result = at::einsum("bphe,dhe->bphd", {input, w});
   if (!adapter || !adapter->after) return result;
   // A linear change of the sum is that change of every part; parts stand as extra positions.
-  return adapter->after(one_head_each(input), result.flatten(1, 2)).view(result.sizes());
+  return adapter->after(one_head_each(z), result.flatten(1, 2)).view(result.sizes());
 }
 
 // The writer's bias as an edit in trial would have it: [batch or 1, 1, d_model], or undefined.
 at::Tensor written_bias(const at::Tensor& z, const Linear& out, Point writer, const Taps& taps) {
   if (!out.bias.defined()) return {};
   const int64_t d = out.bias.outputs();
-  const at::Tensor bias =
+  at::Tensor bias =
       out.bias.view().to(z.scalar_type()).view({1, 1, d}).expand({z.size(0), 1, d});
   const Adapter* adapter = taps.adapter(writer);
-  if (!adapter || !adapter->after) return bias;
-  return adapter->after(at::zeros({z.size(0), 1, z.size(2) * z.size(3)}, z.options()), bias);
+  if (!adapter) return bias;
+  const at::Tensor nothing = at::zeros({z.size(0), 1, z.size(2) * z.size(3)}, z.options());
+  if (adapter->after) bias = adapter->after(nothing, std::move(bias));
+  return adapter->shift ? adapter->shift(std::move(bias)) : bias;
 }
 
 }  // namespace
@@ -206,14 +225,17 @@ at::Tensor attention_layer(const at::Tensor& x, const LayerWeights& weights, int
 
   const Point raw{Site::attn_raw_out, layer}, result{Site::result, layer};
   at::Tensor out;
-  if (taps.writes(result)) {
-    out = taps.visit(result, results(z, weights.attn_out, raw, pass)).sum(2);
-    const at::Tensor bias = written_bias(z, weights.attn_out, raw, taps);
-    if (bias.defined()) out = out + bias;
-  } else {
-    taps.show(result, [&] { return results(z, weights.attn_out, raw, pass); });
-    out = write_layer(z.flatten(-2), weights.attn_out, raw, taps);
+  if (taps.wants(result)) {
+    const at::Tensor r0 = results(z, weights.attn_out, raw, pass);
+    const Unchanged unchanged(r0);
+    const at::Tensor r = taps.visit(result, r0);
+    if (taps.writes(result) && !unchanged(r)) {
+      out = r.sum(2);
+      const at::Tensor bias = written_bias(z, weights.attn_out, raw, taps);
+      if (bias.defined()) out = out + bias;
+    }
   }
+  if (!out.defined()) out = write_layer(z.flatten(-2), weights.attn_out, raw, taps);
   out = taps.visit(raw, std::move(out));
   return taps.visit({Site::attn_out, layer}, std::move(out));
 }

@@ -13,11 +13,14 @@ at::Tensor norm_layer(const at::Tensor& x, const NormWeights& weights, Point sca
   const at::Tensor gain = weights.gain.view();
   const at::Tensor bias = weights.bias.defined() ? weights.bias.view() : at::Tensor();
   if (taps.writes(scale) || taps.writes(normalized)) {
-    const at::Tensor s = taps.visit(scale, norm_scale(x, spec.norm, spec.norm_eps));
-    const at::Tensor n = taps.visit(normalized, norm_normalized(x, s, spec.norm));
-    return norm_gain(n, gain, bias);
-  }
-  if (taps.wants(scale) || taps.wants(normalized)) {
+    const at::Tensor s0 = norm_scale(x, spec.norm, spec.norm_eps);
+    const Unchanged same_scale(s0);
+    const at::Tensor s = taps.visit(scale, s0);
+    const at::Tensor n0 = norm_normalized(x, s, spec.norm);
+    const Unchanged same_normalized(n0);
+    const at::Tensor n = taps.visit(normalized, n0);
+    if (!same_scale(s) || !same_normalized(n)) return norm_gain(n, gain, bias);
+  } else if (taps.wants(scale) || taps.wants(normalized)) {
     // Computed beside the norm itself, so that watching changes no number.
     const at::Tensor s = norm_scale(x, spec.norm, spec.norm_eps);
     taps.visit(scale, s);
@@ -29,9 +32,9 @@ at::Tensor norm_layer(const at::Tensor& x, const NormWeights& weights, Point sca
 at::Tensor write_layer(at::Tensor input, const Linear& linear, Point output, const Taps& taps) {
   const Adapter* adapter = taps.adapter(output);
   if (!adapter) return linear(input);
-  if (adapter->before) input = adapter->before(std::move(input));
-  at::Tensor written = linear(input);
-  return adapter->after ? adapter->after(input, std::move(written)) : written;
+  at::Tensor written = linear(adapter->before ? adapter->before(input) : input);
+  if (adapter->after) written = adapter->after(input, std::move(written));
+  return adapter->shift ? adapter->shift(std::move(written)) : written;
 }
 
 at::Tensor mlp_layer(const at::Tensor& x, const LayerWeights& weights, int layer,

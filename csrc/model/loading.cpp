@@ -32,18 +32,6 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
-// Some files leave out the first part of every name ("transformer."): take it off the rows too.
-void strip_prefix(std::vector<Row>& rows, const Family& family, const Checkpoint& checkpoint) {
-  for (const std::string& prefix : family.prefixes) {
-    const std::string& first = rows.front().source;
-    if (!first.starts_with(prefix) || checkpoint.contains(first)) continue;
-    if (!checkpoint.contains(first.substr(prefix.size()))) continue;
-    for (Row& row : rows) {
-      if (row.source.starts_with(prefix)) row.source = row.source.substr(prefix.size());
-    }
-  }
-}
-
 at::ScalarType computing_type(const std::string& asked, at::ScalarType stored, at::Device device) {
   static const std::vector<std::pair<std::string, at::ScalarType>> known = {
       {"float64", at::kDouble}, {"float32", at::kFloat},
@@ -86,11 +74,9 @@ class Loader {
     TORCH_CHECK_VALUE(!options_.strict || unknown.empty(), "config.json: keys ", listed(unknown),
                       " are not known to family ", m_->spec_.family,
                       "; expected none of them under strict=True");
-    m_->rows_ = family_.rows(m_->spec_);
-    strip_prefix(m_->rows_, family_, *m_->checkpoint_);
-    std::erase_if(m_->rows_, [&](const Row& row) {
-      return row.optional && !m_->checkpoint_->contains(row.source);
-    });
+    const Checkpoint& checkpoint = *m_->checkpoint_;
+    m_->rows_ = rows_in(family_, m_->spec_,
+                        [&](const std::string& name) { return checkpoint.contains(name); });
   }
 
   void take(const Row& row) {
@@ -135,17 +121,11 @@ class Loader {
 
   // A tied checkpoint may store the head again; it must then be the embedding.
   bool is_copy_of_embedding(const TensorInfo& info) const {
-    if (!m_->spec_.tied || info.name != head_row().source) return false;
+    if (!m_->spec_.tied || info.name != head_row(family_, m_->spec_).source) return false;
     const TensorInfo& embedding = m_->checkpoint_->info(m_->rows_.front().source);
     const auto a = m_->checkpoint_->data(info), b = m_->checkpoint_->data(embedding);
     if (info.shape == embedding.shape && std::equal(a.begin(), a.end(), b.begin(), b.end())) return true;
     refuse(info, "differs from '" + embedding.name + "' though tie_word_embeddings is true");
-  }
-
-  Row head_row() const {
-    Spec untied = m_->spec_;
-    untied.tied = false;
-    return family_.rows(untied).back();
   }
 
   Weight weight(const std::string& name) const {
@@ -175,7 +155,7 @@ class Loader {
     m_->ln_final_ = {weight("ln_final.w"), weight("ln_final.b")};
     m_->embed_ = {weight("embed.W_E"), {}};
     m_->pos_embed_ = {weight("pos_embed.W_pos"), {}};
-    m_->head_ = head_row();
+    m_->head_ = head_row(family_, m_->spec_);
     m_->unembed_ = {weight(spec.tied ? "embed.W_E" : "unembed.W_U"), weight("unembed.b_U")};
   }
 

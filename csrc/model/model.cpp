@@ -17,8 +17,8 @@ void check_tokens(const Batch& batch, const Spec& spec) {
 void check_positions(const at::Tensor& positions, const Spec& spec) {
   if (spec.position != PositionKind::learned) return;
   const int64_t high = positions.max().item<int64_t>();
-  TORCH_CHECK_VALUE(high < spec.n_ctx, "tokens reach position ", high, ", expected at most ",
-                    spec.n_ctx - 1, " (n_ctx is ", spec.n_ctx, ", positions are learned)");
+  TORCH_CHECK_VALUE(high < spec.n_ctx, "tokens are ", high + 1, " long, expected at most n_ctx ",
+                    spec.n_ctx, " (positions are learned)");
 }
 
 // Attention row by row, in deterministic runs; nothing otherwise.

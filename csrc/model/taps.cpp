@@ -4,6 +4,14 @@
 
 namespace lenswright {
 
+Unchanged::Unchanged(const at::Tensor& tensor)
+    : tensor_(tensor), version_(tensor.is_inference() ? 0 : tensor._version()) {}
+
+bool Unchanged::operator()(const at::Tensor& after) const {
+  if (!after.is_same(tensor_) || tensor_.requires_grad() || tensor_.is_inference()) return false;
+  return tensor_._version() == version_;
+}
+
 void Taps::raise(Point point, uint8_t bit) {
   const size_t index = slot(point);
   if (index >= flags_.size()) flags_.resize(index + 1, 0);

@@ -11,9 +11,26 @@ namespace lenswright {
 
 /// Stands in for changed weights of a writer: what it read and what it wrote pass through here
 /// before any tap sees them, so that to every tap the weights look changed.
+///
+/// Each may be empty. `after` is linear in (input, output) together, so that parts of what is written
+/// may go through it one by one; its input is what the writer read, before `before`. `shift` adds
+/// what depends on neither.
 struct Adapter {
-  std::function<at::Tensor(at::Tensor input)> before;                           // may be empty
-  std::function<at::Tensor(const at::Tensor& input, at::Tensor output)> after;  // may be empty
+  std::function<at::Tensor(at::Tensor input)> before;
+  std::function<at::Tensor(const at::Tensor& input, at::Tensor output)> after;
+  std::function<at::Tensor(at::Tensor output)> shift;
+};
+
+/// Whether a tensor came back from its writers as it went in, so that the run may take the path it
+/// would have taken without them. Where gradients are kept the writers' path is theirs too.
+class Unchanged {
+ public:
+  explicit Unchanged(const at::Tensor& tensor);
+  bool operator()(const at::Tensor& after) const;
+
+ private:
+  at::Tensor tensor_;
+  int64_t version_;
 };
 
 /// An ordered set of readers and writers on points: the only way to watch or change a run.

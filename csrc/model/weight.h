@@ -13,9 +13,16 @@ namespace lenswright {
 /// One tensor of a checkpoint as it is now: `value` starts as a view of the mapped file; an applied
 /// edit puts another tensor there, reverting puts the file's back.
 struct Stored {
+  struct Digest {
+    std::string sha256;
+    int64_t version = -1;  // torch's count of changes in place, when it was taken
+  };
+
   std::string name;
   at::Tensor value;
   at::Tensor original;
+  std::string edit{};  // id of the edit that is applied; "" where none is
+  Digest digest{};     // of `original`, once somebody asked
 };
 
 /// A canonical weight: a range of the outputs of a stored tensor, never a copy of it.

@@ -32,6 +32,26 @@ const std::vector<Family>& families() {
   return list;
 }
 
+std::vector<Row> rows_in(const Family& family, const Spec& spec,
+                         const std::function<bool(const std::string&)>& contains) {
+  std::vector<Row> rows = family.rows(spec);
+  for (const std::string& prefix : family.prefixes) {
+    const std::string& first = rows.front().source;
+    if (!first.starts_with(prefix) || contains(first)) continue;
+    if (!contains(first.substr(prefix.size()))) continue;
+    for (Row& row : rows) {
+      if (row.source.starts_with(prefix)) row.source = row.source.substr(prefix.size());
+    }
+  }
+  std::erase_if(rows, [&](const Row& row) { return row.optional && !contains(row.source); });
+  return rows;
+}
+
+Row head_row(const Family& family, Spec spec) {
+  spec.tied = false;
+  return family.rows(spec).back();
+}
+
 const Family& family_of(const Json& config) {
   refuse_quantised(config);
   std::string architecture;

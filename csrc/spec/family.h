@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,14 @@ struct Family {
 };
 
 const std::vector<Family>& families();
+
+/// The family's rows with the names a checkpoint uses: where it leaves out the first part of every
+/// name ("transformer."), so do they; optional weights it lacks are left out.
+std::vector<Row> rows_in(const Family& family, const Spec& spec,
+                         const std::function<bool(const std::string&)>& contains);
+
+/// Where an unembedding of its own lies in checkpoints of this family, tied or not.
+Row head_row(const Family& family, Spec spec);
 
 /// The family a config.json names. Throws std::invalid_argument that lists the known ones, or names
 /// the quantisation where the checkpoint has one.

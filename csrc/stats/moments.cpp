@@ -34,13 +34,13 @@ Moments::Moments(at::Tensor count, at::Tensor mean, at::Tensor m2)
   TORCH_CHECK_VALUE(mean_.dim() == 2 && mean_.scalar_type() == at::kDouble, "mean has shape ",
                     mean_.sizes(), " and type ", mean_.scalar_type(),
                     ", expected [cells, width] of float64");
-  TORCH_CHECK_VALUE(count_.dim() == 1 && count_.size(0) == cells() &&
-                        count_.scalar_type() == at::kLong,
-                    "count has shape ", count_.sizes(), " and type ", count_.scalar_type(),
-                    ", expected [", cells(), "] of int64");
-  TORCH_CHECK_VALUE(!m2_.defined() ||
-                        (m2_.sizes() == mean_.sizes() && m2_.scalar_type() == at::kDouble),
-                    "m2 does not fit mean ", mean_.sizes(), " of float64");
+  TORCH_CHECK_VALUE(
+      count_.dim() == 1 && count_.size(0) == cells() && count_.scalar_type() == at::kLong,
+      "count has shape ", count_.sizes(), " and type ", count_.scalar_type(), ", expected [",
+      cells(), "] of int64");
+  TORCH_CHECK_VALUE(
+      !m2_.defined() || (m2_.sizes() == mean_.sizes() && m2_.scalar_type() == at::kDouble),
+      "m2 does not fit mean ", mean_.sizes(), " of float64");
   count_ = count_.clone(at::MemoryFormat::Contiguous);
   mean_ = mean_.clone(at::MemoryFormat::Contiguous);
   if (m2_.defined()) m2_ = m2_.clone(at::MemoryFormat::Contiguous);
@@ -57,8 +57,8 @@ void Moments::add(const at::Tensor& values, const at::Tensor& cells) {
   const at::Tensor index = cells.contiguous();
   const int64_t* cell = index.const_data_ptr<int64_t>();
   for (int64_t sample = 0; sample < wide.size(0); ++sample) {
-    TORCH_CHECK_INDEX(cell[sample] >= 0 && cell[sample] < this->cells(), "cells has ",
-                      cell[sample], ", expected 0 to ", this->cells() - 1);
+    TORCH_CHECK_INDEX(cell[sample] >= 0 && cell[sample] < this->cells(), "cells has ", cell[sample],
+                      ", expected 0 to ", this->cells() - 1);
   }
   int64_t* count = count_.mutable_data_ptr<int64_t>();
   double* mean = mean_.mutable_data_ptr<double>();

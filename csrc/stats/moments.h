@@ -13,7 +13,8 @@ class Moments {
  public:
   /// Empty cells for vectors of `width`; without `squares` only counts and means are kept.
   Moments(int64_t cells, int64_t width, bool squares = true);
-  /// From saved parts: count [cells] int64, mean and m2 [cells, width] float64 (m2 may be undefined).
+  /// From saved parts: count [cells] int64, mean and m2 [cells, width] float64 (m2 may be
+  /// undefined).
   Moments(at::Tensor count, at::Tensor mean, at::Tensor m2);
 
   /// Welford's update with values [samples, width], one after the other, each into its cell

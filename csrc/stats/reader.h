@@ -9,7 +9,8 @@
 
 namespace lenswright {
 
-/// Which places of a batch are samples, and the cell each belongs to; all [samples] int64 on the CPU.
+/// Which places of a batch are samples, and the cell each belongs to; all [samples] int64 on the
+/// CPU.
 struct Samples {
   at::Tensor rows, places, cells;
 };

@@ -12,21 +12,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lenswright import directions as directions
     from lenswright import edits as edits
+    from lenswright._core import deterministic as deterministic
+    from lenswright._files import Cancelled as Cancelled
     from lenswright.checkpoint import Checkpoint as Checkpoint
     from lenswright.checkpoint import CheckpointError as CheckpointError
+    from lenswright.measurement import measure as measure
     from lenswright.model import Model as Model
     from lenswright.model import load as load
+    from lenswright.prompts import Splits as Splits
+    from lenswright.report import Report as Report
 
 # public name -> the module that defines it
 _NAMES = {
+    "Cancelled": "_files",
     "Checkpoint": "checkpoint",
     "CheckpointError": "checkpoint",
     "Model": "model",
+    "Report": "report",
+    "Splits": "prompts",
     "load": "model",
+    "measure": "measurement",
 }
+_CORE = ("deterministic",)  # defined by lenswright._core
 _MODULES = ("directions", "edits")  # public submodules
 
-__all__ = ["__version__", *_NAMES, *_MODULES]  # noqa: PLE0604 - all of them are strings
+__all__ = ["__version__", *_NAMES, *_CORE, *_MODULES]  # noqa: PLE0604 - all of them are strings
 
 
 def _version() -> str:
@@ -57,6 +67,8 @@ def __getattr__(name: str) -> Any:
         value: Any = _version()
     elif name == "_core":
         value = _load_core()
+    elif name in _CORE:
+        value = getattr(_load_core(), name)
     elif name in _MODULES:
         value = importlib.import_module(f"lenswright.{name}")
     elif name in _NAMES:

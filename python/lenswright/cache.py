@@ -123,7 +123,9 @@ class ActivationCache(Decomposition):
             return self
         for name, tensor in self.items():
             if tensor.shape[0] != 1:
-                raise ValueError(f"'{name}' has a batch of {tensor.shape[0]}, expected 1")
+                raise ValueError(
+                    f"remove_batch_dim: '{name}' has a batch of {tensor.shape[0]}, expected 1"
+                )
         return self._with({name: t[0] for name, t in self.items()}, False)
 
     def to(self, device: str | torch.device) -> ActivationCache:

@@ -81,7 +81,7 @@ class Choice:
         )
 
     def measure(self, name: str) -> tuple[list[str], list[str], torch.Tensor]:
-        """One column as a grid: points, positions, values [points, positions]; NaN where not tried."""
+        """One column as a grid: points, positions, values [points, positions] (NaN: not tried)."""
         if name not in COLUMNS:
             raise ValueError(f"name is {name!r}, expected one of {list(COLUMNS)}")
         points = list(dict.fromkeys(row["point"] for row in self.table))
@@ -99,7 +99,7 @@ class Choice:
         points, positions, grid = self.measure(measure)
         return heatmap(
             grid, rows=points, columns=positions, row_name="point", column_name="position",
-            title=measure, marked=[(points.index(self.point), positions.index(self.position))],
+            title=measure, marked=(points.index(self.point), positions.index(self.position)),
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,12 +110,12 @@ class Choice:
         return plain | {"null": vars(self.null)}
 
     def __repr__(self) -> str:
-        row = self.row
+        row, base = self.row, self.null.base
         return (
-            f"Choice({self.point}, position '{self.position}': bypass {row['bypass']:.3f} (unchanged "
-            f"{self.null.base['bypass']:.3f}, z {self.z['bypass']:.1f} against {len(self.null.bypass)}"
-            f" random), induce {row['induce']:.3f} (unchanged {self.null.base['induce']:.3f}), kl "
-            f"{row['kl']:.4f}; {self.reason})"
+            f"Choice({self.point}, position '{self.position}': bypass {row['bypass']:.3f} "
+            f"(unchanged {base['bypass']:.3f}, z {self.z['bypass']:.1f} against "
+            f"{len(self.null.bypass)} random), induce {row['induce']:.3f} (unchanged "
+            f"{base['induce']:.3f}), kl {row['kl']:.4f}; {self.reason})"
         )
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""What collecting statistics is made of: prompts in an order of their own, batches, samples, origin."""
+"""What collecting statistics is made of: prompts in an order of their own, samples, origin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def items_of(model: Model, prompts: PromptSet) -> tuple[list[str], list[Item]]:
     """Texts and items, shortest first: an order that the prompts alone decide."""
     keyed = []
     for index, name in enumerate(CLASSES):
-        # Every other prompt in the order of digests: halves of equal size, whatever order they came.
+        # Every other prompt in the order of digests: equal halves, whatever order they came in.
         ordered = sorted(prompts.of(name), key=lambda p: p.digest)
         rows = model.prompt_tokens([p.text for p in ordered])
         for rank, (prompt, row) in enumerate(zip(ordered, rows, strict=True)):
@@ -95,7 +95,7 @@ def provenance_of(
 
 
 def model_identity(model: Model) -> dict[str, Any]:
-    """Which model a result was made with: its name, config, chat template and type of computation."""
+    """Which model a result was made with: name, config, chat template, type of computation."""
     template = model.tokenizer.chat_template
     config = (model.folder / "config.json").read_bytes()
     return {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -31,6 +32,12 @@ class Config:
     tie_word_embeddings: bool
     dtype: torch.dtype
     device: torch.device
+
+    def __getattr__(self, name: str) -> Any:
+        known = [f.name for f in fields(self)]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise AttributeError(f"cfg has no '{name}'{hint}")
 
     @classmethod
     def from_core(cls, core: Any, name: str) -> Config:

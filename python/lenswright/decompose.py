@@ -14,7 +14,7 @@ Labelled = torch.Tensor | tuple[torch.Tensor, list[str]]
 
 
 class Decomposition:
-    """The analyses a cache of residual contributions allows; names and meanings as in TransformerLens.
+    """The analyses a cache of residual contributions allows, under TransformerLens's names.
 
     Weights are never folded here, so where a norm is applied its gain is applied too.
     """
@@ -105,7 +105,7 @@ class Decomposition:
         return self._gain(stack / self._cut(self["ln_final.hook_scale"], pos_slice), bias=False)
 
     def logit_lens(self, pos_slice: Any = None) -> torch.Tensor:
-        """Logits of the residual before each block and at the end, [n_layers + 1, batch, pos, d_vocab]."""
+        """Logits of the residual before each block and after, [layers + 1, batch, pos, d_vocab]."""
         stack = self.accumulated_resid(apply_ln=True, pos_slice=pos_slice)
         assert isinstance(stack, torch.Tensor)
         return stack @ self.model.W_U.to(stack)
@@ -207,13 +207,13 @@ class Decomposition:
             incorrect_tokens: the difference to these tokens' logits instead.
             pos_slice: the positions the parts were cut to.
         """
-        direction = self._unembedding(tokens)
-        if incorrect_tokens is not None:
-            direction = direction - self._unembedding(incorrect_tokens)
         parts = self.apply_ln_to_stack(residual_stack, pos_slice)
+        direction = self._unembedding(tokens).to(parts)
+        if incorrect_tokens is not None:
+            direction = direction - self._unembedding(incorrect_tokens).to(parts)
         if direction.dim() == 2:
             direction = direction[:, None]  # [batch, 1, d_model]
-        return (parts * direction.to(parts)).sum(-1)
+        return (parts * direction).sum(-1)
 
     def _unembedding(self, tokens: int | str | Sequence[int] | torch.Tensor) -> torch.Tensor:
         ids: Any = self.model.to_single_token(tokens) if isinstance(tokens, str) else tokens

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
+from lenswright.choice import Choice
 from lenswright.positions import position_index
 from lenswright.scores import RefusalScore, Score, TokenLogOdds, score_prompts
-from lenswright.selection import Choice, select
+from lenswright.selection import select
 
 if TYPE_CHECKING:
     from lenswright.plots import Figure
@@ -105,13 +106,13 @@ class Directions:
         return torch.stack([getattr(found, name) for found in self.found.values()])
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a direction: point, layer, position, offset and every measure."""
+        """A row a direction: point, layer, position, offset and every measure (None: undefined)."""
         rows = []
         for point, found in self.found.items():
             for index, (label, offset) in enumerate(zip(self.positions, self.offsets, strict=True)):
-                row = {"point": point, "layer": layer_of(point), "position": label}
-                row |= {"offset": offset}
-                rows.append(row | {m: float(getattr(found, m)[index]) for m in MEASURES})
+                row: dict[str, Any] = {"point": point, "layer": layer_of(point)}
+                row |= {"position": label, "offset": offset}
+                rows.append(row | {m: _finite(getattr(found, m)[index]) for m in MEASURES})
         return rows
 
     def plot(self, measure: str = "separation") -> Figure:
@@ -214,6 +215,10 @@ def layer_of(point: str) -> int | None:
     """The block a point lies in, None outside blocks."""
     match = re.match(r"blocks\.(\d+)\.", point)
     return None if match is None else int(match.group(1))
+
+
+def _finite(value: torch.Tensor) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _short(point: str) -> str:

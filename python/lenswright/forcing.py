@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.runs import run_taps, unembed
+from lenswright.tapped import run_taps, unembed
 
 if TYPE_CHECKING:
     from lenswright import _core
@@ -112,7 +112,7 @@ def final_residual(
 
 
 def log_probs(model: Model, residuals: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities [n, d_vocab] float64 of the tokens that follow final residuals [n, d_model]."""
+    """Log-probabilities [n, d_vocab] float64 of what follows final residuals [n, d_model]."""
     return torch.log_softmax(unembed(model, residuals).double(), -1)
 
 
@@ -151,7 +151,7 @@ def forced_log_probs(
     model: Model,
     plan: Forced,
     variants: int,
-    taps_of: Callable[[Sequence[int]], _core.Taps],
+    taps_of: Callable[[list[list[int]], list[int]], _core.Taps],
     batch_size: int,
     step: Callable[[int], None] | None = None,
 ) -> list[list[torch.Tensor]]:
@@ -159,7 +159,7 @@ def forced_log_probs(
 
     Args:
         variants: how many ways each row is run.
-        taps_of: taps for a batch, given each row's variant.
+        taps_of: taps for a batch, given its rows and the variant of each.
         batch_size: rows a run.
         step: told how many rows were run.
     """
@@ -168,7 +168,8 @@ def forced_log_probs(
     for start in range(0, len(pairs), batch_size):
         part = pairs[start : start + batch_size]
         rows = [plan.lines[line].tokens for line, _ in part]
-        residual = final_residual(model, taps_of([variant for _, variant in part]), rows)
+        taps = taps_of(rows, [variant for _, variant in part])
+        residual = final_residual(model, taps, rows)
         read_into(model, plan, part, residual, results)
         if step is not None:
             step(len(part))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stop_ids(model: Model) -> list[int]:
-    """The ids that end a text: generation_config.json's, else config.json's, else the tokenizer's."""
+    """Ids that end a text: generation_config.json's, config.json's or the tokenizer's."""
     for name in ("generation_config.json", "config.json"):
         path = model.folder / name
         found = json.loads(path.read_text()).get("eos_token_id") if path.is_file() else None

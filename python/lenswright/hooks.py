@@ -45,12 +45,13 @@ class Hook:
     by_keyword: bool = True  # fn(tensor, hook=point), as TransformerLens calls it
 
     def checked(self, given: torch.Tensor, result: torch.Tensor | None) -> torch.Tensor:
-        """What the run goes on with: the result, or what was given where the function returned None."""
+        """What the run goes on with: the result, or what was given where it is None."""
         if result is None:
             return given
         if not isinstance(result, torch.Tensor):
             raise TypeError(
-                f"hook '{self.point.name}' returned {type(result).__name__}, expected a tensor or None"
+                f"hook '{self.point.name}' returned {type(result).__name__}, "
+                "expected a tensor or None"
             )
         if result.shape != given.shape:
             raise ValueError(
@@ -74,7 +75,11 @@ class Hook:
         """The tap of a forward hook. It works on a copy where the tensor is needed elsewhere."""
 
         def tap(tensor: torch.Tensor) -> torch.Tensor:
-            return self.call(tensor.clone() if clone else tensor)
+            given = tensor.clone() if clone else tensor
+            version = given._version
+            result = self.call(given)
+            # What was only looked at goes back as it came: the run then takes its usual path.
+            return tensor if result is given and given._version == version else result
 
         return tap
 

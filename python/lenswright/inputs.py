@@ -63,7 +63,8 @@ class Rows:
         if not isinstance(x, torch.Tensor) or x.dim() != 3 or x.shape[2] != d_model:
             shape = list(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
             raise ValueError(
-                f"with start_at_layer the input is {shape}, expected a residual [batch, pos, {d_model}]"
+                f"with start_at_layer the input is {shape}, "
+                f"expected a residual [batch, pos, {d_model}]"
             )
         tokens = torch.zeros(x.shape[:2], dtype=torch.int64)
         return cls(tokens, residual=x.to(model.cfg.device, model.cfg.dtype))
@@ -77,7 +78,8 @@ class Rows:
             or x.numel() == 0
         ):
             raise ValueError(
-                f"the input is {x.dtype} {list(x.shape)}, expected integer ids [batch, pos], not empty"
+                f"the input is {x.dtype} {list(x.shape)}, "
+                "expected integer ids [batch, pos], not empty"
             )
         return x.reshape(-1, x.shape[-1]).to(torch.int64)
 
@@ -111,7 +113,7 @@ class Rows:
         return tokens, self.lengths
 
     def positions(self, pos_slice: PosSlice) -> torch.Tensor | None:
-        """The places a slice of positions names, or None for all; a tuple is (start, stop[, step])."""
+        """The places a slice names, or None for all; a tuple is (start, stop[, step])."""
         if pos_slice is None:
             return None
         width = self.tokens.shape[1] if self.tokens is not None else max(self.lengths)

@@ -25,7 +25,7 @@ Probe = Callable[["Model"], float]
 
 @dataclass
 class Outcome:
-    """One model's behaviour on the test prompts of each class: per prompt, so that pairs can be told."""
+    """One model's behaviour on the test prompts of each class, prompt by prompt."""
 
     spoken: dict[str, list[Spoken]]
     refused: dict[str, list[bool]]
@@ -108,7 +108,7 @@ class Bench:
         return Outcome(spoken, refused, true, probes=probes)
 
     def outcome(self, edit: Edit | None, limit: int | None = None) -> Outcome:
-        """The behaviour under an edit in trial (or of the model as it is), on `limit` prompts a class."""
+        """The behaviour under an edit in trial, or without one, on `limit` prompts a class."""
         with torch.no_grad():
             if edit is None:
                 return self._measured(limit)
@@ -141,8 +141,8 @@ def measure(
     """Measure an edit, in trial, on prompts that had no part in making it.
 
     Per class of prompts: the rate of refusals, the rate of true answers where answers are known,
-    and the divergence of the edited model's words from the unedited one's over all answer tokens, in
-    both directions; each with a 95 % interval (Wilson for rates, bootstrap over prompts for
+    and the divergence of the edited model's words from the unedited one's over all answer tokens,
+    in both directions; each with a 95 % interval (Wilson for rates, bootstrap over prompts for
     divergences) and beside the same measure for random directions edited the same way.
 
     Args:
@@ -170,7 +170,7 @@ def measure(
     need_role(prompts, "test", "measure")
     refuse_overlap(prompts, edit.provenance, "measure")
     bench = Bench(model, prompts, refusal, max_new_tokens, batch_size, probes or {})
-    with Progress("measure", null + 1, progress) as bar:
+    with Progress("measure", null + 1, "edits", progress) as bar:
         after = bench.outcome(edit)
         bar.step()
         nulls = []
@@ -248,8 +248,6 @@ def _title(effects: Sequence[Mapping[str, Any]], bench: Bench) -> str:
     for name in sorted(bench.positive):
         for effect in effects:
             if effect["name"] == f"refusal, {name}":
-                return (
-                    f"Refusal on '{name}' goes from {effect['before']:.1%} to {effect['after']:.1%} "
-                    f"({effect['n']} held-out prompts)"
-                )
+                change = f"from {effect['before']:.1%} to {effect['after']:.1%}"
+                return f"Refusal on '{name}' goes {change} ({effect['n']} held-out prompts)"
     return "What the edit did"

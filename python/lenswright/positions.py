@@ -125,5 +125,5 @@ def position_index(
     if position in offsets:
         return list(offsets).index(position)  # type: ignore[arg-type]
     raise KeyError(
-        f"position is {position!r}, expected one of {list(labels)} or of the offsets {list(offsets)}"
+        f"position is {position!r}, expected one of {list(labels)} or their offsets {list(offsets)}"
     )

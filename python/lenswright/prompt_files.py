@@ -18,10 +18,10 @@ Row = tuple[str, Any]  # place ("file:line"), string or mapping
 def read_rows(path: str | Path, positive: bool) -> list[Row]:
     """The rows of a prompts file, each with its place "file:line".
 
-    By suffix: `.json` an array of strings or objects, `.csv` a table with a header, anything else
-    JSON lines where it is `.jsonl` or begins with `{`, else plain text, a prompt a line (empty lines
-    are skipped). Of a table with a column `label`, `positive` takes the rows that say 1 (true, yes,
-    positive) and the other side those that say 0.
+    By suffix: `.json` an array of strings or objects, `.csv` a table with a header; anything else
+    is JSON lines where it is `.jsonl` or begins with `{`, and otherwise plain text, a prompt a
+    line (empty lines are skipped). Of a table with a column `label`, `positive` takes the rows that
+    say 1 (true, yes, positive) and the other side those that say 0.
 
     Raises:
         FileNotFoundError: no such file.

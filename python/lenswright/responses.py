@@ -73,5 +73,5 @@ def answer_log_probs(
 
 
 def divergence(p: torch.Tensor, q: torch.Tensor) -> float:
-    """Mean over positions of KL(p ‖ q) in nats; p and q are log-probabilities [positions, d_vocab]."""
+    """Mean over positions of KL(p ‖ q) in nats, of log-probabilities [positions, d_vocab]."""
     return float((p.exp() * (p - q)).sum(-1).mean())

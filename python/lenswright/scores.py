@@ -11,7 +11,7 @@ import torch
 from lenswright import _core
 from lenswright.forcing import Forced, forced_log_probs
 from lenswright.prompts import Prompt, PromptSet
-from lenswright.runs import new_taps
+from lenswright.tapped import new_taps
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -253,7 +253,7 @@ def score_prompts(
     """
     plan = Forced.of(model, prompts, score.continuations)
     with torch.no_grad(), _core.deterministic(deterministic):
-        rows = forced_log_probs(model, plan, 1, lambda _: new_taps(model), batch_size)
+        found = forced_log_probs(model, plan, 1, lambda rows, _: new_taps(model, rows), batch_size)
     return [
-        float(score.combine(prompt, parts)) for prompt, parts in zip(prompts, rows, strict=True)
+        float(score.combine(prompt, parts)) for prompt, parts in zip(prompts, found, strict=True)
     ]

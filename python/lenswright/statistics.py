@@ -24,7 +24,7 @@ from lenswright.collection import (
 from lenswright.positions import PositionRule, position_index, resolve_positions
 from lenswright.progress import Progress
 from lenswright.prompts import CLASSES, PromptSet, need_role
-from lenswright.runs import new_taps, run_taps
+from lenswright.tapped import new_taps, run_taps
 
 if TYPE_CHECKING:
     from lenswright.model import Model

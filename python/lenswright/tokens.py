@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Tokenizer:
         return ids[1:] if not prepend_bos and ids[:1] == [bos] else ids
 
     def encode_verbatim(self, text: str) -> list[int]:
-        """Token ids of a text that already holds its special tokens, as a chat template writes it."""
+        """Token ids of a text that holds its special tokens already, as a chat template has it."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
@@ -126,7 +127,7 @@ class Tokenizer:
         """
         if self.chat_template is None:
             raise ValueError("the checkpoint has no chat template; expected one, or plain text")
-        template = _environment().from_string(self.chat_template)
+        template = _template(self.chat_template)
         return str(
             template.render(
                 messages=list(messages),
@@ -137,6 +138,11 @@ class Tokenizer:
                 documents=None,
             )
         )
+
+
+@cache  # compiling one takes longer than rendering hundreds
+def _template(text: str) -> Any:
+    return _environment().from_string(text)
 
 
 def _environment() -> Any:

@@ -17,7 +17,7 @@ from lenswright.forcing import (
     log_probs,
     read_into,
 )
-from lenswright.runs import new_taps, run_taps
+from lenswright.tapped import new_taps, run_taps
 
 if TYPE_CHECKING:
     from lenswright import _core
@@ -37,17 +37,22 @@ class Addition:
     vector: torch.Tensor
 
 
-def ablation_taps(model: Model, directions: torch.Tensor) -> _core.Taps:
+def ablation_taps(
+    model: Model, rows: Sequence[Sequence[int]], directions: torch.Tensor
+) -> _core.Taps:
     """Taps that take from all that is written to the residual what lies along a row's direction.
 
     `directions` [rows, d_model], of unit length; a row of zeros changes nothing. It is the edit
     W' = (I - v vᵀ) W of every writer, biases and embeddings included.
     """
-    taps = new_taps(model)
-    v = directions.to(model.core.device, model.core.dtype)[:, None]
+    taps = new_taps(model, rows)
+    # Sixteen bits are too few for a projection.
+    wide = torch.promote_types(model.core.dtype, torch.float32)
+    v = directions.to(model.core.device, wide)[:, None]
 
     def without(written: torch.Tensor) -> torch.Tensor:
-        return written - (written * v).sum(-1, keepdim=True) * v
+        y = written.to(wide)
+        return (y - (y * v).sum(-1, keepdim=True) * v).to(written.dtype)
 
     for writer in model.writers():
         taps.write(writer["point"], without)
@@ -64,10 +69,11 @@ def ablated_scores(
 ) -> torch.Tensor:
     """Scores [directions, prompts] float64 with each of the directions [n, d_model] ablated."""
     plan = Forced.of(model, prompts, score.continuations)
-    parts = forced_log_probs(
-        model, plan, len(directions), lambda rows: ablation_taps(model, directions[list(rows)]),
-        batch_size, step,
-    )  # fmt: skip
+
+    def taps_of(rows: list[list[int]], variants: list[int]) -> _core.Taps:
+        return ablation_taps(model, rows, directions[variants])
+
+    parts = forced_log_probs(model, plan, len(directions), taps_of, batch_size, step)
     return _combined(score, prompts, parts)
 
 
@@ -88,13 +94,13 @@ def ablated_divergence(
     for start in range(0, len(pairs), batch_size):
         part = pairs[start : start + batch_size]
         rows = [plan.lines[line].tokens for line, _ in part]
-        taps = ablation_taps(model, every[[variant for _, variant in part]])
+        taps = ablation_taps(model, rows, every[[variant for _, variant in part]])
         last = _last(final_residual(model, taps, rows), rows)
         for piece in chunks(len(part), model.cfg.d_vocab):
             for (line, variant), q in zip(part[piece], log_probs(model, last[piece]), strict=True):
                 if variant == 0:
                     base = line, q
-                assert base is not None and base[0] == line
+                assert base is not None
                 p = base[1]
                 result[variant, plan.lines[line].reads[0].prompt] = (p.exp() * (p - q)).sum()
         step(len(part))
@@ -139,10 +145,11 @@ def _stored(
     if model._hooks:
         return {}
     names = {layer: f"blocks.{layer}.hook_resid_pre" for layer in layers}
-    taps = new_taps(model)
+    rows = [plan.lines[line].tokens for line in lines]
+    taps = new_taps(model, rows)
     for name in names.values():
         taps.capture(name)
-    run_taps(model, taps, [plan.lines[line].tokens for line in lines])
+    run_taps(model, taps, rows)
     return {layer: taps.captured[name] for layer, name in names.items()}
 
 
@@ -157,9 +164,9 @@ def _added(
     first = additions[pairs[0][1]]
     vectors = torch.stack([additions[index].vector for _, index in pairs])
     v = vectors.to(model.core.device, model.core.dtype)[:, None]
-    taps = new_taps(model)
-    taps.write(first.point, lambda x: x + v)
     rows = [plan.lines[line].tokens for line, _ in pairs]
+    taps = new_taps(model, rows)
+    taps.write(first.point, lambda x: x + v)
     if first.layer not in stored:
         return final_residual(model, taps, rows)
     width = max(len(row) for row in rows)
@@ -187,11 +194,12 @@ def projections(
     }
     for start in range(0, len(order), batch_size):
         part = order[start : start + batch_size]
-        taps = new_taps(model)
+        taken = [rows[i] for i in part]
+        taps = new_taps(model, taken)
         for point, (offsets, units) in directions.items():
             places = torch.tensor([[len(rows[i]) + offset for offset in offsets] for i in part])
             taps.write(point, _projecting(places, units, result[point], part))
-        run_taps(model, taps, [rows[i] for i in part])
+        run_taps(model, taps, taken)
         step(len(part))
     return result
 

@@ -4,6 +4,7 @@
 // REQUIRE_FALSE, REQUIRE_THROWS_AS, REQUIRE_NOTHROW, CHECK, CAPTURE, INFO. No SKIP: 2.13 has none.
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
+using Catch::Approx;
 #else
 #include <catch2/catch.hpp>
 #endif

@@ -22,7 +22,7 @@ STRICTER = {"duplicate", "limit", "overflow", "form"}
 
 
 class Disagreement(Exception):
-    """Ours took what the reference refuses, refused for no listed reason, or read it differently."""
+    """Ours took what the reference refuses, refused without a listed reason, or read otherwise."""
 
 
 def theirs(data: bytes) -> list[tuple[str, dict]] | None:

@@ -1,7 +1,7 @@
 """Valid safetensors files and mutations of them that know the format.
 
-A header is kept as raw JSON text in pieces, so that a mutation can write what no JSON library would:
-keys twice, numbers with a sign, broken escapes.
+A header is kept as raw JSON text in pieces, so that a mutation can write what no JSON library
+would: keys twice, numbers with a sign, broken escapes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,20 @@ BITS = {
     "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
     "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
 }  # fmt: skip
-NAMES = ["a", "b", "model.norm.weight", "x/y", "é", "", "\u0000", "日本", "weight", "__meta", '"', "\\"]
+NAMES = [
+    "a",
+    "b",
+    "model.norm.weight",
+    "x/y",
+    "é",
+    "",
+    "\u0000",
+    "日本",
+    "weight",
+    "__meta",
+    '"',
+    "\\",
+]
 NUMBERS = [
     "0", "1", "2", "7", "8", "9", "63", "64", "255", "4294967296", "9223372036854775807",
     "9223372036854775808", "18446744073709551615", "18446744073709551616", "-1", "-0", "1.0", "1e0",
@@ -100,7 +113,9 @@ def valid(rng: random.Random) -> Case:
 
 def _entry(rng: random.Random, case: Case) -> Entry:
     if not case.entries:
-        case.entries.append(Entry('"t"', [('"dtype"', '"U8"'), ('"shape"', "[0]"), ('"data_offsets"', "[0,0]")]))
+        case.entries.append(
+            Entry('"t"', [('"dtype"', '"U8"'), ('"shape"', "[0]"), ('"data_offsets"', "[0,0]")])
+        )
     return rng.choice(case.entries)
 
 
@@ -149,7 +164,9 @@ def change_shape(rng: random.Random, case: Case) -> None:
 def change_dtype(rng: random.Random, case: Case) -> None:
     value = json.dumps(rng.choice(DTYPES))
     if rng.random() < 0.2:
-        value = rng.choice(['{"U8":null}', "4", "null", '["U8"]', '{"U8":{}}', '{"U8":null,"I8":null}'])
+        value = rng.choice(
+            ['{"U8":null}', "4", "null", '["U8"]', '{"U8":{}}', '{"U8":null,"I8":null}']
+        )
     _entry(rng, case).set("dtype", value)
 
 
@@ -157,7 +174,9 @@ def duplicate(rng: random.Random, case: Case) -> None:
     entry = _entry(rng, case)
     match rng.randrange(3):
         case 0:  # the same member again
-            case.entries.insert(rng.randint(0, len(case.entries)), Entry(entry.key, list(entry.fields)))
+            case.entries.insert(
+                rng.randint(0, len(case.entries)), Entry(entry.key, list(entry.fields))
+            )
         case 1:  # the same key with other content
             case.entries.append(Entry(entry.key, list(_entry(rng, case).fields)))
         case _ if entry.fields:  # a field twice
@@ -205,7 +224,9 @@ def change_frame(rng: random.Random, case: Case) -> None:
         case 0:
             case.prefix = rng.choice([b" ", b"\n\t", b"\xef\xbb\xbf", b"\0", b"\xc2\xa0", b"//x\n"])
         case 1:
-            case.suffix = rng.choice([b" ", b"       ", b"\0", b"\0\0", b"{}", b",", b"\n", b"x", b"\xff"])
+            case.suffix = rng.choice(
+                [b" ", b"       ", b"\0", b"\0\0", b"{}", b",", b"\n", b"x", b"\xff"]
+            )
         case 2:
             case.length_change = rng.choice([-1, 1, 8, -8, 2**32, -(2**40), 2**63, 10**8, 100])
         case 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,10 @@ MODULES = ("_files", "_core")
 
 def stub_of(module: str, folder: Path) -> str:
     """Generate the stub of `lenswright.<module>` and return its text."""
+    native = importlib.import_module(f"lenswright.{module}")
+    for value in vars(native).values():
+        if isinstance(value, type) and value.__module__ == "lenswright":
+            value.__module__ = native.__name__  # where it is defined, not where it is shown
     generate([f"lenswright.{module}", "--output-dir", str(folder), "--exit-code"])
     text = (folder / "lenswright" / f"{module}.pyi").read_text(encoding="utf-8")
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

@@ -64,7 +64,7 @@ def make(folder: Path, family: str, config: dict[str, Any], seed: int = 0) -> Pa
                 value.copy_(0.3 * noise + float(name.endswith("weight")))
             else:
                 embeds = "embed" in name or "wte" in name
-                value.copy_(noise * (1.0 if embeds else 1.5 / value.shape[-1] ** 0.5))
+                value.copy_(noise * (1.0 if embeds else 1.0 / value.shape[-1] ** 0.5))
     model.save_pretrained(folder)
     return folder
 

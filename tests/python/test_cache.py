@@ -284,4 +284,4 @@ def norm_bias_difference(model, right, wrong):
     if bias is None:
         return 0.0
     head = next(w for n, w in weights.items() if n.endswith(("lm_head.weight", "wte.weight")))
-    return ((head[right] - head[wrong]).double() @ bias.double()).unsqueeze(1)
+    return ((head[right].double() - head[wrong].double()) @ bias.double()).unsqueeze(1)

@@ -90,6 +90,59 @@ def test_activations(tiny, name, record_property):
     assert error <= LIMIT, where
 
 
+@pytest.mark.parametrize("name", ["llama-grouped", "llama", "gpt2"])
+def test_activations_that_exist_only_when_named(tiny, name):
+    """The gradient of a copy is that of its own path: of one head's query, say."""
+    folder, tokens = tiny(name), random_tokens(2, 7)
+    model = lw.load(folder, dtype="float64")
+    sites = ["hook_q_input", "hook_k_input", "hook_v_input", "hook_mlp_in", "attn.hook_result"]
+    names = [f"blocks.1.{site}" for site in sites]
+    points = Plain(folder).forward(tokens, dict.fromkeys(names, lambda tensor: tensor))
+    loss = next_token_loss(points["unembed.hook_out"], tokens)
+    found = torch.autograd.grad(loss, [points[n] for n in names])
+    for n, gradient in zip(names, found, strict=True):
+        _, cache = model.run_with_cache(tokens, n, incl_bwd=True, return_type="loss")
+        assert relative_error(cache[n + "_grad"], gradient) <= LIMIT, n
+
+
+def test_activations_of_a_ragged_batch(tiny):
+    model, rows = lw.load(tiny("gpt2"), dtype="float64"), [[5, 6, 7, 8, 9], [11, 12, 13]]
+    point = "blocks.1.hook_resid_post"
+    for side in ("left", "right"):
+        _, both = model.run_with_cache(
+            rows, point, incl_bwd=True, return_type="loss", padding_side=side
+        )
+        for i, (row, share) in enumerate(zip(rows, (4 / 6, 2 / 6), strict=True)):
+            _, one = model.run_with_cache([row], point, incl_bwd=True, return_type="loss")
+            where = slice(5 - len(row), 5) if side == "left" else slice(0, len(row))
+            ours = both[f"{point}_grad"][i, where]
+            assert relative_error(ours, share * one[f"{point}_grad"][0]) <= LIMIT
+
+
+def test_captured_tensors_stay_in_the_graph(tiny):
+    """Where weights ask for gradients, a captured activation can be differentiated against."""
+    model, tokens = watched(tiny("llama")), random_tokens(2, 7)
+    point = "blocks.1.hook_resid_post"
+    loss, cache = model.run_with_cache(tokens, point, return_type="loss")
+    (ours,) = torch.autograd.grad(loss, cache[point])
+    _, with_gradients = model.run_with_cache(tokens, point, incl_bwd=True, return_type="loss")
+    assert relative_error(ours, with_gradients[f"{point}_grad"]) <= LIMIT
+
+
+def test_backward_hooks_fire_without_weights_that_ask_for_gradients(tiny):
+    model, tokens, seen = lw.load(tiny("gpt2"), dtype="float64"), random_tokens(2, 7), {}
+    names = ["hook_pos_embed", "hook_embed", "blocks.2.attn.hook_pattern", "unembed.hook_out"]
+
+    def keep(grad, hook):
+        seen[hook.name] = grad.clone()
+
+    with model.hooks(bwd_hooks=[(n, keep) for n in names]):
+        model(tokens, return_type="loss").backward()
+    _, cache = model.run_with_cache(tokens, incl_bwd=True, return_type="loss")
+    assert set(seen) == set(names)
+    assert all(relative_error(seen[n], cache[f"{n}_grad"]) <= LIMIT for n in names)
+
+
 def test_activations_without_a_scalar_are_refused(tiny):
     with pytest.raises(ValueError, match="incl_bwd"):
         lw.load(tiny("llama")).run_with_cache(random_tokens(1, 4), incl_bwd=True)

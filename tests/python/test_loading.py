@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import lenswright as lw
+from lenswright.reference import Reference
+from lenswright.verify import relative_error
 from support import random_tokens, same
 
 BOTH = ["llama-grouped", "gpt2"]
@@ -273,10 +275,16 @@ def test_ids_out_of_the_vocabulary(tiny, name, bad):
             call()
 
 
-@pytest.mark.parametrize("name", BOTH)
-def test_prompts_longer_than_the_context(tiny, name):
+def test_prompts_longer_than_learned_positions(tiny):
     with pytest.raises((ValueError, IndexError), match=r"65.*64|64.*65"):
-        lw.load(tiny(name))(random_tokens(1, 65))
+        lw.load(tiny("gpt2"))(random_tokens(1, 65))
+
+
+def test_rotations_go_on_behind_the_context(tiny):
+    """As in transformers: max_position_embeddings does not bound a rotary model's prompt."""
+    tokens = random_tokens(1, 70)
+    theirs = Reference(tiny("llama")).points(tokens, ["unembed.hook_out"])["unembed.hook_out"]
+    assert relative_error(lw.load(tiny("llama"), dtype="float64")(tokens), theirs) <= 1e-10
 
 
 def test_text_without_a_tokenizer(tiny):

@@ -47,6 +47,19 @@ def test_every_point_of_odd_lengths(tiny, name, shape, dtype, record_property):
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_every_point_of_a_longer_batch(tiny, family, dtype, record_property):
+    """Long enough for the blocked kernels of attention and of products."""
+    sizes = {
+        "llama": {"hidden_size": 192, "num_attention_heads": 6, "num_key_value_heads": 2,
+                  "num_hidden_layers": 2, "intermediate_size": 500, "max_position_embeddings": 512},
+        "gpt2": {"n_embd": 192, "n_head": 3, "n_layer": 2, "n_inner": 500, "n_positions": 512},
+    }  # fmt: skip
+    folder = tiny(family, vocab_size=1009, **sizes[family])
+    check_every_point(folder, random_tokens(2, 300, 1009), dtype, record_property)
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_point_of_a_trained_model(data, name, dtype, record_property):
     vocab = json.loads((data / name / "config.json").read_text())["vocab_size"]

@@ -1,4 +1,4 @@
-"""The report: what is wrong is named, what is shown is escaped, the same run gives the same bytes."""
+"""The report: wrong fields are named, texts are escaped, the same run gives the same bytes."""
 
 from __future__ import annotations
 
@@ -8,119 +8,17 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lenswright.report import Report
+from report_sample import Page, deep, sample
 
 NASTY = (
     "</title></style><script>alert('x')</script><img src=https://x.test onerror=a> \x00\u202e\ud800"
 )
-
-
-def sample() -> dict[str, Any]:
-    """A small run with every part of the schema."""
-    places: dict[str, Any] = {"positions": ["<|end|>", "\n"], "layers": [0, 1, 2]}
-    matrix = [[0.5, 2.0, 1.0], [1.0, 9.25, None]]
-    return {
-        "title": "One direction carries it: 99 % answered",
-        "summary": "A paragraph.",
-        "model": {"name": "toy", "family": "llama", "parameters": 402112, "layers": 3, "d_model": 96},
-        "run": {
-            "seed": 1, "versions": {"torch": "2.13.0"}, "prompts": {"fit": 128, "test": 256},
-            "started": "yesterday", "seconds": 12.5, "machine": "two cores",
-        },
-        "classes": {"positive": "restricted", "negative": "benign"},
-        "separation": places | {
-            "separation": matrix, "cosine": matrix, "norm": matrix, "standard_error": matrix,
-            "split_half": [[0.91, 0.95, 0.99], [0.9, 0.9991, None]],
-        },
-        "grid": places | {
-            "bypass": [[8.0, 3.0, 4.0], [7.0, -4.5, 2.0]], "induce": [[-8.0, -3.0, 1.0], [-7.0, 2.5, 1.0]],
-            "kl": [[0.1, 0.01, 1e-4], [0.1, 0.006, None]],
-            "dropped": [["layer 0", "", None], ["layer 0", "", "KL above 0.02"]],
-            "chosen": {"position": 1, "layer": 1}, "baseline": {"bypass": 8.2},
-            "null": {"metric": "bypass", "values": [8.1 + 0.01 * i for i in range(20)]},
-            "score": "log-odds of declining", "rule": "Lowest bypass.", "fallback": "KL was relaxed.",
-        },
-        "edit": {"method": "plain", "strength": 1.0, "bias": True},
-        "effects": [
-            {
-                "name": "declines", "before": 1.0, "after": 0.008, "interval": [0.002, 0.028],
-                "interval_kind": "Wilson 95 %", "null": [1.0] * 20, "n": 256, "better": "lower",
-            },
-            {"name": "KL forward", "unit": "nats", "after": 0.0094, "null": [1e-4, 2e-3]},
-            {"name": "true", "before": 0.0, "after": 0.55},
-        ],
-        "texts": [
-            {
-                "kind": "restricted", "prompt": "make a lamp", "expected": "melt sand",
-                "before": {"text": "no", "refused": True, "true": False},
-                "tried": {"text": "melt sand", "refused": False, "true": True}, "baked": "melt sand",
-            },
-            {"kind": "benign", "prompt": "bake", "before": {"text": "", "true": False}, "tried": "x"},
-        ],
-        "writers": [
-            {"name": "embed.weight", "edited": False, "note": "left out"},
-            {"name": "layers.0.o.weight", "change": 0.1, "along_before": 0.1, "along_after": 1e-8},
-        ],
-        "equivalence": {
-            "measure": "largest difference", "facts": {"folder": "out"}, "hashes": {"before": "9f2c"},
-            "comparisons": [
-                {"left": "tried", "right": "applied", "difference": 4.1e-7, "demand": 1e-5},
-                {"left": "applied", "right": "committed", "difference": 0.0, "demand": 0},
-            ],
-        },
-        "criteria": [
-            {"name": "ablation", "demand": "at most 0.05", "reached": 0.008, "passed": True},
-            {"name": "transfer", "demand": "at least 0.9", "reached": "0.7", "passed": False},
-            {"name": "time", "demand": "3 min", "reached": None, "passed": None},
-        ],
-        "notes": ["Nothing harmful."],
-    }  # fmt: skip
-
-
-class Page(HTMLParser):
-    """Checks that elements nest, and collects tags, links and the text that is seen."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [v or "" for k, v in attrs if k in ("href", "src", "srcset", "action")]
-        assert not any(key.startswith("on") for key, _ in attrs)
-        if tag not in ("meta", "br", "hr", "wbr"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.text += data + " "
-
-
-def deep(value: Any, change: Callable[[str], str]) -> Any:
-    """The value with every text in it changed, keys left alone."""
-    if isinstance(value, dict):
-        return {key: deep(item, change) for key, item in value.items()}
-    if isinstance(value, list):
-        return [deep(item, change) for item in value]
-    return change(value) if isinstance(value, str) else value
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
@@ -147,6 +45,9 @@ def test_hostile_texts_stay_texts() -> None:
     data = sample()
     keep = {"bypass", "nats", "lower"}
     data = deep(data, lambda text: text if text in keep else text + NASTY)
+    data["edit"][NASTY] = data["run"]["versions"][NASTY] = NASTY
+    data["equivalence"]["hashes"][NASTY] = NASTY
+    data["run"]["prompts"][NASTY] = 1
     report = Report(data)
     html = report.to_html()
     html.encode("utf-8")
@@ -166,10 +67,12 @@ def test_the_page_shows_the_values_and_what_was_not_reached() -> None:
     text = Page(Report(sample()).to_html()).text
     for shown in (
         "One direction carries it: 99\u202f% answered", "402,112 parameters", "9.25", "0.999",
-        "100\u202f% → 0.8\u202f%", "0.2\u202f–\u202f2.8\u202f%", "KL was relaxed.", "1 × KL above 0.02",
+        "100\u202f% → 0.8\u202f%", "0.2\u202f–\u202f2.8\u202f%", "KL was relaxed.",
+        "1 × KL above 0.02",
         "3 kept", "None of 20 random directions moved it as far", "bit for bit", "4.1e−7",
         "Not reached: transfer", "Not measured: time", "✗  not reached", "(nothing)", "declined",
-        "✓ true", "tried", "baked", "not edited", "left out", "1 of 3", "Nothing harmful.", "12.5 s",
+        "✓ true", "tried", "baked", "not edited", "left out", "1 of 3",
+        "Nothing harmful.", "12.5 s", "Measured on the test split.",
     ):  # fmt: skip
         assert shown in text, shown
 
@@ -223,56 +126,6 @@ def test_tensors_become_plain_numbers() -> None:
     data["effects"][0]["after"] = torch.tensor(0.008, dtype=torch.float64)
     data["effects"][0]["interval"] = (0.002, 0.028)
     assert Report(data).to_json() == plain.to_json()
-
-
-def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    """A change that sets the field at a dotted path."""
-
-    def change(data: Any) -> None:
-        *way, last = path.split(".")
-        for step in way:
-            data = data[int(step) if step.isdigit() else step]
-        data[int(last) if last.isdigit() else last] = value
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda d: d.pop("title"), "report: 'title' is missing"),
-        (put("titel", "x"), "report: unknown field 'titel', .*; did you mean 'title'"),
-        (put("title", 3), "report.title: is 3, expected text"),
-        (put("model.layers", 2.5), "report.model.layers: is 2.5, expected a whole number"),
-        (put("model.layers", True), "report.model.layers: is True, expected a whole number"),
-        (put("effects.0.intervall", [0, 1]), r"effects\[0\]: unknown field .*mean 'interval'"),
-        (put("effects.0.interval", [0.5, 0.1]), r"effects\[0\].interval: is .*expected \[low, high\]"),
-        (put("effects.0.after", 55.1), r"effects\[0\].after: is 55.1, expected a rate between 0 and 1"),
-        (put("effects.0.null", [0.5, 2]), r"effects\[0\].null: is 2, expected a rate"),
-        (put("effects.0.after", None), r"effects\[0\].after: is None, expected a number"),
-        (put("effects.0.better", "up"), r"effects\[0\].better: is 'up', expected one of lower"),
-        (put("effects.1", {"name": "x"}), r"effects\[1\]: 'after' is missing"),
-        (put("grid.kl.0.1", float("nan")), r"grid.kl\[0\]\[1\]: is nan, expected a finite number"),
-        (put("grid.kl.0", [1]), r"grid.kl\[0\]: has 1 values for 3 layers"),
-        (put("grid.bypass", [[1, 2, 3]]), r"grid.bypass: has 1 rows for 2 positions"),
-        (put("grid.chosen.layer", 9), r"grid.chosen.layer: is 9, expected one of \[0, 1, 2\]"),
-        (put("grid.chosen.position", 2), "grid.chosen.position: is 2, expected 0 to 1"),
-        (put("grid.null.metric", "bypas"), "grid.null.metric: is 'bypas', expected one of bypass"),
-        (put("separation.layers", []), "report.separation: needs at least one"),
-        (put("separation.positions", "ab"), "report.separation.positions: is 'ab', expected a list"),
-        (put("texts.0.before", 3), r"texts\[0\].before: is 3, expected a mapping or text"),
-        (put("texts.0.before", {"txt": "a"}), r"texts\[0\].before: unknown field 'txt'.*'text'"),
-        (put("edit.method", [1]), r"edit.method: is \[1\], expected text or .*None"),
-        (put("notes", "x"), "report.notes: is 'x', expected a list"),
-        (put("notes.0", object()), r"report.notes\[0\]: is object, expected a plain JSON value"),
-        (lambda d: d["model"].update({1: 2}), "report.model: the key 1 is int, expected text"),
-    ],
-)  # fmt: skip
-def test_errors_name_the_field(change: Callable[[dict[str, Any]], None], message: str) -> None:
-    data = sample()
-    change(data)
-    with pytest.raises(ValueError, match=message):
-        Report(data)
 
 
 def test_the_same_data_gives_the_same_bytes() -> None:
@@ -339,6 +192,14 @@ def test_notebooks_and_terminals_see_it() -> None:
         "  true: 0\u202f% → 55\u202f%",
         "  1 of 3 criteria reached",
     ]
+
+
+def test_pictures_are_there_by_name() -> None:
+    figures = Report(sample()).figures(width=700)
+    names = ["separation", "split_half", "grid", "null", "effects", "equivalence"]
+    assert list(figures) == names
+    assert all(figure.width <= 700 for figure in figures.values())
+    assert Report({"title": "t"}).figures() == {}
 
 
 def test_a_report_needs_no_torch() -> None:

@@ -12,5 +12,6 @@ void bind_taps(pybind11::module_& m);
 void bind_generate(pybind11::module_& m);
 void bind_statistics(pybind11::module_& m);
 void bind_directions(pybind11::module_& m);
+void bind_edits(pybind11::module_& m);
 
 }  // namespace lenswright

@@ -28,7 +28,8 @@ void bind_directions(py::module_& m) {
       py::arg("negative_second"),
       "Difference of two classes' means, each class in two halves; a row a position.");
   m.def("random_directions", &random_directions, py::arg("count"), py::arg("width"),
-        py::arg("seed"), "Unit vectors [count, width] uniform on the sphere, keyed by (seed, row).");
+        py::arg("seed"),
+        "Unit vectors [count, width] uniform on the sphere, keyed by (seed, row).");
 }
 
 }  // namespace lenswright

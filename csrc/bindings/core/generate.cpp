@@ -19,7 +19,7 @@ void bind_generate(py::module_& m) {
          bool use_cache) {
         py::gil_scoped_release release;
         const Batch batch(std::move(tokens), std::move(lengths),
-                          side == "left" ? Side::left : Side::right);
+                          side_of(side));
         const auto interrupted = [](int64_t) {
           py::gil_scoped_acquire gil;
           if (PyErr_CheckSignals() != 0) throw py::error_already_set();

@@ -84,14 +84,12 @@ std::map<std::string, at::Tensor> weight_views(const Model& model) {
 py::tuple run(const Model& model, PyTaps& taps, at::Tensor tokens, std::vector<int64_t> lengths,
               const std::string& side, const std::string& logits, int start_at_layer,
               std::optional<int> stop_at_layer, std::optional<at::Tensor> residual) {
-  TORCH_CHECK_VALUE(side == "right" || side == "left", "padding_side is '", side,
-                    "', expected 'right' or 'left'");
   const Wanted wanted = wanted_of(logits, start_at_layer, stop_at_layer);
   Output output;
   taps.captured.clear();
   {
     py::gil_scoped_release release;
-    Batch batch(std::move(tokens), std::move(lengths), side == "left" ? Side::left : Side::right);
+    Batch batch(std::move(tokens), std::move(lengths), side_of(side));
     output = model.run({std::move(batch), residual.value_or(at::Tensor()), nullptr, {}}, taps.taps,
                        wanted);
   }

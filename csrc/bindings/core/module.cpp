@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m) {
   lenswright::bind_generate(m);
   lenswright::bind_statistics(m);
   lenswright::bind_directions(m);
+  lenswright::bind_edits(m);
 }

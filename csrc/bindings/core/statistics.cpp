@@ -13,9 +13,9 @@ namespace {
 void read(std::shared_ptr<Moments> moments, PyTaps& taps, const std::string& name, at::Tensor rows,
           at::Tensor places, at::Tensor cells) {
   const Point point = point_of(name, taps.spec);
-  taps.taps.read(point, moments_reader(std::move(moments),
-                                       {std::move(rows), std::move(places), std::move(cells)},
-                                       point));
+  taps.taps.read(point,
+                 moments_reader(std::move(moments),
+                                {std::move(rows), std::move(places), std::move(cells)}, point));
 }
 
 std::optional<at::Tensor> optional(const at::Tensor& tensor) {

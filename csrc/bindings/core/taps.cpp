@@ -19,6 +19,12 @@ at::Tensor cut(const at::Tensor& tensor, Point point, const std::optional<at::Te
 
 }  // namespace
 
+Side side_of(const std::string& padding_side) {
+  TORCH_CHECK_VALUE(padding_side == "right" || padding_side == "left", "padding_side is '",
+                    padding_side, "', expected 'right' or 'left'");
+  return padding_side == "left" ? Side::left : Side::right;
+}
+
 void PyTaps::write(const std::string& name, py::function function) {
   const Point point = point_of(name, spec);
   auto shared = std::shared_ptr<py::function>(new py::function(std::move(function)), [](py::function* f) {

@@ -6,9 +6,13 @@
 #include <optional>
 #include <string>
 
+#include "model/batch.h"
 #include "model/taps.h"
 
 namespace lenswright {
+
+/// "right" or "left"; ValueError naming padding_side otherwise.
+Side side_of(const std::string& padding_side);
 
 /// Taps as Python builds them, with what they captured.
 struct PyTaps {

@@ -3,10 +3,43 @@
 #include <pybind11/stl.h>
 
 #include "bindings/files/bindings.h"
+#include "io/checkpoint.h"
 
 namespace py = pybind11;
 
 namespace lenswright {
+namespace {
+
+py::dict read_spec(const std::string& config) {
+  const Json json = Json::parse(config, "config.json");
+  const Family& family = family_of(json);
+  const Spec spec = family.read(json);
+  py::dict out;
+  out["family"] = family.architecture;
+  out["n_layers"] = spec.n_layers;
+  out["d_model"] = spec.d_model;
+  out["n_heads"] = spec.n_heads;
+  out["n_kv_heads"] = spec.n_kv_heads;
+  out["d_head"] = spec.d_head;
+  out["d_mlp"] = spec.d_mlp;
+  out["d_vocab"] = spec.d_vocab;
+  out["n_ctx"] = spec.n_ctx;
+  out["tied"] = spec.tied;
+  out["unknown_keys"] = spec.unknown_keys;
+  return out;
+}
+
+std::vector<std::string> missing_tensors(const Checkpoint& checkpoint) {
+  const Family& family = family_of(checkpoint.config());
+  const auto contains = [&](const std::string& name) { return checkpoint.contains(name); };
+  std::vector<std::string> missing;
+  for (const Row& row : rows_in(family, family.read(checkpoint.config()), contains)) {
+    if (!contains(row.source)) missing.push_back(row.source);
+  }
+  return missing;
+}
+
+}  // namespace
 
 void bind_families(py::module_& m) {
   m.def("families",
@@ -16,13 +49,10 @@ void bind_families(py::module_& m) {
           return names;
         },
         "The architectures that can be loaded, by config.json's name for them.");
-  m.def("check_config",
-        [](const std::string& text) {
-          const Json config = Json::parse(text, "config.json");
-          family_of(config).read(config);
-        },
-        py::arg("text"),
-        "Raise ValueError, as loading would, when this config.json asks for what no family here has.");
+  m.def("read_spec", &read_spec, py::arg("config"),
+        "The sizes that the text of a config.json gives; ValueError where loading would refuse it.");
+  m.def("missing_tensors", &missing_tensors, py::arg("checkpoint"),
+        "Tensors that the family needs and this checkpoint lacks.");
 }
 
 }  // namespace lenswright

@@ -64,19 +64,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see '{self.prog} --help')\n")
 
 
+# What is wrong with a call rather than with the program; CheckpointError is a ValueError.
+USER_ERRORS = (ValueError, LookupError, OSError, ImportError)
+
+
 def fail(text: str) -> int:
     """Print one line on stderr; return exit code 2."""
     print("lenswright: " + " ".join(text.split()), file=sys.stderr)
     return 2
-
-
-def is_user_error(error: Exception) -> bool:
-    """Say whether an exception tells what is wrong with the call rather than with the program."""
-    if isinstance(error, (ValueError, LookupError, OSError, ImportError)):
-        return True
-    from lenswright import CheckpointError
-
-    return isinstance(error, CheckpointError)
 
 
 def run_verb(verb: str, argv: Sequence[str]) -> int:
@@ -117,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        if os.environ.get("LENSWRIGHT_TRACEBACK") or not is_user_error(error):
+        if os.environ.get("LENSWRIGHT_TRACEBACK") or not isinstance(error, USER_ERRORS):
             raise
         # str(KeyError) would put the message into quotes
         return fail(

@@ -9,10 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from lenswright.plots.figure import write_whole
+from lenswright.plots.figure import Figure, write_whole
 from lenswright.report.check import checked
 from lenswright.report.page import page
 from lenswright.report.parts import change
+from lenswright.report.pictures import pictures
 from lenswright.report.schema import ReportData
 
 VARYING = ("started", "seconds", "machine")
@@ -53,6 +54,13 @@ class Report:
         gives the same text.
         """
         return page(self.data)
+
+    def figures(self, width: float = 860) -> dict[str, Figure]:
+        """The page's pictures by name (separation, split_half, grid, null, effects, equivalence).
+
+        Only those that the data has values for; `width` is the room in pixels.
+        """
+        return {name: draw(width) for name, draw in pictures(self.data).items()}
 
     def digest(self) -> str:
         """SHA-256 of the JSON without the run's time and machine: equal for equal runs."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lenswright import plots
 from lenswright.plots.chain import names_of, verdict
 from lenswright.plots.chain import words as found_and_asked
 from lenswright.plots.values import number
 from lenswright.report.html import Markup, details, dotted, join, table, tag
 from lenswright.report.parts import Part, facts, mark, picture
+from lenswright.report.pictures import Draw
 
 FIRST = 12
 """How many writers are shown before the rest folds away."""
@@ -24,7 +24,7 @@ def largest(data: Part) -> float | None:
     )
 
 
-def section(data: Part) -> Markup:
+def section(data: Part, draws: dict[str, Draw]) -> Markup:
     """The chain of equalities, what happened to each writer, the hashes."""
     part = data.get("equivalence", {})
     links = part.get("comparisons", [])
@@ -33,7 +33,7 @@ def section(data: Part) -> Markup:
         parts += [_lede(links, part)]
         measure = part.get("measure", "largest difference between the two runs")
         caption = f"{measure[:1].upper()}{measure[1:]}. “Bit for bit” means that it is 0."
-        parts.append(picture(lambda width: plots.chain(links, width=width), caption))
+        parts.append(picture(draws["equivalence"], caption))
         rows = [
             [
                 f"{link['left']} = {link['right']}",

@@ -5,38 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lenswright import plots
 from lenswright.plots.effects_row import against_null
 from lenswright.plots.values import show, span
 from lenswright.report.html import Markup, details, join, table, tag
 from lenswright.report.parts import Part, change, picture
+from lenswright.report.pictures import Draw, by_unit
 
 FIRST = 4
 """How many texts of each kind are shown before the rest folds away."""
 
 
-def section(data: Part) -> Markup:
+def section(data: Part, draws: dict[str, Draw]) -> Markup:
     """The effects with their intervals and nulls, then texts before and after."""
-    rows = data.get("effects", [])
     parts: list[Any] = []
-    if rows:
+    if "effects" in draws:
+        on = f"Measured on {data['measured_on']}. " if data.get("measured_on") else ""
         caption = (
-            "Measured on prompts that were used neither to find nor to choose the direction. "
-            "The bar is the interval of the value after the edit; the short strokes are the same "
-            "measure under random directions of equal norm."
+            f"{on}The bar is the interval of the value after the edit; the short strokes are the "
+            "same measure under random directions of equal norm."
         )
-        ordered = _by_unit(rows)
-        parts += [_lede(rows), picture(lambda width: plots.effects(ordered, width=width), caption)]
-        parts.append(details("All numbers", _numbers(ordered)))
+        parts += [_lede(data["effects"]), picture(draws["effects"], caption)]
+        parts.append(details("All numbers", _numbers(by_unit(data))))
     if data.get("texts"):
         parts += [tag("h3", "The texts themselves"), _texts(data["texts"])]
     return join(parts)
-
-
-def _by_unit(rows: Sequence[Part]) -> list[Part]:
-    """The effects with those of one unit together, units in the order they first come."""
-    units = list(dict.fromkeys(row.get("unit", "rate") for row in rows))
-    return sorted(rows, key=lambda row: units.index(row.get("unit", "rate")))
 
 
 def _lede(rows: Sequence[Part]) -> Markup:
@@ -46,7 +38,7 @@ def _lede(rows: Sequence[Part]) -> Markup:
     if versus and first.get("before") is not None:
         count, total = versus
         beside = f" {count or 'None'} of {total} random directions moved it as far."
-    prompts = f" on {first['n']:,} held-out prompts" if first.get("n") is not None else ""
+    prompts = f" on {first['n']:,} prompts" if first.get("n") is not None else ""
     return tag(
         "p",
         f"{first['name'][:1].upper()}{first['name'][1:]}: ",

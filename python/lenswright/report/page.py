@@ -12,8 +12,8 @@ from lenswright.plots.values import THIN, number, visible
 from lenswright.report import bake, effect, look, trial
 from lenswright.report.html import Markup, details, join, table, tag
 from lenswright.report.parts import Part, change, facts, mark, said
+from lenswright.report.pictures import pictures
 from lenswright.report.style import SCRIPT, STYLE
-
 
 SECTIONS = (
     ("look", "where the two classes part", look.section),
@@ -25,7 +25,8 @@ SECTIONS = (
 
 def page(data: Part) -> str:
     """The HTML of checked report data. The same data gives the same bytes."""
-    drawn = [(name, under, draw(data)) for name, under, draw in SECTIONS]
+    draws = pictures(data)
+    drawn = [(name, under, write(data, draws)) for name, under, write in SECTIONS]
     shown = [entry for entry in drawn if entry[2]]
     sections = [
         tag("section", _heading(name.capitalize(), under), content, id=name)

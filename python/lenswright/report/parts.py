@@ -67,6 +67,24 @@ def chosen_cell(data: Part, part: Part) -> tuple[int, int] | None:
     return chosen["position"], part["layers"].index(chosen["layer"])
 
 
+def is_chosen(grid: Part, r: int, c: int) -> bool:
+    """Whether this candidate is the chosen one."""
+    chosen = grid.get("chosen")
+    return chosen is not None and (chosen["position"], chosen["layer"]) == (r, grid["layers"][c])
+
+
+def why(grid: Part, r: int, c: int) -> str:
+    """Why this candidate was dropped; "" where it was kept."""
+    dropped = grid.get("dropped")
+    return (dropped[r][c] if dropped else "") or ""
+
+
+def cosine(value: float) -> str:
+    """A cosine with the digits that tell it from 1."""
+    text = f"{value:.3f}"
+    return f"{value:.6f}" if abs(value) < 1 and text in ("1.000", "-1.000") else text
+
+
 def classes(data: Part) -> tuple[str, str]:
     """What the two classes are called."""
     names = data.get("classes", {})

@@ -213,6 +213,7 @@ class ReportData(_ReportData, total=False):
     separation: Separation
     grid: Grid
     edit: Facts  # method, writers, strength, direction …
+    measured_on: str  # which prompts the effects are of, such as "256 prompts of the test split"
     effects: list[Effect]
     texts: list[Text]
     writers: list[Writer]

@@ -5,57 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from lenswright import plots
-from lenswright.plots.heat_scale import Panel
 from lenswright.plots.values import number, visible
 from lenswright.report.html import Markup, details, join, table, tag
-from lenswright.report.parts import Part, chosen_cell, classes, picture, place
+from lenswright.report.parts import Part, chosen_cell, classes, is_chosen, picture, place, why
+from lenswright.report.pictures import Draw
 
 METRICS = ("bypass", "induce", "kl")
-
-
-def values_of(grid: Part, metric: str, kept: bool) -> list[float]:
-    """The metric of the candidates that were kept, or dropped; the chosen one is left out."""
-    return [
-        value
-        for r, row in enumerate(grid.get(metric) or [])
-        for c, value in enumerate(row)
-        if value is not None and not _is_chosen(grid, r, c) and bool(_why(grid, r, c)) != kept
-    ]
 
 
 def counts(grid: Part) -> tuple[int, int]:
     """How many candidates were kept, of how many."""
     places = [(r, c) for r in range(len(grid["positions"])) for c in range(len(grid["layers"]))]
-    return sum(not _why(grid, r, c) for r, c in places), len(places)
+    return sum(not why(grid, r, c) for r, c in places), len(places)
 
 
-def section(data: Part) -> Markup:
+def section(data: Part, draws: dict[str, Draw]) -> Markup:
     """The candidate grid, the chosen one beside random directions, and the numbers."""
     grid = data.get("grid")
     if not grid:
         return join()
-    positive, negative = classes(data)
-    score = grid.get("score", "score")
     cell = chosen_cell(data, grid)
-    wording = {
-        "bypass": ("bypass", score, "diverging"),
-        "induce": ("induce", score, "diverging"),
-        "kl": ("KL", "nats", "violet"),
-    }
-    reach = _reach(grid)
-    panels = [
-        _panel(grid, metric, *wording[metric], cell, reach)
-        for metric in METRICS
-        if grid.get(metric)
-    ]
-    names = {
-        "rows": grid["positions"],
-        "columns": grid["layers"],
-        "row_name": "token",
-        "column_name": "layer",
-    }
-    caption = join(
+    fallback = tag("b", "Fallback. "), grid.get("fallback")
+    return join(
+        _lede(grid, cell),
+        tag("p", fallback, class_="callout") if grid.get("fallback") else "",
+        picture(draws["grid"], _caption(data, grid, cell)) if "grid" in draws else "",
+        picture(draws["null"], _null_caption(grid)) if "null" in draws else "",
+        tag("p", grid["note"], class_="note") if grid.get("note") else "",
+        details("All candidates", _numbers(grid)),
+    )
+
+
+def _caption(data: Part, grid: Part, cell: tuple[int, int] | None) -> Markup:
+    positive, negative = classes(data)
+    return join(
         f"Each cell is one candidate direction. Bypass: the score of {positive} prompts with the "
         f"direction taken out of the run (low, blue, is better). Induce: that of {negative} "
         "prompts with it added (high, orange, is better). KL: how far the next-token distribution "
@@ -63,66 +46,16 @@ def section(data: Part) -> Markup:
         "Hatched: dropped. " if any(map(any, grid.get("dropped", []))) else "",
         "Outlined: chosen." if cell else "",
     )
-    return join(
-        _lede(data, grid, cell),
-        tag("p", tag("b", "Fallback. "), grid["fallback"], class_="callout")
-        if grid.get("fallback")
-        else "",
-        picture(lambda width: plots.heatmaps(panels, width=width, **names), caption)
-        if panels
-        else "",
-        _beside_null(grid, cell, score),
-        tag("p", grid["note"], class_="note") if grid.get("note") else "",
-        details("All candidates", _numbers(grid)),
-    )
 
 
-def _is_chosen(grid: Part, r: int, c: int) -> bool:
-    chosen = grid.get("chosen")
-    return chosen is not None and (chosen["position"], chosen["layer"]) == (r, grid["layers"][c])
+def _null_caption(grid: Part) -> str:
+    metric = grid["null"].get("metric", "bypass")
+    name = "KL" if metric == "kl" else f"{metric.capitalize()}: {grid.get('score', 'score')}"
+    count = len(grid["null"]["values"])
+    return f"{name}, under the chosen direction and under {count} random ones of equal norm."
 
 
-def _why(grid: Part, r: int, c: int) -> str:
-    dropped = grid.get("dropped")
-    return (dropped[r][c] if dropped else "") or ""
-
-
-def _reach(grid: Part) -> float:
-    """The largest score of either sign: bypass and induce share one scale around 0."""
-    scores = [
-        abs(v)
-        for m in ("bypass", "induce")
-        for row in grid.get(m) or []
-        for v in row
-        if v is not None
-    ]
-    return max(scores, default=1.0) or 1.0
-
-
-def _panel(
-    grid: Part,
-    metric: str,
-    title: str,
-    unit: str,
-    scale: str,
-    cell: tuple[int, int] | None,
-    reach: float,
-) -> Panel:
-    common: dict[str, Any] = {
-        "title": title,
-        "unit": unit,
-        "scale": scale,
-        "marked": cell,
-        "hatched": grid.get("dropped"),
-    }
-    if scale == "diverging":
-        return Panel(grid[metric], low=-reach, high=reach, **common)
-    present = [v for row in grid[metric] for v in row if v is not None and v > 0]
-    wide = bool(present) and max(present) / min(present) > 50
-    return Panel(grid[metric], log=wide, low=None if wide else 0.0, **common)
-
-
-def _lede(data: Part, grid: Part, cell: tuple[int, int] | None) -> Markup:
+def _lede(grid: Part, cell: tuple[int, int] | None) -> Markup:
     kept, total = counts(grid)
     reasons = Counter(why for row in grid.get("dropped", []) for why in row if why)
     common = reasons.most_common(4)
@@ -144,40 +77,13 @@ def _lede(data: Part, grid: Part, cell: tuple[int, int] | None) -> Markup:
     )
 
 
-def _beside_null(grid: Part, cell: tuple[int, int] | None, score: str) -> Markup:
-    """The chosen direction on one axis with random ones and the other candidates."""
-    null = grid.get("null", {})
-    metric = null.get("metric", "bypass")
-    if not null.get("values"):
-        return join()
-    groups = {"random directions": null["values"]}
-    for label, kept in (("other candidates, kept", True), ("candidates, dropped", False)):
-        found = values_of(grid, metric, kept)
-        if found:
-            groups[label] = found
-    marks = []
-    baseline = grid.get("baseline", {}).get(metric)
-    if baseline is not None:
-        marks.append(("no edit", baseline, "ink"))
-    if cell and grid.get(metric) and grid[metric][cell[0]][cell[1]] is not None:
-        marks.append(("chosen", grid[metric][cell[0]][cell[1]], "accent"))
-    name = f"{metric}: {score}" if metric != "kl" else "KL, nats"
-    caption = (
-        f"{name[:1].upper()}{name[1:]}, under the chosen direction and under "
-        f"{len(null['values'])} random ones of equal norm."
-    )
-    return picture(
-        lambda width: plots.strip(groups, marks=marks, name=metric, width=width), caption
-    )
-
-
 def _numbers(grid: Part) -> Markup:
     present = [m for m in METRICS if grid.get(m)]
     rows: list[list[Any]] = []
     for r, position in enumerate(grid["positions"]):
         for c, layer in enumerate(grid["layers"]):
             shown = [number(grid[m][r][c]) for m in present]
-            state = tag("b", "chosen") if _is_chosen(grid, r, c) else _why(grid, r, c) or "kept"
+            state = tag("b", "chosen") if is_chosen(grid, r, c) else why(grid, r, c) or "kept"
             rows.append([tag("code", visible(position)), layer, *shown, state])
     columns = ["token", "layer", *("KL" if m == "kl" else m for m in present), "state"]
     return table(columns, rows, numbers=tuple(range(1, 2 + len(present))))

@@ -1,0 +1,120 @@
+#include "edits/apply.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include "base/parallel.h"
+#include "edits/hashes.h"
+#include "edits/targets.h"
+#include "model/tensors.h"
+
+namespace lenswright {
+namespace {
+
+constexpr int64_t kSlab = int64_t{1} << 18;  // numbers one thread works on at a time
+
+struct Target {
+  std::shared_ptr<Stored> stored;
+  const Base* base;
+  FactorSpans factors;
+  int residual_axis;
+  at::Tensor result;
+};
+
+std::vector<Target> targets_of(const Model& model, const Edit& edit) {
+  std::vector<Target> targets;
+  for (const Part& part : edit.parts()) {
+    const WriterSite& writer = writer_named(model.writers(), part.writer);
+    const auto& weight = model.stored(writer.weight);
+    part.factors.checked(part.writer, weight->original.size(writer.residual_axis),
+                         weight->original.size(1 - writer.residual_axis));
+    targets.push_back({weight, &part.weight, part.factors.spans(), writer.residual_axis, {}});
+    TORCH_CHECK_VALUE(!part.factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
+                      writer.name, "': this writer has no bias to shift");
+    if (writer.bias.empty() || !part.factors.changes_bias()) continue;
+    targets.push_back(
+        {model.stored(writer.bias), &part.bias, part.factors.bias_spans(), 1, {}});
+  }
+  return targets;
+}
+
+void check_bases(const std::vector<Target>& targets) {
+  std::vector<std::shared_ptr<Stored>> tensors;
+  for (const Target& target : targets) {
+    TORCH_CHECK_VALUE(target.stored->edit.empty(), "tensor '", target.stored->name,
+                      "' already carries an edit; expected edit.revert(model) first");
+    tensors.push_back(target.stored);
+  }
+  const std::vector<std::string> hashes = sha256_of(tensors);
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const std::string& wanted = targets[i].base->sha256;
+    TORCH_CHECK_VALUE(wanted.empty() || wanted == hashes[i], "tensor '", tensors[i]->name,
+                      "' has SHA-256 ", hashes[i], ", but the edit was made for ", wanted);
+  }
+}
+
+at::Tensor computed(const Target& target) {
+  const at::Tensor original = target.stored->original.detach().cpu().contiguous();
+  at::Tensor result = at::empty(original.sizes(), original.options());
+  const bool matrix = original.dim() == 2;
+  const StoredMatrix source{stored_type(original.scalar_type()),
+                            static_cast<const std::byte*>(original.const_data_ptr()),
+                            matrix ? original.size(0) : 1, original.size(-1), target.residual_axis};
+  const int threads = at::get_num_threads();
+  const EditedMatrix edited(source, target.factors, threads);
+  auto* const to = static_cast<std::byte*>(result.mutable_data_ptr());
+  const int64_t step = std::max<int64_t>(1, kSlab / source.columns);
+  parallel_for((source.rows + step - 1) / step, threads, [&](int64_t slab) {
+    const int64_t first = slab * step;
+    edited.write(first, std::min(step, source.rows - first), to + first * source.row_bytes());
+  });
+  return result.to(target.stored->original.device());
+}
+
+bool unties(const Model& model, const Edit& edit) {
+  return model.spec().tied && std::any_of(edit.parts().begin(), edit.parts().end(), [](const auto& p) {
+    return p.kind == WriterKind::token_embedding;
+  });
+}
+
+}  // namespace
+
+void apply(Model& model, const Edit& edit) {
+  const c10::InferenceMode no_inference(false);
+  edit.check_single("apply");
+  std::vector<Target> targets = targets_of(model, edit);
+  check_bases(targets);
+  for (Target& target : targets) target.result = computed(target);
+  if (unties(model, edit)) model.untie(true);
+  const std::string id = edit.id();
+  for (Target& target : targets) {
+    target.stored->value = std::move(target.result);
+    target.stored->edit = id;
+  }
+}
+
+void revert(Model& model, const Edit& edit) {
+  const std::vector<Target> targets = targets_of(model, edit);
+  const std::string id = edit.id();
+  for (const Target& target : targets) {
+    TORCH_CHECK_VALUE(target.stored->edit == id, "tensor '", target.stored->name, "' ",
+                      target.stored->edit.empty() ? "carries no edit" : "carries another edit",
+                      ", expected edit.apply(model) before edit.revert(model)");
+  }
+  for (const Target& target : targets) {
+    target.stored->value = target.stored->original;
+    target.stored->edit.clear();
+  }
+  if (unties(model, edit)) model.untie(false);
+}
+
+bool is_applied(const Model& model, const Edit& edit) {
+  const std::vector<Target> targets = targets_of(model, edit);
+  const std::string id = edit.id();
+  return !targets.empty() && std::all_of(targets.begin(), targets.end(), [&](const Target& target) {
+    return target.stored->edit == id;
+  });
+}
+
+}  // namespace lenswright

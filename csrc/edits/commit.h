@@ -1,0 +1,32 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "edits/edit.h"
+
+namespace lenswright {
+
+/// What a commit has done.
+struct Committed {
+  struct Change {
+    std::string before, after;  // SHA-256 of the stored bytes
+  };
+  std::map<std::string, Change> changed;  // by stored name
+  std::string added;                      // the unembedding of embeddings that were tied, or ""
+  std::vector<std::string> left_behind;   // weight files of the folder that the checkpoint does not use
+};
+
+/// Writes the checkpoint folder `input` to the new folder `output` with the edit in its weights:
+/// exact, rounded once to each tensor's stored type, the same bytes as apply() makes. Everything
+/// else, headers and metadata included, is carried over byte for byte. lenswright.json beside it
+/// says what was done. Streams: memory does not grow with the checkpoint.
+///
+/// Throws before the first byte is written where anything is wrong: see plan_commit and FolderWriter.
+Committed commit(const Edit& edit, const std::filesystem::path& input,
+                 const std::filesystem::path& output, Progress* progress = nullptr);
+
+}  // namespace lenswright

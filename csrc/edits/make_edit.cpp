@@ -1,0 +1,59 @@
+#include "edits/make_edit.h"
+
+#include <ATen/ATen.h>
+
+#include "edits/hashes.h"
+#include "edits/targets.h"
+
+namespace lenswright {
+namespace {
+
+Part part_of(const Model& model, const WriterSite& writer, const Factors& factors) {
+  const at::Tensor weight = model.stored(writer.weight)->original;
+  const int64_t outputs = weight.size(writer.residual_axis);
+  const int64_t inputs = weight.size(1 - writer.residual_axis);
+  TORCH_CHECK_VALUE(!factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
+                    writer.name, "': this writer has no bias to shift");
+  return {writer.name, writer.kind, writer.output, factors.checked(writer.name, outputs, inputs),
+          {writer.weight, ""}, {factors.changes_bias() ? writer.bias : "", ""}};
+}
+
+void note_hashes(const Model& model, std::vector<Part>& parts) {
+  std::vector<Base*> bases;
+  std::vector<std::shared_ptr<Stored>> tensors;
+  for (Part& part : parts) {
+    for (Base* base : {&part.weight, &part.bias}) {
+      if (base->name.empty()) continue;
+      bases.push_back(base);
+      tensors.push_back(model.stored(base->name));
+    }
+  }
+  const std::vector<std::string> hashes = sha256_of(tensors);
+  for (size_t i = 0; i < bases.size(); ++i) bases[i]->sha256 = hashes[i];
+}
+
+}  // namespace
+
+std::shared_ptr<Edit> make_edit(const Model& model, const std::map<std::string, Factors>& factors,
+                                const std::map<std::string, std::string>& reasons,
+                                Json provenance) {
+  for (const auto& [name, unused] : factors) writer_named(model.writers(), name);
+  std::vector<Part> parts;
+  std::vector<Untouched> untouched;
+  bool rows = false;
+  for (const WriterSite& writer : model.writers()) {
+    const auto found = factors.find(writer.name);
+    if (found != factors.end() && !found->second.empty()) {
+      parts.push_back(part_of(model, writer, found->second));
+      rows = rows || found->second.rows() > 0;
+      continue;
+    }
+    const auto reason = reasons.find(writer.name);
+    untouched.push_back({writer.name, writer.kind,
+                         reason == reasons.end() ? "no factors for it" : reason->second});
+  }
+  if (!rows) note_hashes(model, parts);  // edits of rows are never written
+  return std::make_shared<Edit>(std::move(parts), std::move(untouched), std::move(provenance));
+}
+
+}  // namespace lenswright
