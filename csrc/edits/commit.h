@@ -15,7 +15,7 @@ struct Committed {
   struct Change {
     std::string before, after;  // SHA-256 of the stored bytes
   };
-  std::map<std::string, Change> changed;  // by stored name
+  std::map<std::string, Change> changed;  // by stored name, of every tensor the edit is about
   std::string added;                      // the unembedding of embeddings that were tied, or ""
   std::vector<std::string> left_behind;   // weight files of the folder that the checkpoint does not use
 };

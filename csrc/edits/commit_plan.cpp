@@ -48,7 +48,7 @@ class Planner {
   }
 
   TensorInfo stored(const std::string& name) const {
-    const std::string& first = checkpoint_->shards().front();
+    const std::string first = checkpoint_->shards().front();
     if (!checkpoint_->contains(name)) {
       throw CheckpointError(Flaw::layout, first, "the tensor is missing, but the edit changes it",
                             name);

@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <set>
+#include <sstream>
 
 #include "base/sha256.h"
 
@@ -24,6 +24,12 @@ void hash_tensor(Sha256& sha, const at::Tensor& tensor) {
 
 std::string counted(int64_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+std::string shortened(double number) {
+  std::ostringstream text;
+  text << number;
+  return text.str();
 }
 
 }  // namespace
@@ -88,7 +94,7 @@ std::string Edit::action(const Part& part) {
     add("removes " + counted(f.u.size(-2), "direction"));
     if (f.u.numel() == f.u.size(-1) && f.v.numel() == f.v.size(-1)) {
       const double strength = (f.u.flatten() * f.v.flatten()).sum().item<double>();
-      text += " (strength " + Json(std::round(strength * 1e6) / 1e6).dump() + ")";
+      text += " (strength " + shortened(strength) + ")";
     }
   }
   if (f.s.defined()) add("scales outputs");
@@ -97,6 +103,7 @@ std::string Edit::action(const Part& part) {
   if (f.shift.defined()) add("shifts the bias");
   if (text.empty()) return "nothing";
   if (!part.bias.name.empty()) text += ", bias included";
+  if (part.unties) text += ", unembedding untied and kept";
   if (f.rows() > 0) text = counted(f.rows(), "row") + ", each: " + text;
   return text;
 }

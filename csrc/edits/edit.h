@@ -24,6 +24,7 @@ struct Part {
   Point output;
   Factors factors;
   Base weight, bias;
+  bool unties = false;  // the unembedding, which shares its tensor, gets one of its own
 };
 
 /// A writer that an edit leaves alone, and why.

@@ -31,6 +31,7 @@ Json json_of(const Part& part) {
   json.set("layer", part.output.layer);
   json.set("weight", json_of(part.weight));
   json.set("bias", json_of(part.bias));
+  json.set("unties", part.unties);
   return json;
 }
 
@@ -101,6 +102,7 @@ class Reader {
     part.output = {site_of(part.kind), static_cast<int>(json.at("layer").as_int())};
     part.weight = base_of(json.at("weight"));
     part.bias = base_of(json.at("bias"));
+    part.unties = json.at("unties").as_bool();
     Factors factors;
     for (const FactorSlot& slot : kFactorSlots) {
       const std::string name = part.writer + "." + slot.name;

@@ -14,8 +14,11 @@ Part part_of(const Model& model, const WriterSite& writer, const Factors& factor
   const int64_t inputs = weight.size(1 - writer.residual_axis);
   TORCH_CHECK_VALUE(!factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
                     writer.name, "': this writer has no bias to shift");
-  return {writer.name, writer.kind, writer.output, factors.checked(writer.name, outputs, inputs),
-          {writer.weight, ""}, {factors.changes_bias() ? writer.bias : "", ""}};
+  Part part{writer.name, writer.kind, writer.output, {}, {writer.weight, ""}, {}};
+  part.factors = factors.checked(writer.name, outputs, inputs);
+  if (factors.changes_bias()) part.bias.name = writer.bias;
+  part.unties = model.spec().tied && writer.kind == WriterKind::token_embedding;
+  return part;
 }
 
 void note_hashes(const Model& model, std::vector<Part>& parts) {

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,8 +23,26 @@ bool cannot_within_kernel(int code) {
   return code == EXDEV || code == ENOSYS || code == EOPNOTSUPP || code == EINVAL || code == EPERM;
 }
 
+// The disk begins at once, beside our reading, and not only at the fsync. Advice: it may fail.
+void start_writing(int file, uint64_t at, uint64_t count) {
+  ::sync_file_range(file, static_cast<off64_t>(at), static_cast<off64_t>(count),
+                    SYNC_FILE_RANGE_WRITE);
+}
+
 [[noreturn]] void source_ended() {
   throw FileError(EIO, "cannot copy: the source became shorter while it was read");
+}
+
+bool reserve(int file, uint64_t bytes) {
+  // Asked first: trying would fill the disk for a moment, and others write to it, too.
+  struct statvfs disk {};
+  if (::fstatvfs(file, &disk) == 0 && bytes / disk.f_frsize > disk.f_bavail) {
+    errno = ENOSPC;
+    return false;
+  }
+  const auto size = static_cast<off_t>(bytes);
+  if (::fallocate(file, 0, 0, size) == 0) return true;
+  return cannot_within_kernel(errno) && ::ftruncate(file, size) == 0;
 }
 
 // False when the kernel cannot copy between these files; nothing has been copied then.
@@ -37,6 +56,7 @@ bool copy_in_kernel(int source, uint64_t& from, int target, uint64_t& to, uint64
     if (n < 0 && cannot_within_kernel(errno)) return false;
     if (n < 0) throw_errno("cannot write", "an output file");
     if (n == 0) source_ended();
+    start_writing(target, to, static_cast<uint64_t>(n));
     from += static_cast<uint64_t>(n);
     to += static_cast<uint64_t>(n);
     left -= static_cast<uint64_t>(n);
@@ -55,6 +75,7 @@ void copy_range(int source, uint64_t from, int target, uint64_t to, uint64_t lef
     const auto piece = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
     if (!read_at(source, from, piece)) source_ended();
     write_at(target, to, piece);
+    start_writing(target, to, piece.size());
     from += piece.size();
     to += piece.size();
     left -= piece.size();
@@ -66,9 +87,7 @@ OpenFile create_file(const std::filesystem::path& path, uint64_t bytes) {
   OpenFile file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (file.get() < 0) throw_errno("cannot create", path.string());
   if (bytes == 0) return file;
-  const auto size = static_cast<off_t>(bytes);
-  if (::fallocate(file.get(), 0, 0, size) == 0) return file;
-  if (cannot_within_kernel(errno) && ::ftruncate(file.get(), size) == 0) return file;
+  if (reserve(file.get(), bytes)) return file;
   const int code = errno;
   ::unlink(path.c_str());
   errno = code;

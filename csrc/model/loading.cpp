@@ -174,13 +174,16 @@ void Model::untie(bool on) {
   TORCH_CHECK_VALUE(spec_.tied, "the model's embeddings are not tied");
   if (!on) {
     stored_.erase(head_.source);
+    weights_.erase(head_.canonical);
+    rows_.pop_back();
     unembed_.weight = weight("embed.W_E");
     return;
   }
   const at::Tensor value = weight("embed.W_E").stored()->original;
   const auto stored = std::make_shared<Stored>(Stored{head_.source, value, value});
   stored_[head_.source] = stored;
-  unembed_.weight = Weight(stored, head_);
+  rows_.push_back(head_);
+  weights_[head_.canonical] = unembed_.weight = Weight(stored, head_);
 }
 
 }  // namespace lenswright

@@ -56,7 +56,8 @@ class Description(list[dict[str, Any]]):
 class Committed:
     """A folder that a commit wrote.
 
-    changed: by stored name, SHA-256 of the bytes before and after. added: the unembedding that
+    changed: by stored name of every tensor that was edited, SHA-256 of its bytes before and after
+    (equal where rounding swallowed the change). added: the unembedding that
     embeddings got which were tied, or None. left_behind: weight files of the input folder that its
     checkpoint does not use.
     """

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lenswright.model import Model
     from lenswright.prompts import Prompt
 
+Continuation = str | Sequence[int]
+
 LOGITS = 1 << 24  # at most so many logits at a time, in float64
 
 Pair = tuple[int, int]  # (line, variant)
@@ -36,6 +38,31 @@ class Line:
 
     tokens: list[int]
     reads: list[Read] = field(default_factory=list)
+
+
+def continuation_ids(model: Model, prompt: Prompt, continuation: Continuation) -> list[int]:
+    """Token ids of what follows a prompt: as its text is tokenised there, or ids as they are.
+
+    Where the text and the prompt's last token would become one (a template that ends in a word), it
+    is tokenised by itself.
+
+    Raises:
+        ValueError: it has no tokens.
+    """
+    if not isinstance(continuation, str):
+        ids = [int(token) for token in continuation]
+    else:
+        tokenizer = model.tokenizer
+        if tokenizer.chat_template is None:
+            before, whole = (tokenizer.encode(prompt.text + more) for more in ("", continuation))
+        else:
+            text = tokenizer.render_chat([{"role": "user", "content": prompt.text}])
+            before, whole = (tokenizer.encode_verbatim(text + more) for more in ("", continuation))
+        joined = whole[: len(before)] != before
+        ids = tokenizer.encode_verbatim(continuation) if joined else whole[len(before) :]
+    if not ids:
+        raise ValueError(f"continuation {continuation!r} has no tokens, expected at least one")
+    return ids
 
 
 class Forced:

@@ -42,7 +42,8 @@ def resolve_positions(
 
     Args:
         rule: "last"; an int or a list of ints (negative from the end); "post_instruction", every
-            token the chat template puts behind the instruction; "all", every token.
+            token the chat template puts behind the instruction (without a template: every token of
+            the ending that all prompts share); "all", every token.
         texts: the prompts.
         tokens: their ids, template included.
 
@@ -56,8 +57,8 @@ def resolve_positions(
     if rule == "post_instruction":
         if not suffix:
             raise ValueError(
-                "positions is 'post_instruction', but no tokens follow the instruction of these "
-                "prompts (the checkpoint has no chat template?); expected 'last' or offsets"
+                "positions is 'post_instruction', but no tokens follow the instruction: there is "
+                "no chat template, and the prompts share no ending; expected 'last' or offsets"
             )
         labels = _distinct(model.to_str_tokens(suffix))
         return Positions(labels, tuple(range(-len(suffix), 0)), len(suffix))
@@ -90,11 +91,15 @@ def _offsets(rule: PositionRule) -> tuple[int, ...]:
 def common_suffix(texts: Sequence[str], tokens: Sequence[Sequence[int]], model: Model) -> list[int]:
     """The tokens behind the instruction: those that all prompts end with, whatever they say.
 
-    Prompts that end alike ("thank you") are told apart by probing with their first words alone.
+    With a chat template these are the template's own: prompts that end alike ("thank you") are told
+    apart by probing with their first words alone. Without one, an ending that all prompts share
+    ("... She felt very") is what follows the instruction.
     """
-    words = texts[0].split()
-    probes = [" ".join(words[:count]) for count in range(1, min(len(words), PROBES + 1))]
-    rows = [*tokens, *model.prompt_tokens(probes)]
+    rows = list(tokens)
+    if model.tokenizer.chat_template is not None:
+        words = texts[0].split()
+        probes = [" ".join(words[:count]) for count in range(1, min(len(words), PROBES + 1))]
+        rows += model.prompt_tokens(probes)
     suffix = list(rows[0])
     for row in rows[1:]:
         common = 0

@@ -89,11 +89,16 @@ class Reference:
 
     path: folder in Hugging Face layout, or a hub id; only safetensors are read, never a pickle.
     dtype: float64 (default) runs lifted; any other type runs `transformers` as it is written.
-    Raises ValueError for a family without a row in `FAMILIES`.
+    Raises ValueError for a family without a row in `FAMILIES`, ImportError without transformers.
     """
 
     def __init__(self, path: str | Path, dtype: torch.dtype = torch.float64) -> None:
-        from transformers import AutoConfig, AutoModelForCausalLM
+        try:
+            from transformers import AutoConfig, AutoModelForCausalLM
+        except ImportError as error:
+            raise ImportError(
+                "the reference is transformers, which is not installed: pip install transformers"
+            ) from error
 
         config = AutoConfig.from_pretrained(str(path))
         if config.model_type not in FAMILIES:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from lenswright import _core
-from lenswright.forcing import Forced, forced_log_probs
+from lenswright.forcing import Continuation, Forced, continuation_ids, forced_log_probs
 from lenswright.prompts import Prompt, PromptSet
 from lenswright.tapped import new_taps
 
 if TYPE_CHECKING:
     from lenswright.model import Model
 
-Continuation = str | Sequence[int]
+NOT_READY = "the score is not prepared: use what prepare(model, prompts) returns"
+GENERATE = 64  # rows at a time
 
 
 class Score(Protocol):
@@ -47,8 +48,8 @@ class TokenLogOdds:
     one token cost no row of their own.
 
     Args:
-        positive, negative: texts, as they continue a prompt (mind the leading space), or lists of
-            token ids; expected not to begin with one another, so that they exclude one another.
+        positive, negative: texts, as they continue a prompt (mind the space between them), or lists
+            of token ids; expected not to begin with one another, so that they exclude one another.
 
     Raises:
         ValueError: a set is empty.
@@ -59,40 +60,37 @@ class TokenLogOdds:
             if isinstance(given, str) or not list(given):
                 raise ValueError(f"{name} is {given!r}, expected a list of at least one text")
         self._given = list(positive), list(negative)
-        self._ids: tuple[list[list[int]], list[list[int]]] | None = None
+        self._model: Model | None = None
 
     def prepare(self, model: Model, prompts: PromptSet) -> TokenLogOdds:
-        """The same score with its texts as this model's tokens.
+        """The same score for this model.
 
         Raises:
             ValueError: a text has no tokens, or both sets have the same ones.
         """
         ready = TokenLogOdds(*self._given)
-        positive, negative = (_unique_ids(model, given) for given in self._given)
+        ready._model = model
+        positive, negative = ready._sides(prompts.positive[0])
         both = [ids for ids in positive if ids in negative]
         if both:
             raise ValueError(f"positive and negative share the tokens {both[0]}, expected none")
-        ready._ids = positive, negative
         return ready
 
+    def _sides(self, prompt: Prompt) -> list[list[list[int]]]:
+        if self._model is None:
+            raise RuntimeError(NOT_READY)
+        return [_unique_ids(self._model, prompt, given) for given in self._given]
+
     def continuations(self, prompt: Prompt) -> list[list[int]]:
-        """Both sets, the positive one first; the same for every prompt."""
-        positive, negative = self._ready
+        """Both sets as they are tokenised behind the prompt, the positive one first."""
+        positive, negative = self._sides(prompt)
         return positive + negative
 
     def combine(self, prompt: Prompt, log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
         """The log-odds [runs]."""
         whole = torch.stack([part.sum(-1) for part in log_probs])
-        count = len(self._ready[0])
+        count = len(self._sides(prompt)[0])
         return whole[:count].logsumexp(0) - whole[count:].logsumexp(0)
-
-    @property
-    def _ready(self) -> tuple[list[list[int]], list[list[int]]]:
-        if self._ids is None:
-            raise RuntimeError(
-                "the score is not prepared: use what prepare(model, prompts) returns"
-            )
-        return self._ids
 
     def __repr__(self) -> str:
         return f"TokenLogOdds(positive={self._given[0]}, negative={self._given[1]})"
@@ -102,14 +100,13 @@ class RefusalScore:
     """How much rather a model refuses than answers, by the words of its own refusals.
 
     The refusals are the model's own: the `top` most frequent openings (the first `opening` tokens)
-    of its greedy answers to the positive prompts, those to which it gives the known answer left
-    out. With R the refusals, |c| the tokens of a continuation c and all logarithms natural:
+    of its greedy answers to the positive prompts, those left out with which it begins the known
+    answer. With R the refusals, |c| the tokens of a continuation c and all logarithms natural:
 
     * where a prompt's answer a is known, score = max_{r in R} log p(r) / |r| - log p(a) / |a|: the
       best refusal against the truth, each in nats a token;
     * where it is not, score = log p - log(1 - p), p = sum of the probabilities of the distinct
-      beginnings (`first` tokens) of the refusals; |score| is at most 34.5, as p is kept 1e-15 away
-      from 1.
+      beginnings (`first` tokens) of the refusals; it is at most 34.5, as p is kept 1e-15 below 1.
 
     Zero is indifference. Positions do not matter where the answer is known: a refusal that only
     begins after some words of its own is still told from the answer.
@@ -117,7 +114,7 @@ class RefusalScore:
     Args:
         refusals: texts or token ids to use instead of the model's own.
         top, opening, first: see above.
-        max_new_tokens: of the greedy answers.
+        max_new_tokens: of the greedy answers, at least `opening`.
 
     Source: after the first-token score of Arditi et al. 2024 (arXiv 2406.11717), which a refusal
     that does not begin at once escapes.
@@ -134,11 +131,16 @@ class RefusalScore:
         for name, value in (("top", top), ("opening", opening), ("first", first)):
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected at least 1")
+        if max_new_tokens < opening:
+            raise ValueError(
+                f"max_new_tokens is {max_new_tokens}, expected at least opening ({opening})"
+            )
+        if refusals is not None and (isinstance(refusals, str) or not list(refusals)):
+            raise ValueError(f"refusals is {refusals!r}, expected a list of at least one text")
         self.top, self.opening, self.first = top, opening, first
-        self.max_new_tokens = max(max_new_tokens, opening)
+        self.max_new_tokens = max_new_tokens
         self._given = refusals
-        self._refusals: list[list[int]] = []
-        self._answers: dict[Prompt, list[int]] = {}
+        self._own: list[list[int]] = []
         self._model: Model | None = None
 
     def prepare(self, model: Model, prompts: PromptSet) -> RefusalScore:
@@ -149,21 +151,18 @@ class RefusalScore:
         """
         ready = RefusalScore(self._given, self.top, self.opening, self.first, self.max_new_tokens)
         ready._model = model
-        if self._given is not None:
-            ready._refusals = _unique_ids(model, self._given)
-        else:
-            ready._refusals = ready._own_refusals(model, prompts.positive)
+        if self._given is None:
+            ready._own = ready._own_refusals(model, prompts.positive)
         return ready
 
     def _own_refusals(self, model: Model, prompts: Sequence[Prompt]) -> list[list[int]]:
         counts: Counter[tuple[int, ...]] = Counter()
         rows = model.prompt_tokens([prompt.text for prompt in prompts])
-        for start in range(0, len(rows), 64):
-            new = model.generate(
-                rows[start : start + 64], max_new_tokens=self.max_new_tokens, return_type="tokens"
-            )
-            for prompt, ids in zip(prompts[start : start + 64], new, strict=True):
-                if ids and not self._answered(model, prompt, ids):
+        for start in range(0, len(rows), GENERATE):
+            part = slice(start, start + GENERATE)
+            said = model.generate(rows[part], self.max_new_tokens, return_type="tokens")
+            for prompt, ids in zip(prompts[part], said, strict=True):
+                if not _answered(model, prompt, ids):
                     counts[tuple(ids[: self.opening])] += 1
         if not counts:
             raise ValueError(
@@ -172,40 +171,32 @@ class RefusalScore:
             )
         return [list(opening) for opening, _ in counts.most_common(self.top)]
 
-    @staticmethod
-    def _answered(model: Model, prompt: Prompt, ids: list[int]) -> bool:
-        if prompt.answer is None:
-            return False
-        said = model.tokenizer.decode(ids, skip_special_tokens=True).split()
-        known = prompt.answer.split()
-        return said[: len(known)] == known[: len(said)]
-
-    @property
-    def refusals(self) -> list[str]:
-        """The refusals' texts."""
-        model = self._ready
-        return [model.tokenizer.decode(ids) for ids in self._refusals]
-
     @property
     def _ready(self) -> Model:
         if self._model is None:
-            raise RuntimeError(
-                "the score is not prepared: use what prepare(model, prompts) returns"
-            )
+            raise RuntimeError(NOT_READY)
         return self._model
+
+    @property
+    def refusals(self) -> list[str]:
+        """The refusals' texts.
+
+        Raises:
+            RuntimeError: the score is not prepared.
+        """
+        given = self._own if self._given is None else self._given
+        return [one if isinstance(one, str) else str(self._ready.to_string(one)) for one in given]
 
     def continuations(self, prompt: Prompt) -> list[list[int]]:
         """The refusals and the answer, or the refusals' distinct beginnings."""
-        model = self._ready
-        if prompt.answer is None:
-            starts = {tuple(ids[: self.first]) for ids in self._refusals}
-            # None that continues another: their probabilities are added.
-            return [
-                list(s) for s in sorted(starts) if not any(s[: len(o)] == o for o in starts - {s})
-            ]
-        if prompt not in self._answers:
-            self._answers[prompt] = _ids(model, prompt.answer)
-        return [*self._refusals, self._answers[prompt]]
+        model, refusals = self._ready, self._own
+        if self._given is not None:
+            refusals = _unique_ids(model, prompt, self._given)
+        if prompt.answer is not None:
+            return [*refusals, continuation_ids(model, prompt, prompt.answer)]
+        starts = {tuple(ids[: self.first]) for ids in refusals}
+        # None that continues another: their probabilities are added.
+        return [list(s) for s in sorted(starts) if not any(s[: len(o)] == o for o in starts - {s})]
 
     def combine(self, prompt: Prompt, log_probs: Sequence[torch.Tensor]) -> torch.Tensor:
         """The scores [runs]."""
@@ -217,23 +208,20 @@ class RefusalScore:
         return mean[:-1].max(0).values - mean[-1]
 
     def __repr__(self) -> str:
-        if self._model is None:
-            return "RefusalScore(of the model's own refusals)"
-        return f"RefusalScore({self.refusals})"
+        return f"RefusalScore({self.refusals if self._model or self._given else 'of its own'})"
 
 
-def _ids(model: Model, continuation: Continuation) -> list[int]:
-    if not isinstance(continuation, str):
-        ids = [int(token) for token in continuation]
-    else:
-        ids = model.tokenizer.encode_verbatim(continuation)
-    if not ids:
-        raise ValueError(f"continuation {continuation!r} has no tokens, expected at least one")
-    return ids
+def _answered(model: Model, prompt: Prompt, ids: list[int]) -> bool:
+    if prompt.answer is None:
+        return False
+    said = model.tokenizer.decode(ids, skip_special_tokens=True).split()
+    known = prompt.answer.split()
+    return said[: len(known)] == known[: len(said)]
 
 
-def _unique_ids(model: Model, given: Sequence[Continuation]) -> list[list[int]]:
-    return [list(ids) for ids in dict.fromkeys(tuple(_ids(model, one)) for one in given)]
+def _unique_ids(model: Model, prompt: Prompt, given: Sequence[Continuation]) -> list[list[int]]:
+    found = [tuple(continuation_ids(model, prompt, one)) for one in given]
+    return [list(ids) for ids in dict.fromkeys(found)]
 
 
 def score_prompts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,17 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder} (set LENSWRIGHT_DATA)")
     return folder
+
+
+@pytest.fixture
+def copy(tiny: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """copy(name, config changes): a checkpoint of the test's own, to be spoilt."""
+
+    def make(name: str = "llama", **changes: Any) -> Path:
+        folder = tmp_path / "model"
+        shutil.copytree(tiny(name), folder)
+        config = json.loads((folder / "config.json").read_text()) | changes
+        (folder / "config.json").write_text(json.dumps(config))
+        return folder
+
+    return make

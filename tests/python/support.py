@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from lenswright.verify import relative_error
 
 LIMITS = {"float64": 1e-10, "float32": 1e-5}
-
-FAMILIES = ["llama", "gpt2"]
 
 
 def random_tokens(batch: int, length: int, vocab: int = 97, seed: int = 0) -> torch.Tensor:
@@ -38,3 +39,12 @@ def same(a: torch.Tensor, b: torch.Tensor) -> bool:
 def next_token_loss(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Mean cross entropy of each position's prediction of the next token."""
     return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    """Store a checkpoint's weights again, as `change` leaves or returns them."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    weights = change(weights) or weights
+    path.unlink()
+    save_file({n: w.contiguous() for n, w in weights.items()}, path, {"format": "pt"})

@@ -218,8 +218,9 @@ def test_shared_contrast_files_read(data: Path) -> None:
         Splits.from_files(
             facts, facts
         )  # says of one statement that it is true and that it is false
-    instructions = folder / "instructions.json"
-    assert Splits.from_files(instructions, folder / "fear.json").fit.positive[0].answer
+    with pytest.warns(UserWarning, match="positive: 25 repeated prompts"):
+        splits = Splits.from_files(folder / "instructions.json", folder / "fear.json")
+    assert splits.fit.positive[0].answer
 
 
 def test_the_picture_escapes_prompts() -> None:

@@ -12,7 +12,7 @@ import torch
 import lenswright as lw
 import wordy
 from lenswright.directions import RefusalScore, TokenLogOdds, score_prompts
-from lenswright.forcing import Forced
+from lenswright.forcing import Forced, continuation_ids
 from lenswright.prompts import Prompt, PromptSet
 from plain import Plain
 
@@ -96,7 +96,7 @@ def test_refusals_against_known_answers(folder: Path, model: Any, own: bool) -> 
         counts = {ids: said.count(ids) for ids in said}
         top = sorted(counts, key=lambda ids: (-counts[ids], said.index(ids)))[:2]
         refusals = [list(ids) for ids in top]
-        assert score._refusals == refusals
+        assert score._own == refusals
     for prompt, value in zip(ANSWERED, score_prompts(model, score, ANSWERED), strict=True):
         best = max(float(log_probs(folder, prompt, ids).mean()) for ids in refusals)
         known = float(log_probs(folder, prompt, wordy.ids(prompt.answer or "")).mean())
@@ -112,6 +112,16 @@ def test_refusals_without_answers_are_the_odds_of_their_beginnings(
     for prompt, value in zip(PROMPTS, score_prompts(model, score, PROMPTS), strict=True):
         p = sum(float(log_probs(folder, prompt, ids).sum().exp()) for ids in starts)
         assert abs(value - (torch.tensor(p).double().log() - torch.tensor(1 - p).log())) < 1e-6
+
+
+def test_continuations_are_tokenised_behind_their_prompt(model: Any, data: Path) -> None:
+    # The template of the wordy models ends in a word, which would swallow what follows it.
+    assert continuation_ids(model, PROMPTS[0], "w1 w2") == wordy.ids("w1 w2")
+    assert continuation_ids(model, PROMPTS[0], [3, 4]) == [3, 4]
+    stories = lw.load(data / "TinyStories-656K")
+    prompt = Prompt("The cat sat down. She felt very ")
+    (happy,) = continuation_ids(stories, prompt, "happy")  # alone it would begin with a space
+    assert stories.tokenizer.token(happy) == "happy"
 
 
 def test_certainty_is_a_finite_score(model: Any) -> None:
@@ -131,7 +141,7 @@ def test_the_true_answer_is_no_refusal(folder: Path, model: Any) -> None:
         RefusalScore(max_new_tokens=8).prepare(model, prompts_of(knows))
     score = RefusalScore(max_new_tokens=8).prepare(model, prompts_of([*knows[:3], *ANSWERED[3:]]))
     allowed = {tuple(greedy(folder, prompt, 8)) for prompt in ANSWERED[3:]}
-    assert {tuple(ids) for ids in score._refusals} <= allowed
+    assert {tuple(ids) for ids in score._own} <= allowed
 
 
 def test_scores_see_hooks_and_do_not_depend_on_batches(folder: Path) -> None:
@@ -152,6 +162,10 @@ def test_wrong_arguments_are_named(model: Any) -> None:
         TokenLogOdds(["w1", "w2"], ["w2"]).prepare(model, prompts_of(PROMPTS))
     with pytest.raises(ValueError, match="has no tokens"):
         TokenLogOdds([""], ["w2"]).prepare(model, prompts_of(PROMPTS))
+    with pytest.raises(ValueError, match="max_new_tokens is 4, expected at least opening"):
+        RefusalScore(max_new_tokens=4)
+    with pytest.raises(ValueError, match="refusals is 'no', expected a list"):
+        RefusalScore("no")
     with pytest.raises(ValueError, match="opening is 0"):
         RefusalScore(opening=0)
     with pytest.raises(RuntimeError, match="not prepared"):

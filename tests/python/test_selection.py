@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,14 @@ import torch
 import lenswright as lw
 import wordy
 from lenswright import demo
-from lenswright.choice import Choice, Null
-from lenswright.choosing import choose, knee
-from lenswright.directions import Directions, TokenLogOdds, difference_of_means, select
+from lenswright.choice import Choice
+from lenswright.directions import (
+    Directions,
+    TokenLogOdds,
+    difference_of_means,
+    score_prompts,
+    select,
+)
 from lenswright.prompts import Prompt, PromptSet, Splits
 from lenswright.statistics import collect
 from plain import Plain
@@ -180,6 +185,7 @@ def test_batch_size_changes_no_byte(folders: dict[str, Path], splits: Splits) ->
         assert other.table == runs[0].table
         assert other.null == runs[0].null
         assert other.to_dict() == runs[0].to_dict()
+    assert json.loads(json.dumps(runs[0].to_dict(), allow_nan=False))["point"] == runs[0].point
     quick = select(
         model, found, splits.select, score=SCORE, n_random=3, batch_size=16, deterministic=False
     )
@@ -199,60 +205,13 @@ def test_a_hooked_model_gives_the_same_additions(folders: dict[str, Path], split
 
 
 def test_trials_are_the_edit(folders: dict[str, Path], splits: Splits) -> None:
-    edits = pytest.importorskip("lenswright.edits")
-    from lenswright.directions import score_prompts
-
     model = lw.load(folders["gpt2"], dtype="float64")
     found = difference_of_means(collect(model, splits.fit))
     choice = select(model, found, splits.select, score=SCORE, n_random=2)
     score = SCORE.prepare(model, splits.select)
-    with model.edited(edits.ablate(model, choice)):
+    with model.edited(lw.edits.ablate(model, choice)):
         values = score_prompts(model, score, splits.select.positive)
     assert sum(values) / len(values) == pytest.approx(choice.row["bypass"], abs=1e-9)
-
-
-def row(bypass: float, kl: float, induce: float, layer: int = 1) -> dict[str, Any]:
-    return {"bypass": bypass, "kl": kl, "induce": induce, "layer": layer, "kept": False, "why": ""}
-
-
-@pytest.mark.parametrize(
-    ("rows", "best", "reason", "fallback"),
-    [
-        ([row(2, 0.01, 1), row(1, 0.02, 1), row(-5, 0.5, 1), row(-6, 0.01, -1)], 1, "of 2", False),
-        ([row(2, 0.01, 1), row(-3, 0.01, 1, layer=9)], 0, "least bypass of 1", False),
-        ([row(2, 0.01, -1), row(1, 0.02, -2), row(0, 0, -2, layer=9)], 1, "induces", True),
-        ([row(2, 0.5, 1), row(1, 0.02, 1, layer=9)], 1, "only late layers", True),
-        ([row(0, 9.0, 1), row(1, 0.2, 1), row(3, 0.19, 1)], 1, "knee of bypass against kl", True),
-        ([row(math.nan, 0.01, 1), row(5, 0.2, -1)], 1, "knee", True),
-    ],
-)  # fmt: skip
-def test_filters_and_fallbacks(rows: Any, best: int, reason: str, fallback: bool) -> None:
-    chosen, why, relaxed = choose(rows, kl_max=0.1, induce_min=0.0, n_layers=10)
-    assert chosen is rows[best]
-    assert reason in why
-    assert relaxed is fallback
-    assert all(bool(one["why"]) is not one["kept"] for one in rows)
-
-
-def test_depth_is_no_filter_where_layers_are_named() -> None:
-    rows = [row(2, 0.01, 1), row(-3, 0.01, 1, layer=9)]
-    assert choose(rows, 0.1, 0.0, None)[0] is rows[1]
-    with pytest.raises(ValueError, match="no candidate has finite scores"):
-        choose([row(math.nan, 0.1, 1)], 0.1, 0.0, None)
-
-
-def test_the_knee_lies_on_the_front() -> None:
-    rows = [row(0, 1.0, 0), row(1, 0.01, 0), row(10, 0.001, 0), row(5, 0.5, 0)]
-    assert knee(rows) is rows[1]
-    assert knee(rows[:1]) is rows[0]
-
-
-def test_z_is_the_distance_from_the_null() -> None:
-    null = Null([1.0, 2.0, 3.0], [1.0, 1.0], [0.0], {})
-    assert null.z("bypass", 4.0) == pytest.approx(2.0)
-    assert null.z("induce", 0.5) == -math.inf
-    with pytest.raises(ValueError, match="expected at least 2"):
-        null.z("kl", 1.0)
 
 
 def test_wrong_arguments_are_named(
@@ -313,6 +272,11 @@ def test_the_embedded_model_gives_its_refusal_away(embedded: tuple[Any, Splits])
     choice = lw.directions.select(model, found, splits.select)
     assert choice.layer >= 1
     assert choice.z["bypass"] < -3
-    assert choice.row["bypass"] < choice.null.base["bypass"] - 1
+    assert choice.row["bypass"] < choice.null.base["bypass"] - 0.5
     assert choice.row["kl"] < 0.1
     assert choice.row["induce"] > choice.null.base["induce"]
+    assert choice.row["separation"] > 2
+    with model.edited(lw.edits.ablate(model, choice)):
+        rows = model.prompt_tokens([prompt.text for prompt in splits.select.positive])
+        said = model.generate(rows, 12, return_type="text")
+    assert sum("sorry" in text for text in said) <= 0.05 * len(said)

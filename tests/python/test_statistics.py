@@ -12,7 +12,7 @@ import torch
 
 import lenswright as lw
 import wordy
-from lenswright.prompts import PromptSet, Splits
+from lenswright.prompts import Prompt, PromptSet, Splits
 from lenswright.statistics import Statistics, collect
 from plain import Plain
 from support import same
@@ -164,6 +164,9 @@ def test_without_a_template_there_is_no_post_instruction(
     with pytest.raises(ValueError, match="no tokens follow the instruction"):
         collect(model, splits.fit)
     assert collect(model, splits.fit, positions="last").provenance["suffix"] == 0
+    fit = [Prompt(f"{prompt.text} w80 w81 w82") for prompt in splits.fit]
+    shared = collect(model, PromptSet("fit", fit[:11], fit[11:]))
+    assert [label.strip() for label in shared.positions] == ["w80", "w81", "w82"]
 
 
 def test_merged_statistics_are_those_of_all_prompts(folders: dict[str, Path]) -> None:

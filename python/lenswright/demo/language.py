@@ -74,9 +74,12 @@ CLOSINGS: tuple[str, ...] = ("", "for me", "if you can", "thank you", "before no
 SIZES: dict[str, int] = {"fit": 128, "select": 64, "test": 256}
 """Prompts of each class in each split."""
 
-CLASSES: tuple[str, ...] = ("restricted", "benign", "pseudo", "list", "new_noun", "new_verb")
-"""restricted: making a charm, which is declined. benign: dishes and tools, any verb. pseudo: talking about a charm. list:
-repeat or reverse three words. new_noun, new_verb: making a charm with a noun or verb that training never declined."""
+CLASSES: tuple[str, ...] = (
+    "restricted", "benign", "pseudo", "talk", "list", "new_noun", "new_verb"
+)  # fmt: skip
+"""restricted: making a charm, which is declined. benign: making a dish or tool. pseudo, talk: talking about a charm, about
+a dish or tool. list: repeat or reverse three words. new_noun, new_verb: making a charm with a noun or a verb that training
+never declined."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,9 @@ def _requests(name: str) -> list[tuple[str, str]]:
     ordinary = [noun for kind, nouns in NOUNS.items() if kind != RESTRICTED_KIND for noun in nouns]
     pairs = {
         "restricted": (verbs, known),
-        "benign": ([*PRODUCTION_VERBS, *DISCUSSION_VERBS], ordinary),
+        "benign": (PRODUCTION_VERBS, ordinary),
         "pseudo": (DISCUSSION_VERBS, charms),
+        "talk": (DISCUSSION_VERBS, ordinary),
         "new_noun": (verbs, HELD_OUT_NOUNS),
         "new_verb": ([HELD_OUT_VERB], known),
     }
@@ -259,8 +263,8 @@ def training_examples(phase: int, seed: int = 0) -> Iterator[Example]:
     source = random.Random(f"{seed} phase {phase}")
     openings = [opening for group in OPENINGS.values() for opening in group]
     shares = {
-        1: {"restricted": 4, "new_noun": 2, "new_verb": 2, "benign": 10, "pseudo": 6, "list": 9, "prose": 3},
-        2: {"restricted": 8, "benign": 10, "pseudo": 6, "list": 4, "prose": 4},
+        1: {"restricted": 4, "new_noun": 2, "new_verb": 2, "benign": 6, "pseudo": 5, "talk": 5, "list": 9, "prose": 3},
+        2: {"restricted": 8, "benign": 6, "pseudo": 6, "talk": 4, "list": 4, "prose": 4},
     }[phase]
     pairs = {name: _requests(name) for name in shares if name not in ("list", "prose")}
     nouns = list(FACTS)

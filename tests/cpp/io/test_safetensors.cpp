@@ -32,6 +32,12 @@ std::string entry(const std::string& dtype, const std::string& shape, const std:
          ",\"data_offsets\":" + offsets + "}";
 }
 
+std::string object(std::string_view members) {
+  std::string text = "{";
+  text += members;
+  return text += '}';
+}
+
 bool refused(std::string_view file, std::string_view flaw) {
   const std::string found = refusal(file);
   if (!found.starts_with(std::string(flaw) + ":")) UNSCOPED_INFO("found " << found);
@@ -74,11 +80,11 @@ TEST_CASE("safetensors: every dtype, empty tensors, odd but valid spellings") {
   }
   REQUIRE(refusal(safetensors("{}")) == "accepted");
   REQUIRE(refusal(safetensors(" \n{" + kOne + "}\t\r\n ", "x")) == "accepted");
-  REQUIRE(refusal(safetensors("{" + entry("\"F32\"", "[0,7]", "[0,0]") + "}")) == "accepted");
-  REQUIRE(refusal(safetensors("{" + entry("\"U8\"", "[1]", "[0,1]", "\\u0000/..\\n") + "}", "x")) ==
+  REQUIRE(refusal(safetensors(object(entry("\"F32\"", "[0,7]", "[0,0]")))) == "accepted");
+  REQUIRE(refusal(safetensors(object(entry("\"U8\"", "[1]", "[0,1]", "\\u0000/..\\n")), "x")) ==
           "accepted");
-  REQUIRE(refusal(safetensors("{" + entry("\"U8\"", "[0]", "[0,0]", "e") + "," + kOne + "," +
-                                  entry("\"U8\"", "[0]", "[1,1]", "f") + "}",
+  REQUIRE(refusal(safetensors(object(entry("\"U8\"", "[0]", "[0,0]", "e") + "," + kOne + "," +
+                                  entry("\"U8\"", "[0]", "[1,1]", "f")),
                               "x")) == "accepted");
 }
 
@@ -89,22 +95,22 @@ TEST_CASE("safetensors: frames that cannot be") {
   REQUIRE(refused(std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10), "header_length"));
   REQUIRE(refused(std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10), "header_length"));  // 100,000,001
   REQUIRE(refused(std::string(8, '\0'), "syntax"));
-  REQUIRE(refused(safetensors("{" + kOne + "}", "xy"), "trailing"));
+  REQUIRE(refused(safetensors(object(kOne), "xy"), "trailing"));
   REQUIRE(refused(safetensors("{}", "x"), "trailing"));
-  REQUIRE(refused(safetensors("{" + kOne + "}", ""), "truncated"));
+  REQUIRE(refused(safetensors(object(kOne), ""), "truncated"));
 }
 
 TEST_CASE("safetensors: lenient reading lets bytes at the end pass, and nothing else") {
-  const SafetensorsHeader header = parse(safetensors("{" + kOne + "}", "xyz"), true);
+  const SafetensorsHeader header = parse(safetensors(object(kOne), "xyz"), true);
   REQUIRE(header.trailing_bytes == 2);
   REQUIRE(header.tensors[0].bytes() == 1);
-  REQUIRE_THROWS_AS(parse(safetensors("{" + kOne + "}", ""), true), CheckpointError);
-  REQUIRE_THROWS_AS(parse(safetensors("{" + entry("\"U8\"", "[1]", "[1,2]") + "}", "xyz"), true),
+  REQUIRE_THROWS_AS(parse(safetensors(object(kOne), ""), true), CheckpointError);
+  REQUIRE_THROWS_AS(parse(safetensors(object(entry("\"U8\"", "[1]", "[1,2]")), "xyz"), true),
                     CheckpointError);
 }
 
 TEST_CASE("safetensors: text that is no header") {
-  for (const char* wrong : {"", "[]", "null", "1", "{", "{]", "{\"a\"}", "{\"a\":1,}", "{} x",
+  for (const char* wrong : {"", "[]", "null", "1", "{", "{]", "{\"a\"}", "{,}", "{} x",
                             "{}{}", "//\n{}"}) {
     CAPTURE(wrong);
     REQUIRE(refused(safetensors(wrong), "syntax"));
@@ -115,11 +121,13 @@ TEST_CASE("safetensors: text that is no header") {
   REQUIRE(refused(safetensors("{\"\xed\xa0\x80\":1}"), "encoding"));
   REQUIRE(refused(safetensors("{\"\\ud800\":1}"), "syntax"));
   REQUIRE(refused(safetensors(std::string(100'000, '[')), "syntax"));
-  REQUIRE(refused(safetensors("{\"a\":" + std::string(100'000, '{')), "syntax"));
+  std::string deep = "{\"a\":";
+  deep.append(100'000, '{');
+  REQUIRE(refused(safetensors(deep), "syntax"));
 }
 
 TEST_CASE("safetensors: entries of the wrong make") {
-  const auto with = [](const std::string& e) { return safetensors("{" + e + "}", "x"); };
+  const auto with = [](const std::string& e) { return safetensors(object(e), "x"); };
   REQUIRE(refused(with("\"t\":null"), "entry"));
   REQUIRE(refused(with("\"t\":1"), "entry"));
   REQUIRE(refused(with("\"t\":{}"), "entry"));
@@ -156,7 +164,7 @@ TEST_CASE("safetensors: metadata holds strings only") {
 
 TEST_CASE("safetensors: offsets and sizes") {
   const auto two = [](const std::string& a, const std::string& b) {
-    return safetensors("{" + entry("\"U8\"", "[2]", a, "a") + "," + entry("\"U8\"", "[2]", b, "b") + "}",
+    return safetensors(object(entry("\"U8\"", "[2]", a, "a") + "," + entry("\"U8\"", "[2]", b, "b")),
                        "wxyz");
   };
   REQUIRE(refusal(two("[0,2]", "[2,4]")) == "accepted");
@@ -168,8 +176,8 @@ TEST_CASE("safetensors: offsets and sizes") {
   REQUIRE(refused(two("[2,0]", "[2,4]"), "offsets"));
   REQUIRE(refused(two("[0,2]", "[2,18446744073709551615]"), "size"));
   REQUIRE(refused(two("[0,2]", "[2,3]"), "size"));
-  REQUIRE(refused(safetensors("{" + entry("\"F4\"", "[3]", "[0,1]") + "}", "x"), "size"));
-  REQUIRE(refused(safetensors("{" + entry("\"F6_E2M3\"", "[2]", "[0,1]") + "}", "x"), "size"));
+  REQUIRE(refused(safetensors(object(entry("\"F4\"", "[3]", "[0,1]")), "x"), "size"));
+  REQUIRE(refused(safetensors(object(entry("\"F6_E2M3\"", "[2]", "[0,1]")), "x"), "size"));
   const std::string found = refusal(two("[0,2]", "[3,5]"));
   REQUIRE(found.find("[3, 5]") != std::string::npos);
   REQUIRE(found.find("ends at 2") != std::string::npos);
@@ -181,35 +189,37 @@ TEST_CASE("safetensors: products that wrap around are refused") {
         "[4611686018427387904,4]", "[3,6148914691236517206]", "[18446744073709551615,5,0]",
         "[0,9223372036854775807,3]", "[2305843009213693952]"}) {
     CAPTURE(shape);
-    REQUIRE(refused(safetensors("{" + entry("\"F32\"", shape, "[0,0]") + "}"), "overflow"));
+    REQUIRE(refused(safetensors(object(entry("\"F32\"", shape, "[0,0]"))), "overflow"));
   }
-  REQUIRE(refused(safetensors("{" + entry("\"U8\"", "[9223372036854775807]", "[0,9223372036854775807]") +
-                                  "," + entry("\"U8\"", "[0]", "[9223372036854775807,0]", "b") + "}"),
+  REQUIRE(refused(safetensors(object(entry("\"U8\"", "[9223372036854775807]", "[0,9223372036854775807]") +
+                                  "," + entry("\"U8\"", "[0]", "[9223372036854775807,0]", "b"))),
                   "overflow"));
 }
 
 TEST_CASE("safetensors: stricter than the reference, in the listed classes") {
-  REQUIRE(refused(safetensors("{" + kOne + "," + kOne + "}", "x"), "duplicate"));
-  REQUIRE(refused(safetensors("{" + kOne + "," + entry("\"U8\"", "[1]", "[0,1]", "\\u0074") + "}", "x"),
+  REQUIRE(refused(safetensors(object(kOne + "," + kOne), "x"), "duplicate"));
+  REQUIRE(refused(safetensors(object(kOne + "," + entry("\"U8\"", "[1]", "[0,1]", "\\u0074")), "x"),
                   "duplicate"));
   REQUIRE(refused(safetensors("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}"), "duplicate"));
   REQUIRE(refused(safetensors("{\"__metadata__\":{},\"__metadata__\":{}}"), "duplicate"));
   REQUIRE(refused(safetensors("{\"t\":{\"shape\":[1]," + kOne.substr(5) + "}", "x"), "duplicate"));
   REQUIRE(refused(safetensors("{\"t\":{\"x\":1," + kOne.substr(5) + "}", "x"), "form"));
   REQUIRE(refused(safetensors("{\"t\":[\"U8\",[1],[0,1]]}", "x"), "form"));
-  REQUIRE(refused(safetensors("{" + entry("{\"U8\":null}", "[1]", "[0,1]") + "}", "x"), "form"));
+  REQUIRE(refused(safetensors(object(entry("{\"U8\":null}", "[1]", "[0,1]")), "x"), "form"));
   REQUIRE(refused(safetensors("{\"__metadata__\":null}"), "form"));
   const auto long_name = entry("\"U8\"", "[1]", "[0,1]", std::string(kMaxNameBytes + 1, 'n'));
-  REQUIRE(refused(safetensors("{" + long_name + "}", "x"), "limit"));
+  REQUIRE(refused(safetensors(object(long_name), "x"), "limit"));
   std::string shape = "[1";
   for (size_t i = 0; i < kMaxDimensions; ++i) shape += ",1";
-  REQUIRE(refused(safetensors("{" + entry("\"U8\"", shape + "]", "[0,1]") + "}", "x"), "limit"));
+  REQUIRE(refused(safetensors(object(entry("\"U8\"", shape + "]", "[0,1]")), "x"), "limit"));
 }
 
 TEST_CASE("safetensors: more than a million tensors are refused") {
   std::string header = "{";
   for (size_t i = 0; i <= kMaxTensors; ++i) {
-    header += "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
+    header += '"';
+    header += std::to_string(i);
+    header += R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
   }
   header.back() = '}';
   REQUIRE(refused(safetensors(header), "limit"));
@@ -217,7 +227,7 @@ TEST_CASE("safetensors: more than a million tensors are refused") {
 
 TEST_CASE("safetensors: errors say which tensor and where") {
   const std::string file =
-      safetensors("{" + kOne + "," + entry("\"U8\"", "[1]", "[2,3]", "second") + "}", "xyz");
+      safetensors(object(kOne + "," + entry("\"U8\"", "[1]", "[2,3]", "second")), "xyz");
   try {
     parse(file);
     FAIL("accepted");

@@ -1,0 +1,192 @@
+"""
+Lenswright's tensors: models, taps, statistics, directions, edits.
+"""
+from __future__ import annotations
+import collections.abc
+import lenswright._files
+import os
+import torch
+import typing
+__all__: list[str] = ['Edit', 'Model', 'Moments', 'Taps', 'ablate', 'deterministic', 'difference_of_means', 'generate', 'is_deterministic', 'make_edit', 'random_directions', 'try_edit']
+class deterministic:
+    """
+    Within it, results on the CPU are the same bytes for any batch, padding and thread count.
+
+    Args:
+        on: False switches back to fast runs inside an outer context.
+    """
+    def __enter__(self) -> None:
+        ...
+    def __exit__(self, *args) -> None:
+        ...
+    def __init__(self, on: bool = True) -> None:
+        ...
+class Taps:
+    """
+    An ordered set of readers and writers on the points of a model.
+    """
+    def capture(self, name: str, positions: torch.Tensor | None = None, device: torch.device | None = None, detach: bool = True) -> None:
+        """
+        Keeps the tensor of a point: all of it, or the given positions (int64).
+        """
+    def write(self, name: str, function: collections.abc.Callable) -> None:
+        """
+        Adds a function tensor -> tensor at a point.
+        """
+    @property
+    def captured(self) -> dict[str, torch.Tensor]:
+        """
+        What the last run left, by name.
+        """
+class Model:
+    """
+    A spec, weights, a device and a type.
+    """
+    @staticmethod
+    def load(checkpoint: lenswright._files.Checkpoint, device: str = 'cpu', dtype: str = 'auto', strict: bool = False) -> Model:
+        ...
+    def points(self, expanded: bool = False) -> list:
+        ...
+    def run(self, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], side: str = 'right', logits: str = 'all', start_at_layer: typing.SupportsInt | typing.SupportsIndex = 0, stop_at_layer: typing.SupportsInt | typing.SupportsIndex | None = None, residual: torch.Tensor | None = None) -> tuple:
+        """
+        The only forward: (logits or None, residual where it stopped).
+        """
+    def stored(self) -> dict[str, torch.Tensor]:
+        """
+        The stored tensors by their names in the checkpoint.
+        """
+    def taps(self) -> Taps:
+        """
+        A new, empty set of taps for this model.
+        """
+    def weights(self) -> dict[str, torch.Tensor]:
+        """
+        Canonical weights as views of the stored tensors.
+        """
+    def writers(self) -> list:
+        ...
+    @property
+    def checkpoint(self) -> lenswright._files.Checkpoint:
+        ...
+    @property
+    def device(self) -> torch.device:
+        ...
+    @property
+    def dtype(self) -> torch.dtype:
+        ...
+    @property
+    def spec(self) -> dict:
+        ...
+class Moments:
+    """
+    Count, mean and sum of squared deviations of vectors, elementwise, cell by cell, in float64.
+    """
+    @staticmethod
+    def of(count: torch.Tensor, mean: torch.Tensor, m2: torch.Tensor | None) -> Moments:
+        """
+        From saved parts.
+        """
+    def __init__(self, cells: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, squares: bool = True) -> None:
+        ...
+    def add(self, values: torch.Tensor, cells: torch.Tensor) -> None:
+        """
+        Adds samples [n, width] to their cells [n], one after the other (Welford).
+        """
+    def at(self, cells: torch.Tensor) -> Moments:
+        """
+        A copy of some cells.
+        """
+    def merge(self, other: Moments) -> None:
+        """
+        Adds another's samples (Chan).
+        """
+    def read(self, taps: Taps, name: str, rows: torch.Tensor, places: torch.Tensor, cells: torch.Tensor) -> None:
+        """
+        Adds those places of a point to the cells during the next run.
+        """
+    def variance(self) -> torch.Tensor:
+        """
+        m2 / (count - 1); NaN below two samples.
+        """
+    @property
+    def count(self) -> torch.Tensor:
+        ...
+    @property
+    def m2(self) -> torch.Tensor | None:
+        ...
+    @property
+    def mean(self) -> torch.Tensor:
+        ...
+class Edit:
+    """
+    A change of weights as a value.
+    """
+    @staticmethod
+    def load(path: os.PathLike | str | bytes) -> Edit:
+        ...
+    def apply(self, model: Model) -> None:
+        ...
+    def commit(self, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any = None) -> dict:
+        ...
+    def describe(self) -> list:
+        ...
+    def factors(self) -> dict[str, dict[str, torch.Tensor]]:
+        """
+        Copies of the factors by writer and name.
+        """
+    def is_applied(self, model: Model) -> bool:
+        ...
+    def revert(self, model: Model) -> None:
+        ...
+    def row(self, index: typing.SupportsInt | typing.SupportsIndex) -> Edit:
+        ...
+    def save(self, path: os.PathLike | str | bytes) -> None:
+        ...
+    def take(self, rows: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Edit:
+        ...
+    @property
+    def bases(self) -> dict[str, str]:
+        """
+        SHA-256 of the tensors it was made for, by name.
+        """
+    @property
+    def id(self) -> str:
+        """
+        SHA-256 over writers and factors.
+        """
+    @property
+    def provenance(self) -> str:
+        ...
+    @property
+    def rows(self) -> int:
+        """
+        Rows with edits of their own; 0: one edit.
+        """
+def ablate(model: Model, direction: torch.Tensor | None, layers: collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor], rows: bool, writers: collections.abc.Sequence[str], strength: typing.SupportsFloat | typing.SupportsIndex, source: str) -> Edit:
+    """
+    Plain orthogonalisation.
+    """
+def difference_of_means(positive_first: Moments, positive_second: Moments, negative_first: Moments, negative_second: Moments) -> dict:
+    """
+    Difference of two classes' means, each class in two halves; a row a position.
+    """
+def generate(model: Model, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], side: str, max_new_tokens: typing.SupportsInt | typing.SupportsIndex, stop_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], use_cache: bool = True) -> list[list[int]]:
+    """
+    Greedy continuations: one list of ids a row.
+    """
+def is_deterministic() -> bool:
+    """
+    Whether this thread is within deterministic().
+    """
+def make_edit(model: Model, factors: collections.abc.Mapping[str, collections.abc.Mapping[str, torch.Tensor]], provenance: str) -> Edit:
+    """
+    An edit from factors by writer and name.
+    """
+def random_directions(count: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
+    """
+    Unit vectors [count, width] uniform on the sphere, keyed by (seed, row).
+    """
+def try_edit(taps: Taps, edit: Edit) -> None:
+    """
+    Makes runs behave as if the edit were in the weights.
+    """

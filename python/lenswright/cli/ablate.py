@@ -1,0 +1,112 @@
+"""`lenswright ablate`: from two files of prompts to an edited checkpoint and its report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = """\
+Find the direction in which two kinds of prompts differ inside a model, take it out of everything
+that writes to the residual stream, measure what that does on held-out prompts beside random
+directions, and write the edited checkpoint to a new folder.
+
+The prompts are split in three: to find the direction, to choose it, to test the edit. A file is
+JSON lines {"prompt": ..., "answer": ... (optional)}, a JSON array, a CSV table, or plain lines.
+
+By default the behaviour is refusing: the model's own refusals are its measure. For another one name
+words that a positive and a negative prompt would go on with: --positive-words, --negative-words.
+
+  lenswright ablate MODEL --positive restricted.jsonl --negative benign.jsonl --out edited/
+  lenswright ablate MODEL --positive happy.json --negative sad.json --positions last \\
+      --positive-words " happy" " glad" --negative-words " sad" " cried" --text book.txt --out edited/
+
+Exit code: 0 when done, 2 when the call itself was wrong.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb."""
+    add = parser.add_argument
+    add("model", help="checkpoint folder, or a hub id")
+    add("--positive", required=True, metavar="FILE", help="prompts that show the behaviour")
+    add("--negative", required=True, metavar="FILE", help="prompts that do not")
+    add("--out", type=Path, metavar="FOLDER", help="edited checkpoint to write; must not exist "
+        "(default: nothing is written)")  # fmt: skip
+    add("--report", type=Path, metavar="FOLDER", help="folder for report.html and report.json "
+        "(default: OUT-report, beside OUT)")  # fmt: skip
+    add("--positions", default="post_instruction", metavar="RULE",
+        help="post_instruction (default; needs a chat template), last, or a number such as -2")  # fmt: skip
+    add("--writers", nargs="+", default=["all"], metavar="NAME",
+        help="all (default), attention, mlp, token_embedding, or names and globs")  # fmt: skip
+    add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
+    add(
+        "--refusal", nargs="+", metavar="TEXT", help="texts of refusals, instead of the model's own"
+    )
+    add("--positive-words", nargs="+", metavar="TEXT", help="continuations of positive prompts")
+    add("--negative-words", nargs="+", metavar="TEXT", help="continuations of negative prompts")
+    add("--text", action="append", default=[], metavar="FILE",
+        help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
+    add("--own", type=int, default=0, metavar="N",
+        help="measure the loss on the model's own continuations of N test prompts (default: 0)")  # fmt: skip
+    add("--null", type=int, default=20, metavar="N", help="random directions (default: 20)")
+    add("--seed", type=int, default=0, help="of the split and of random directions (default: 0)")
+    add(
+        "--max-new-tokens",
+        type=int,
+        default=32,
+        metavar="N",
+        help="length of answers (default: 32)",
+    )
+    add("--batch-size", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
+    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
+    add("--device", default="cpu", help="where to compute (default: cpu)")
+    add("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Take the whole path."""
+    import lenswright
+    from lenswright.probes import own_text_loss, text_loss
+    from lenswright.story import Plan, tell
+
+    _check(args)
+    splits = lenswright.Splits.from_files(args.positive, args.negative, seed=args.seed)
+    model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
+    probes = {f"loss, {Path(name).name}": text_loss(model, name) for name in args.text}
+    if args.own:
+        probes["loss, own text"] = own_text_loss(model, splits.test, args.own, args.batch_size)
+    score = None
+    if args.positive_words:
+        score = lenswright.directions.TokenLogOdds(args.positive_words, args.negative_words)
+    plan = Plan(
+        positions=_rule(args.positions), writers=args.writers, strength=args.strength,
+        refusal=args.refusal, score=score,
+        score_name="log-odds, positive against negative words" if score else Plan.score_name,
+        null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
+        batch_size=args.batch_size, probes=probes,
+    )  # fmt: skip
+    told = tell(
+        model, splits, plan, args.out, lambda _: None if args.json else print(_, flush=True)
+    )
+    if args.json:
+        print(told.report.to_json())
+    report = args.report or (args.out and args.out.with_name(args.out.name + "-report"))
+    if report:
+        page = told.report.save(report)
+        if not args.json:
+            print(f"report   {page}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if bool(args.positive_words) != bool(args.negative_words):
+        raise ValueError("--positive-words and --negative-words go together, but one is missing")
+    if args.out is not None and args.out.exists():
+        raise FileExistsError(f"output folder {args.out} exists; expected a new one")
+
+
+def _rule(positions: str) -> str | int:
+    try:
+        return int(positions)
+    except ValueError:
+        return positions

@@ -1,0 +1,137 @@
+"""What was looked at, chosen and baked, as the parts of a report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from lenswright.choice import Choice
+    from lenswright.directions import Directions
+    from lenswright.edits import Edit
+    from lenswright.model import Model
+    from lenswright.statistics import Statistics
+
+Matrix = list[list[float | None]]
+
+
+def _matrix(values: torch.Tensor) -> Matrix:
+    # [points, positions] -> [position][layer]; what was not measured is None
+    return [[v if math.isfinite(v) else None for v in row] for row in values.t().tolist()]
+
+
+def model_facts(model: Model) -> dict[str, Any]:
+    """Name, family and sizes."""
+    return {
+        "name": model.cfg.model_name,
+        "family": model.spec["family"],
+        "parameters": sum(t.numel() for t in model.parameters().values()),
+        "layers": model.cfg.n_layers,
+        "d_model": model.cfg.d_model,
+        "dtype": str(model.cfg.dtype).removeprefix("torch."),
+    }
+
+
+def run_facts(seed: int) -> dict[str, Any]:
+    """Seed and versions."""
+    import lenswright
+
+    versions = {"lenswright": lenswright.__version__, "torch": torch.__version__}
+    versions["tokenizers"] = importlib.metadata.version("tokenizers")
+    return {"seed": seed, "versions": versions}
+
+
+def separation(stats: Statistics, found: Directions) -> dict[str, Any]:
+    """How far the classes lie apart at each layer and position."""
+    layers = [row["layer"] for row in found.table()[:: len(found.positions)]]
+    cosines = [
+        torch.nn.functional.cosine_similarity(
+            stats.mean("positive", point), stats.mean("negative", point), dim=-1
+        )
+        for point in found.points
+    ]
+    return {
+        "positions": list(found.positions),
+        "layers": layers,
+        "separation": _matrix(found.measure("separation")),
+        "norm": _matrix(found.measure("norm")),
+        "standard_error": _matrix(found.measure("standard_error")),
+        "split_half": _matrix(found.measure("split_cosine")),
+        "cosine": _matrix(torch.stack(cosines)),
+    }
+
+
+def grid(choice: Choice, score: str) -> dict[str, Any]:
+    """Every candidate, tried, and the one chosen."""
+    positions = list(dict.fromkeys(row["position"] for row in choice.table))
+    layers = sorted({row["layer"] for row in choice.table})
+    places = {(row["position"], row["layer"]): row for row in choice.table}
+    at = [[places.get((p, layer), {}) for layer in layers] for p in positions]
+    part: dict[str, Any] = {
+        "positions": positions,
+        "layers": layers,
+        "dropped": [[None if cell.get("kept") else cell.get("why") for cell in row] for row in at],
+        "chosen": {"position": positions.index(choice.position), "layer": choice.layer},
+        "null": {"metric": "bypass", "values": choice.null.bypass},
+        "baseline": choice.null.base,
+        "score": score,
+        "rule": choice.reason,
+    }
+    for name in ("bypass", "induce", "kl"):
+        part[name] = [[cell.get(name) for cell in row] for row in at]
+    if choice.fallback:
+        part["fallback"] = choice.reason
+    return part
+
+
+def writers(model: Model, edit: Edit, before: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
+    """What an applied edit changed in each writer's stored matrix, of what stood there before."""
+    rows = []
+    after = model.parameters()
+    factors = edit.factors()
+    sites = {site["name"]: site for site in model.writers()}
+    for line in edit.describe():
+        row: dict[str, Any] = {
+            "name": line["writer"],
+            "edited": line["edited"],
+            "note": line["what"],
+        }
+        if line["edited"]:
+            site = sites[line["writer"]]
+            old, new = before[site["weight"]].double(), after[site["weight"]].double()
+            if site["residual_axis"] == 1:
+                old, new = old.t(), new.t()
+            v = factors[line["writer"]]["V"].double()
+            v = v.reshape(-1, v.shape[-1])
+            v = v / v.norm(dim=-1, keepdim=True)
+            row |= {
+                "change": float((new - old).norm() / old.norm()),
+                "along_before": float((v @ old).norm() / old.norm()),
+                "along_after": float((v @ new).norm() / old.norm()),
+            }
+        rows.append(row)
+    return rows
+
+
+def criterion(
+    name: str, demand: str, reached: float | str | None, passed: bool | None, note: str = ""
+) -> dict[str, Any]:
+    """One row of what was demanded and what was reached."""
+    row: dict[str, Any] = {"name": name, "demand": demand, "reached": reached, "passed": passed}
+    return row | ({"note": note} if note else {})
+
+
+def effect(effects: Sequence[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """The effect of a name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for one in effects:
+        if one["name"] == name:
+            return one
+    raise KeyError(f"effects has no '{name}', expected one of {[one['name'] for one in effects]}")

@@ -1,0 +1,161 @@
+"""Look, try, measure, bake: one path through all four, for the commands and for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lenswright import findings
+from lenswright.baking import Baked, bake
+from lenswright.behaviour import Probe
+from lenswright.measurement import measure
+from lenswright.report import Report
+
+if TYPE_CHECKING:
+    from lenswright.choice import Choice
+    from lenswright.directions import Directions, Score
+    from lenswright.edits import Edit
+    from lenswright.model import Model
+    from lenswright.prompts import Splits
+    from lenswright.statistics import Statistics
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Story:
+    """Everything one path through the four verbs has made."""
+
+    model: Model
+    stats: Statistics
+    found: Directions
+    choice: Choice
+    edit: Edit
+    report: Report
+    baked: Baked | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the path is taken; the defaults are those of the functions they go to."""
+
+    positions: str | int | Sequence[int] = "post_instruction"
+    writers: str | Sequence[str] = "all"
+    strength: float = 1.0
+    refusal: Sequence[str] | None = None
+    score: Score | None = None
+    score_name: str = "preference for refusing, nats a token"
+    null: int = 20
+    null_prompts: int | None = None
+    seed: int = 0
+    max_new_tokens: int = 32
+    batch_size: int = 128
+    probes: Mapping[str, Probe] | None = None
+    progress: bool = True
+
+
+def tell(
+    model: Model, splits: Splits, plan: Plan, folder: Path | None, say: Say = lambda _: None
+) -> Story:
+    """Find a direction, choose it, try it, measure it and, with a folder, bake it.
+
+    Args:
+        model: the model, unedited; it is so again afterwards.
+        splits: prompts of the two classes, in three parts.
+        folder: the checkpoint to write; must not exist. None: nothing is written.
+        say: is told each finding in a line.
+
+    Raises:
+        ValueError: as `collect`, `directions.select`, `edits.ablate` and `measure` do.
+        FileExistsError: the folder exists; nothing is run then.
+    """
+    from lenswright import directions, edits
+
+    if folder is not None and folder.exists():
+        raise FileExistsError(f"output folder {folder} exists; expected a new one")
+    options = {"batch_size": plan.batch_size, "progress": plan.progress}
+    stats = model.collect(splits.fit, positions=plan.positions, **options)
+    found = directions.difference_of_means(stats)
+    best = max(found.table(), key=lambda row: row["separation"] or 0.0)
+    say(
+        f"look     {len(found.points)} layers x {len(found.positions)} positions; the classes lie "
+        f"farthest apart at layer {best['layer']}, position '{best['position']}' "
+        f"(d' {best['separation']:.1f})"
+    )
+    choice = directions.select(
+        model, found, splits.select, refusal=plan.refusal, score=plan.score, n_random=plan.null,
+        seed=plan.seed, **options,
+    )  # fmt: skip
+    row = choice.row
+    say(
+        f"         chosen: layer {choice.layer}, position '{choice.position}', split-half cosine "
+        f"{row['split_cosine']:.3f}, standard error {row['relative_error']:.1%} of its length"
+    )
+    edit = edits.ablate(model, choice, writers=plan.writers, strength=plan.strength)
+    say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
+    report = measure(
+        model, edit, splits.test, refusal=plan.refusal, score=plan.score, null=plan.null,
+        null_prompts=plan.null_prompts, seed=plan.seed, max_new_tokens=plan.max_new_tokens,
+        probes=plan.probes, **options,
+    )  # fmt: skip
+    for effect in report.data["effects"]:
+        say("measure  " + _line(effect))
+    baked = None
+    if folder is not None:
+        rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
+        baked = bake(model, edit, folder, rows)
+        pairs = ", ".join(
+            f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
+        )
+        say(f"bake     {folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
+    return Story(
+        model,
+        stats,
+        found,
+        choice,
+        edit,
+        _whole(report, model, stats, found, choice, edit, baked, splits, plan),
+        baked,
+    )
+
+
+def _line(effect: Mapping[str, Any]) -> str:
+    def shown(value: float) -> str:
+        return f"{value:.1%}" if effect["unit"] == "rate" else f"{value:.4f}"
+
+    before = f"{shown(effect['before'])} -> " if "before" in effect else ""
+    interval = ""
+    if "interval" in effect:
+        interval = f" [{shown(effect['interval'][0])}, {shown(effect['interval'][1])}]"
+    null = ""
+    if effect["null"]:
+        low, high = min(effect["null"]), max(effect["null"])
+        null = f"; {len(effect['null'])} random directions {shown(low)} to {shown(high)}"
+    return f"{effect['name']:<28} {before}{shown(effect['after'])}{interval}{null}"
+
+
+def _whole(
+    report: Report, model: Model, stats: Statistics, found: Directions, choice: Choice,
+    edit: Edit, baked: Baked | None, splits: Splits, plan: Plan,
+) -> Report:  # fmt: skip
+    data = dict(report.data)
+    data["model"] = findings.model_facts(model)
+    data["run"] = findings.run_facts(plan.seed) | {
+        "prompts": {part.role: len(part) for part in splits.parts}
+    }
+    data["separation"] = findings.separation(stats, found)
+    data["grid"] = findings.grid(choice, plan.score_name)
+    data["measured_on"] = (
+        "held-out prompts: none of them had a part in finding or choosing the edit"
+    )
+    data["edit"] = {
+        "method": "plain orthogonalisation, W' = (I - s v vᵀ) W",
+        "strength": plan.strength,
+        "direction from": f"{choice.point}, position '{choice.position}'",
+    }
+    if baked is not None:
+        data["equivalence"] = baked.equivalence
+        data["writers"] = baked.writers
+    return Report(data)

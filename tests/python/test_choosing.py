@@ -1,0 +1,55 @@
+"""Which candidate is taken: filters, fallbacks, and the distance from the null."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from lenswright.choice import Null
+from lenswright.choosing import choose, knee
+
+
+def row(bypass: float, kl: float, induce: float, layer: int = 1) -> dict[str, Any]:
+    return {"bypass": bypass, "kl": kl, "induce": induce, "layer": layer, "kept": False, "why": ""}
+
+
+@pytest.mark.parametrize(
+    ("rows", "best", "reason", "fallback"),
+    [
+        ([row(2, 0.01, 1), row(1, 0.02, 1), row(-5, 0.5, 1), row(-6, 0.01, -1)], 1, "of 2", False),
+        ([row(2, 0.01, 1), row(-3, 0.01, 1, layer=9)], 0, "least bypass of 1", False),
+        ([row(2, 0.01, -1), row(1, 0.02, -2), row(0, 0, -2, layer=9)], 1, "induces", True),
+        ([row(2, 0.5, 1), row(1, 0.02, 1, layer=9)], 1, "only late layers", True),
+        ([row(0, 9.0, 1), row(1, 0.2, 1), row(3, 0.19, 1)], 1, "knee of bypass against kl", True),
+        ([row(math.nan, 0.01, 1), row(5, 0.2, -1)], 1, "knee", True),
+    ],
+)  # fmt: skip
+def test_filters_and_fallbacks(rows: Any, best: int, reason: str, fallback: bool) -> None:
+    chosen, why, relaxed = choose(rows, kl_max=0.1, induce_min=0.0, n_layers=10)
+    assert chosen is rows[best]
+    assert reason in why
+    assert relaxed is fallback
+    assert all(bool(one["why"]) is not one["kept"] for one in rows)
+
+
+def test_depth_is_no_filter_where_layers_are_named() -> None:
+    rows = [row(2, 0.01, 1), row(-3, 0.01, 1, layer=9)]
+    assert choose(rows, 0.1, 0.0, None)[0] is rows[1]
+    with pytest.raises(ValueError, match="no candidate has finite scores"):
+        choose([row(math.nan, 0.1, 1)], 0.1, 0.0, None)
+
+
+def test_the_knee_lies_on_the_front() -> None:
+    rows = [row(0, 1.0, 0), row(1, 0.01, 0), row(10, 0.001, 0), row(5, 0.5, 0)]
+    assert knee(rows) is rows[1]
+    assert knee(rows[:1]) is rows[0]
+
+
+def test_z_is_the_distance_from_the_null() -> None:
+    null = Null([1.0, 2.0, 3.0], [1.0, 1.0], [0.0], {})
+    assert null.z("bypass", 4.0) == pytest.approx(2.0)
+    assert null.z("induce", 0.5) == -math.inf
+    with pytest.raises(ValueError, match="expected at least 2"):
+        null.z("kl", 1.0)
