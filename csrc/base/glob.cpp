@@ -117,7 +117,8 @@ class GlobCompiler {
     int64_t low = 0, high = 0;
     const char* end = text_.data() + close;
     const auto [middle, bad_low] = std::from_chars(text_.data() + at_, end, low);
-    if (bad_low != std::errc() || end - middle < 3 || middle[0] != '.' || middle[1] != '.') return false;
+    if (bad_low != std::errc() || end - middle < 3 || middle[0] != '.' || middle[1] != '.')
+      return false;
     const auto [last, bad_high] = std::from_chars(middle + 2, end, high);
     if (bad_high != std::errc() || last != end) return false;
     if (low < 0 || high < low) fail("a range of numbers must not be negative or run backwards");

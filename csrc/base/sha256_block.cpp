@@ -44,7 +44,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) void blocks_sha(std::array<uint32_t,
     const __m128i abef_before = abef, cdgh_before = cdgh;
     __m128i w[4];
     for (int i = 0; i < 4; ++i) {
-      w[i] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data + 16 * i)), swap);
+      w[i] =
+          _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data + 16 * i)), swap);
     }
     for (int group = 0; group < 16; ++group) {
       const __m128i k = _mm_load_si128(reinterpret_cast<const __m128i*>(&kRound[4 * group]));

@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/clones.h"
+
 namespace lenswright {
 namespace {
 
@@ -37,11 +39,21 @@ Table make_table(Dtype dtype) {
   for (unsigned code = 0; code < 256; ++code) {
     double& value = table[code];
     switch (dtype) {
-      case Dtype::f8_e5m2: value = decode8(code, 5, 2, 15, Special::ieee); break;
-      case Dtype::f8_e4m3: value = decode8(code, 4, 3, 7, Special::only_nan_ones); break;
-      case Dtype::f8_e4m3fnuz: value = decode8(code, 4, 3, 8, Special::only_nan_minus_zero); break;
-      case Dtype::f8_e5m2fnuz: value = decode8(code, 5, 2, 16, Special::only_nan_minus_zero); break;
-      default: value = code == 255 ? kNan : std::ldexp(1.0, static_cast<int>(code) - 127); break;
+      case Dtype::f8_e5m2:
+        value = decode8(code, 5, 2, 15, Special::ieee);
+        break;
+      case Dtype::f8_e4m3:
+        value = decode8(code, 4, 3, 7, Special::only_nan_ones);
+        break;
+      case Dtype::f8_e4m3fnuz:
+        value = decode8(code, 4, 3, 8, Special::only_nan_minus_zero);
+        break;
+      case Dtype::f8_e5m2fnuz:
+        value = decode8(code, 5, 2, 16, Special::only_nan_minus_zero);
+        break;
+      default:
+        value = code == 255 ? kNan : std::ldexp(1.0, static_cast<int>(code) - 127);
+        break;
     }
   }
   return table;
@@ -54,11 +66,16 @@ const Table& table8(Dtype dtype) {
   static const Table e5m2fnuz = make_table(Dtype::f8_e5m2fnuz);
   static const Table e8m0 = make_table(Dtype::f8_e8m0);
   switch (dtype) {
-    case Dtype::f8_e5m2: return e5m2;
-    case Dtype::f8_e4m3: return e4m3;
-    case Dtype::f8_e4m3fnuz: return e4m3fnuz;
-    case Dtype::f8_e5m2fnuz: return e5m2fnuz;
-    default: return e8m0;
+    case Dtype::f8_e5m2:
+      return e5m2;
+    case Dtype::f8_e4m3:
+      return e4m3;
+    case Dtype::f8_e4m3fnuz:
+      return e4m3fnuz;
+    case Dtype::f8_e5m2fnuz:
+      return e5m2fnuz;
+    default:
+      return e8m0;
   }
 }
 
@@ -75,12 +92,25 @@ float from_half(uint16_t half) {
 float from_bfloat(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
 
 template <typename Stored, typename Convert>
-void each(const std::byte* from, int64_t count, double* to, Convert convert) {
+[[gnu::always_inline]] inline void each(const std::byte* from, int64_t count, double* to,
+                                        Convert convert) {
   for (int64_t i = 0; i < count; ++i) {
     Stored stored;
     std::memcpy(&stored, from + i * static_cast<int64_t>(sizeof(Stored)), sizeof(Stored));
     to[i] = static_cast<double>(convert(stored));
   }
+}
+
+LENSWRIGHT_CLONES void each_half(const std::byte* from, int64_t count, double* to) {
+  each<uint16_t>(from, count, to, [](uint16_t bits) { return from_half(bits); });
+}
+
+LENSWRIGHT_CLONES void each_bfloat(const std::byte* from, int64_t count, double* to) {
+  each<uint16_t>(from, count, to, [](uint16_t bits) { return from_bfloat(bits); });
+}
+
+LENSWRIGHT_CLONES void each_single(const std::byte* from, int64_t count, double* to) {
+  each<float>(from, count, to, [](float value) { return value; });
 }
 
 }  // namespace
@@ -92,12 +122,15 @@ void widen(Dtype dtype, const std::byte* from, int64_t count, double* to) {
     throw std::invalid_argument("dtype " + std::string(wire_name(dtype)) +
                                 ": expected a floating-point type of 8 bits or more");
   }
-  const auto same = [](auto value) { return value; };
   switch (dtype) {
-    case Dtype::f64: return each<double>(from, count, to, same);
-    case Dtype::f32: return each<float>(from, count, to, same);
-    case Dtype::f16: return each<uint16_t>(from, count, to, from_half);
-    case Dtype::bf16: return each<uint16_t>(from, count, to, from_bfloat);
+    case Dtype::f64:
+      return each<double>(from, count, to, [](double value) { return value; });
+    case Dtype::f32:
+      return each_single(from, count, to);
+    case Dtype::f16:
+      return each_half(from, count, to);
+    case Dtype::bf16:
+      return each_bfloat(from, count, to);
     default: {
       const Table& table = table8(dtype);
       return each<uint8_t>(from, count, to, [&](uint8_t code) { return table[code]; });

@@ -44,8 +44,10 @@ class Job {
     try {
       prepare();
       const int64_t first = index * step_, count = std::min(step_, source_.rows - first);
-      std::vector<std::byte> bytes(static_cast<size_t>(count * source_.row_bytes()));
-      matrix_->write(first, count, bytes.data());
+      const auto size = static_cast<size_t>(count * source_.row_bytes());
+      const auto buffer = std::make_unique_for_overwrite<std::byte[]>(size);
+      const std::span<const std::byte> bytes(buffer.get(), size);
+      matrix_->write(first, count, buffer.get());
       file_.pwrite(target_.info.name, static_cast<uint64_t>(first * source_.row_bytes()), bytes);
       if (progress) progress->step(static_cast<int64_t>(bytes.size()));
       hash_.add(index, bytes);

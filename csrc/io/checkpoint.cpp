@@ -106,7 +106,8 @@ void Checkpoint::read_index(const std::string& name) {
   }
   if (!found.empty()) {
     const auto& [tensor, shard] = *found.begin();
-    throw CheckpointError(Flaw::index, name, "is in " + std::string(shard) + " but not in the index",
+    throw CheckpointError(Flaw::index, name,
+                          "is in " + std::string(shard) + " but not in the index",
                           std::string(tensor));
   }
 }

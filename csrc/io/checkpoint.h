@@ -22,11 +22,11 @@ namespace lenswright {
 /// A checkpoint folder (or one .safetensors file), validated whole before a byte is trusted:
 /// headers of every shard are read at open, data is mapped when first asked for.
 ///
-/// Which files: the shards of model.safetensors.index.json (or of the only *.safetensors.index.json),
-/// else model.safetensors, else the only *.safetensors file. Several without an index are refused.
-/// Pickled weights are never opened. Links: a file of the folder may be a symbolic link only when it
-/// resolves inside the folder, or, in a snapshot of the hub's cache (REPO/snapshots/REVISION),
-/// inside REPO/blobs.
+/// Which files: the shards of model.safetensors.index.json (or of the only
+/// *.safetensors.index.json), else model.safetensors, else the only *.safetensors file. Several
+/// without an index are refused. Pickled weights are never opened. Links: a file of the folder may
+/// be a symbolic link only when it resolves inside the folder, or, in a snapshot of the hub's cache
+/// (REPO/snapshots/REVISION), inside REPO/blobs.
 class Checkpoint {
  public:
   static std::shared_ptr<Checkpoint> open(const std::filesystem::path& folder_or_file,

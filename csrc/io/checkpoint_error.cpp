@@ -18,24 +18,42 @@ std::string sentence(const std::string& file, const std::string& message, const 
 
 const char* flaw_name(Flaw flaw) {
   switch (flaw) {
-    case Flaw::truncated: return "truncated";
-    case Flaw::header_length: return "header_length";
-    case Flaw::encoding: return "encoding";
-    case Flaw::syntax: return "syntax";
-    case Flaw::entry: return "entry";
-    case Flaw::dtype: return "dtype";
-    case Flaw::overflow: return "overflow";
-    case Flaw::size: return "size";
-    case Flaw::offsets: return "offsets";
-    case Flaw::trailing: return "trailing";
-    case Flaw::duplicate: return "duplicate";
-    case Flaw::limit: return "limit";
-    case Flaw::form: return "form";
-    case Flaw::index: return "index";
-    case Flaw::path: return "path";
-    case Flaw::pickle: return "pickle";
-    case Flaw::layout: return "layout";
-    case Flaw::changed: return "changed";
+    case Flaw::truncated:
+      return "truncated";
+    case Flaw::header_length:
+      return "header_length";
+    case Flaw::encoding:
+      return "encoding";
+    case Flaw::syntax:
+      return "syntax";
+    case Flaw::entry:
+      return "entry";
+    case Flaw::dtype:
+      return "dtype";
+    case Flaw::overflow:
+      return "overflow";
+    case Flaw::size:
+      return "size";
+    case Flaw::offsets:
+      return "offsets";
+    case Flaw::trailing:
+      return "trailing";
+    case Flaw::duplicate:
+      return "duplicate";
+    case Flaw::limit:
+      return "limit";
+    case Flaw::form:
+      return "form";
+    case Flaw::index:
+      return "index";
+    case Flaw::path:
+      return "path";
+    case Flaw::pickle:
+      return "pickle";
+    case Flaw::layout:
+      return "layout";
+    case Flaw::changed:
+      return "changed";
   }
   return "unknown";
 }

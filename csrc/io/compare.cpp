@@ -75,7 +75,8 @@ bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b, Prog
   parallel_for((size + kPiece - 1) / kPiece, threads, [&](int64_t piece) {
     const int64_t at = piece * kPiece;
     const int64_t n = std::min(kPiece, size - at);
-    if (same && std::memcmp(a.data() + at, b.data() + at, static_cast<size_t>(n)) != 0) same = false;
+    if (same && std::memcmp(a.data() + at, b.data() + at, static_cast<size_t>(n)) != 0)
+      same = false;
     if (progress != nullptr) progress->step(n);
   });
   return same;
@@ -131,12 +132,18 @@ void compare_into(const std::string& path, const Json* a, const Json* b,
 
 const char* change_name(TensorChange::Kind kind) {
   switch (kind) {
-    case TensorChange::Kind::same: return "same";
-    case TensorChange::Kind::changed: return "changed";
-    case TensorChange::Kind::dtype: return "dtype";
-    case TensorChange::Kind::shape: return "shape";
-    case TensorChange::Kind::only_a: return "only_a";
-    case TensorChange::Kind::only_b: return "only_b";
+    case TensorChange::Kind::same:
+      return "same";
+    case TensorChange::Kind::changed:
+      return "changed";
+    case TensorChange::Kind::dtype:
+      return "dtype";
+    case TensorChange::Kind::shape:
+      return "shape";
+    case TensorChange::Kind::only_a:
+      return "only_a";
+    case TensorChange::Kind::only_b:
+      return "only_b";
   }
   return "unknown";
 }
@@ -177,12 +184,14 @@ std::vector<TensorChange> compare(const Checkpoint& a, const Checkpoint& b, Prog
       changes.push_back(compare_tensor(a, tensor, b, b.info(tensor.name), progress, threads));
       continue;
     }
-    changes.push_back({tensor.name, TensorChange::Kind::only_a, tensor, std::nullopt, std::nullopt});
+    changes.push_back(
+        {tensor.name, TensorChange::Kind::only_a, tensor, std::nullopt, std::nullopt});
     if (progress != nullptr) progress->step(static_cast<int64_t>(tensor.bytes()));
   }
   for (const TensorInfo& tensor : b.tensors()) {
     if (a.contains(tensor.name)) continue;
-    changes.push_back({tensor.name, TensorChange::Kind::only_b, std::nullopt, tensor, std::nullopt});
+    changes.push_back(
+        {tensor.name, TensorChange::Kind::only_b, std::nullopt, tensor, std::nullopt});
   }
   if (progress != nullptr) progress->finish();
   return changes;

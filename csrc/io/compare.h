@@ -14,11 +14,11 @@ namespace lenswright {
 /// counted and left out of the rest.
 struct Distance {
   int64_t elements = 0;
-  int64_t different = 0;   // elements whose values differ
+  int64_t different = 0;  // elements whose values differ
   int64_t not_a_number = 0;
-  double relative = 0;     // |b - a| / |a|, Frobenius; infinite when a is zero and b is not
-  double max_abs = 0;      // max |b - a|
-  double cosine = 1;       // of a and b as vectors; 1 when both are zero, 0 when one is
+  double relative = 0;  // |b - a| / |a|, Frobenius; infinite when a is zero and b is not
+  double max_abs = 0;   // max |b - a|
+  double cosine = 1;    // of a and b as vectors; 1 when both are zero, 0 when one is
 };
 
 /// Two spans of the same number of elements of floating-point types (can_widen); the result does

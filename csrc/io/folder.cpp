@@ -26,15 +26,20 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
   return !relative.empty() && *relative.begin() != "..";
 }
 
-// REPO/blobs for a folder REPO/snapshots/REVISION[/…] of the hub's cache; empty for others.
-fs::path blobs_of(const fs::path& folder) {
+// Where the files of a folder may really be: in itself, and for a folder
+// REPO/snapshots/REVISION[/…] of the hub's cache in REPO/blobs, and in the cache's store of files
+// that several repositories share.
+std::vector<fs::path> homes_of(const fs::path& folder) {
+  std::vector<fs::path> homes = {folder};
   for (fs::path at = folder; at.has_relative_path(); at = at.parent_path()) {
-    if (at.parent_path().filename() == "snapshots") {
-      const fs::path repository = at.parent_path().parent_path();
-      return fs::is_directory(repository / "blobs") ? repository / "blobs" : fs::path();
-    }
+    if (at.parent_path().filename() != "snapshots") continue;
+    const fs::path repository = at.parent_path().parent_path();
+    const fs::path shared = repository.parent_path() / "blobs";
+    if (fs::is_directory(repository / "blobs")) homes.push_back(repository / "blobs");
+    if (fs::is_regular_file(shared / ".huggingface-shared-blobs")) homes.push_back(shared);
+    break;
   }
-  return {};
+  return homes;
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -50,7 +55,8 @@ std::string joined(const std::vector<std::string>& names) {
       "only pickled weights (" + names +
           "), which can run code when read and are never opened here; convert them where you trust "
           "them: python -c \"from transformers import AutoModelForCausalLM as M; "
-          "M.from_pretrained('" + folder.string() + "').save_pretrained('converted')\"");
+          "M.from_pretrained('" +
+          folder.string() + "').save_pretrained('converted')\"");
 }
 
 }  // namespace
@@ -108,10 +114,11 @@ WeightFiles choose_weights(const FolderListing& listing, const fs::path& folder)
   }
   if (listing.safetensors.size() == 1) return {"", listing.safetensors.front()};
   if (listing.safetensors.size() > 1) {
-    throw CheckpointError(Flaw::layout, folder.string(),
-                          "several .safetensors files (" + joined(listing.safetensors) +
-                              ") without model.safetensors.index.json; give the path of one file, or "
-                              "restore the index");
+    throw CheckpointError(
+        Flaw::layout, folder.string(),
+        "several .safetensors files (" + joined(listing.safetensors) +
+            ") without model.safetensors.index.json; give the path of one file, or "
+            "restore the index");
   }
   if (!listing.pickles.empty()) refuse_pickles(folder, joined(listing.pickles));
   throw CheckpointError(Flaw::layout, folder.string(), "no .safetensors file in this folder");
@@ -119,16 +126,16 @@ WeightFiles choose_weights(const FolderListing& listing, const fs::path& folder)
 
 fs::path resolve_file(const fs::path& folder, std::string_view name) {
   const fs::path given = folder / name;
-  const fs::path home = fs::canonical(folder);
   std::error_code error;
   const fs::path real = fs::canonical(given, error);
   if (error) {
-    throw CheckpointError(Flaw::layout, std::string(name),
-                          fs::is_symlink(given) ? "a link that leads nowhere"
-                                                : "no such file in " + folder.string());
+    throw CheckpointError(
+        Flaw::layout, std::string(name),
+        fs::is_symlink(given) ? "a link that leads nowhere" : "no such file in " + folder.string());
   }
-  const fs::path blobs = blobs_of(home);
-  if (is_inside(real, home) || (!blobs.empty() && is_inside(real, blobs))) return real;
+  for (const fs::path& allowed : homes_of(fs::canonical(folder))) {
+    if (is_inside(real, allowed)) return real;
+  }
   throw CheckpointError(Flaw::path, std::string(name),
                         "a link that leads out of the folder, to " + in_quotes(real.string()));
 }

@@ -53,8 +53,8 @@ class HeaderReader {
   HeaderEntry entry_;
   int depth_ = 0;
   Field field_ = Field::none;
-  unsigned seen_ = 0;     // fields of the current entry, one bit each
-  size_t offsets_ = 0;    // offsets seen in the current entry
+  unsigned seen_ = 0;   // fields of the current entry, one bit each
+  size_t offsets_ = 0;  // offsets seen in the current entry
   bool in_metadata_ = false;
   bool had_metadata_ = false;
 };
@@ -67,9 +67,12 @@ bool HeaderReader::unexpected(const std::string& what) const {
   }
   if (depth_ == 1) fail(Flaw::entry, "the entry is " + what + ", expected an object");
   switch (field_) {
-    case Field::dtype: fail(Flaw::entry, "dtype is " + what + ", expected a string");
-    case Field::shape: fail(Flaw::entry, "shape holds " + what + ", expected sizes");
-    default: fail(Flaw::entry, "data_offsets holds " + what + ", expected two offsets");
+    case Field::dtype:
+      fail(Flaw::entry, "dtype is " + what + ", expected a string");
+    case Field::shape:
+      fail(Flaw::entry, "shape holds " + what + ", expected sizes");
+    default:
+      fail(Flaw::entry, "data_offsets holds " + what + ", expected two offsets");
   }
 }
 

@@ -26,7 +26,8 @@ struct RawHeader {
 /// Reads the JSON of a header. Throws CheckpointError.
 RawHeader read_header_text(std::string_view text, std::string_view file);
 
-/// Position in the file of an entry's key, for messages; 8 when it is spelt with escapes of its own.
+/// Position in the file of an entry's key, for messages; 8 when it is spelt with escapes of its
+/// own.
 uint64_t key_position(std::string_view header, std::string_view name);
 
 }  // namespace lenswright

@@ -85,8 +85,8 @@ Json Json::at(std::string_view key) const {
   if (object == nullptr) expected("an object");
   const size_t place = object->find(key);
   if (place == JsonObject::kNone) {
-    throw std::invalid_argument((where_.empty() ? "object" : where_) + ": no key " + in_quotes(key) +
-                                did_you_mean(key, keys()));
+    throw std::invalid_argument((where_.empty() ? "object" : where_) + ": no key " +
+                                in_quotes(key) + did_you_mean(key, keys()));
   }
   const std::string dot = where_.empty() ? "" : ": ";
   // "config.json: rope_scaling.factor": one colon after the file, dots from there on.

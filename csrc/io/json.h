@@ -14,6 +14,7 @@ namespace lenswright {
 struct ParseLimits {
   size_t depth = 64;
   size_t bytes = 256u << 20;
+  size_t values = 3'000'000;  // each takes some hundred bytes of memory
 };
 
 /// A JSON value. Objects keep their order, numbers their text; copies are cheap (shared until
@@ -25,8 +26,7 @@ class Json {
   template <std::same_as<bool> T>
   Json(T value) : Json(from_bool(value)) {}
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  Json(T value) : Json(from_int(static_cast<int64_t>(value))) {}
+  requires(!std::same_as<T, bool>) Json(T value) : Json(from_int(static_cast<int64_t>(value))) {}
   Json(double value);
   Json(std::string value);
   Json(std::string_view value) : Json(std::string(value)) {}

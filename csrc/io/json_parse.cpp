@@ -58,6 +58,9 @@ class JsonBuilder {
 
  private:
   std::shared_ptr<Json::Node> place(Json::Node node) {
+    if (++count_ > limits_.values) {
+      fail("more than " + std::to_string(limits_.values) + " values");
+    }
     auto shared = std::make_shared<Json::Node>(std::move(node));
     if (stack_.empty()) {
       root_ = shared;
@@ -92,6 +95,7 @@ class JsonBuilder {
   std::string_view text_;
   std::string where_;
   ParseLimits limits_;
+  size_t count_ = 0;
   std::shared_ptr<Json::Node> root_;
   std::vector<std::shared_ptr<Json::Node>> stack_;
   std::vector<std::string> keys_;

@@ -17,9 +17,10 @@ std::shared_ptr<MappedFile> MappedFile::open(const std::filesystem::path& path) 
   const uint64_t size = file.size();
   void* data = nullptr;
   if (size > 0) {
-    // NORESERVE: a private writable map would otherwise be charged in full against the memory limit,
-    // though only the pages that are written ever need memory.
-    data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
+    // NORESERVE: a private writable map would otherwise be charged in full against the memory
+    // limit, though only the pages that are written ever need memory.
+    data =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
     if (data == MAP_FAILED) throw_errno("cannot map", path.string());
   }
   return std::shared_ptr<MappedFile>(
@@ -51,9 +52,7 @@ struct Pages {
   uint64_t begin, end;
 };
 
-Pages outwards(uint64_t begin, uint64_t end, uint64_t page) {
-  return {begin / page * page, end};
-}
+Pages outwards(uint64_t begin, uint64_t end, uint64_t page) { return {begin / page * page, end}; }
 
 Pages inwards(uint64_t begin, uint64_t end, uint64_t size, uint64_t page) {
   return {(begin + page - 1) / page * page, end == size ? end : end / page * page};

@@ -46,8 +46,8 @@ void write_at(int descriptor, uint64_t offset, std::span<const std::byte> bytes)
 void copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset,
                 uint64_t count, const std::function<void(uint64_t)>& step = {});
 
-/// A new file for writing; never an existing one. `bytes` are reserved where the file system can, so
-/// that a full disk is found before the first byte is written.
+/// A new file for writing; never an existing one. `bytes` are reserved where the file system can,
+/// so that a full disk is found before the first byte is written.
 OpenFile create_file(const std::filesystem::path& path, uint64_t bytes = 0);
 
 /// Renames without ever replacing what has the new name already (FileError, EEXIST).

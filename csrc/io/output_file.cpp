@@ -15,7 +15,7 @@
 namespace lenswright {
 namespace {
 
-constexpr uint64_t kPiece = 32u << 20;   // between two calls of `step`
+constexpr uint64_t kPiece = 32u << 20;  // between two calls of `step`
 constexpr uint64_t kBuffer = 4u << 20;
 
 // Errors that mean "not between these two files", not "the disk is broken".
@@ -50,8 +50,7 @@ bool copy_in_kernel(int source, uint64_t& from, int target, uint64_t& to, uint64
                     const std::function<void(uint64_t)>& step) {
   while (left > 0) {
     auto in = static_cast<off64_t>(from), out = static_cast<off64_t>(to);
-    const ssize_t n =
-        ::copy_file_range(source, &in, target, &out, std::min(left, kPiece), 0);
+    const ssize_t n = ::copy_file_range(source, &in, target, &out, std::min(left, kPiece), 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && cannot_within_kernel(errno)) return false;
     if (n < 0) throw_errno("cannot write", "an output file");

@@ -51,8 +51,8 @@ const std::string* find_twice(const Entries& entries, Name name) {
   names.reserve(entries.size());
   for (const auto& entry : entries) names.push_back(&name(entry));
   std::sort(names.begin(), names.end(), [](auto a, auto b) { return *a < *b; });
-  const auto twice = std::adjacent_find(names.begin(), names.end(),
-                                        [](auto a, auto b) { return *a == *b; });
+  const auto twice =
+      std::adjacent_find(names.begin(), names.end(), [](auto a, auto b) { return *a == *b; });
   return twice == names.end() ? nullptr : *twice;
 }
 
@@ -85,10 +85,12 @@ uint64_t check_layout(const std::vector<HeaderEntry>& entries, std::string_view 
     const auto fail = [&](Flaw flaw, const std::string& message) {
       throw CheckpointError(flaw, file, message, entry.name, key_position(text, entry.name));
     };
-    const std::string range = std::string("[") + std::to_string(begin) + ", " + std::to_string(end) + "]";
+    const std::string range =
+        std::string("[") + std::to_string(begin) + ", " + std::to_string(end) + "]";
     if (end < begin) fail(Flaw::offsets, "data_offsets " + range + " run backwards");
     if (begin != expected) {
-      fail(Flaw::offsets, "data_offsets " + range + (begin < expected ? " overlap" : " leave a hole") +
+      fail(Flaw::offsets, "data_offsets " + range +
+                              (begin < expected ? " overlap" : " leave a hole") +
                               ": the tensor before ends at " + std::to_string(expected));
     }
     const Size size = entry_size(entry.dtype, entry.shape);
@@ -180,10 +182,12 @@ SafetensorsHeader parse_header(std::span<const std::byte> prefix, uint64_t file_
   header.metadata = std::move(raw.metadata);
   header.tensors.reserve(raw.entries.size());
   for (HeaderEntry& entry : raw.entries) {
-    header.tensors.push_back({std::move(entry.name), entry.dtype,
+    header.tensors.push_back({std::move(entry.name),
+                              entry.dtype,
                               {entry.shape.begin(), entry.shape.end()},
                               header.data_start + entry.offsets[0],
-                              header.data_start + entry.offsets[1], name});
+                              header.data_start + entry.offsets[1],
+                              name});
   }
   return header;
 }

@@ -15,10 +15,12 @@ namespace lenswright {
 
 // Strict reading of safetensors headers. Never laxer than the reference implementation (Rust), and
 // stricter in these classes only; each has its Flaw:
-//   duplicate  the same key twice: a tensor, or a name in __metadata__ (the reference keeps the last)
-//   limit      more than 1,000,000 tensors or entries of __metadata__, 64 dimensions, or 4,096 bytes
+//   duplicate  the same key twice: a tensor, or a name in __metadata__ (the reference keeps the
+//   last) limit      more than 1,000,000 tensors or entries of __metadata__, 64 dimensions, or
+//   4,096 bytes
 //              in a tensor's name
-//   overflow   a dimension, or an element count with zeros left out, beyond 2^63 - 1 (the reference:
+//   overflow   a dimension, or an element count with zeros left out, beyond 2^63 - 1 (the
+//   reference:
 //              2^64 - 1, zeros included)
 //   form       spellings that its deserialiser tolerates and no writer emits: fields other than
 //              dtype, shape and data_offsets in an entry, an entry written as an array, a dtype

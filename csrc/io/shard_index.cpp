@@ -48,12 +48,13 @@ ShardIndex parse_index(std::string_view text, std::string_view file) {
       fail(Flaw::limit, "a tensor name of more than " + std::to_string(kMaxNameBytes) + " bytes");
     }
     if (!is_plain_name(shard)) {
-      fail(Flaw::path, "is mapped to " + in_quotes(shard) +
-                           ", expected the name of a file in the same folder",
+      fail(Flaw::path,
+           "is mapped to " + in_quotes(shard) + ", expected the name of a file in the same folder",
            tensor);
     }
     if (!shard.ends_with(".safetensors")) {
-      fail(Flaw::path, "is mapped to " + in_quotes(shard) + ", expected a .safetensors file", tensor);
+      fail(Flaw::path, "is mapped to " + in_quotes(shard) + ", expected a .safetensors file",
+           tensor);
     }
   }
   return index;

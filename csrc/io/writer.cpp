@@ -23,8 +23,7 @@ fs::path without_slash(const fs::path& path) {
 }
 
 bool is_within(const fs::path& path, const fs::path& folder) {
-  const auto [end, rest] =
-      std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
+  const auto [end, rest] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
   return end == folder.end();
 }
 
@@ -58,8 +57,8 @@ FolderWriter::FolderWriter(const fs::path& target, std::span<const fs::path> inp
     throw FileError(EEXIST, "output folder exists: " + in_quotes(target.string()));
   }
   if (!fs::is_directory(target_.parent_path())) {
-    throw FileError(ENOENT, "no folder to put the output in: " +
-                                in_quotes(target_.parent_path().string()));
+    throw FileError(ENOENT,
+                    "no folder to put the output in: " + in_quotes(target_.parent_path().string()));
   }
   temporary_ = partial_path(target_);
   if (!fs::create_directory(temporary_)) {

@@ -39,7 +39,7 @@ int64_t ConfigReader::size(std::string_view key) {
 }
 
 int64_t ConfigReader::size(std::string_view key, int64_t otherwise) {
-  return has(key) ? checked_size(key, config_.at(key).as_int()) : otherwise;
+  return checked_size(key, has(key) ? config_.at(key).as_int() : otherwise);
 }
 
 double ConfigReader::number(std::string_view key, double otherwise) {

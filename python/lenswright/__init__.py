@@ -34,7 +34,7 @@ _NAMES = {
     "measure": "measurement",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core
-_MODULES = ("directions", "edits")  # public submodules
+_MODULES = ("demo", "directions", "edits", "plots")  # public submodules
 
 __all__ = ["__version__", *_NAMES, *_CORE, *_MODULES]  # noqa: PLE0604 - all of them are strings
 

@@ -118,9 +118,10 @@ def _loadable(checkpoint: Checkpoint) -> tuple[dict[str, Any] | None, str | None
     except ValueError as error:
         return None, str(error)
     missing = _files.missing_tensors(checkpoint.native)
+    if len(missing) > 1:
+        return spec, f"{len(missing)} tensors are missing, such as '{missing[0]}'"
     if missing:
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        return spec, f"tensor '{missing[0]}'{others} is missing"
+        return spec, f"tensor '{missing[0]}' is missing"
     return spec, None
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lenswright.behaviour import Bench, Outcome, Probe
+from lenswright.behaviour import Bench, Outcome
 from lenswright.intervals import bootstrap, wilson
+from lenswright.probes import Probe
 from lenswright.progress import Progress
 from lenswright.prompts import PromptSet, need_role, refuse_overlap
 from lenswright.refusal import RefusalDetector
@@ -58,21 +59,30 @@ def measure(
         A `Report`: `.data["effects"]`, `.save("report.html")`.
 
     Raises:
-        ValueError: prompts are not the test part, or one was used to fit or select the edit.
+        ValueError: prompts are not the test part, or one was used to fit or select the edit; a
+            negative `null`, `null_prompts` below 1; an edit of which there is no random likeness
+            (`edits.from_factors`) with `null` above 0.
     """
     from lenswright.edits import random_like
     from lenswright.report import Report
 
+    if null < 0 or (null_prompts is not None and null_prompts < 1):
+        raise ValueError(
+            f"null is {null} and null_prompts {null_prompts}, expected 0 or more random directions "
+            "and at least 1 prompt of each class (or None: all)"
+        )
+
     need_role(prompts, "test", "measure")
     refuse_overlap(prompts, edit.provenance, "measure")
+    randoms = [random_like(edit, model, seed, index) for index in range(null)]
     detector = None if refusal is None and score is not None else RefusalDetector(refusal)
     bench = Bench(model, prompts, detector, score, max_new_tokens, batch_size, probes or {})
     with Progress("measure", null + 1, "edits", progress) as bar:
         after = bench.outcome(edit)
         bar.step()
         nulls = []
-        for index in range(null):
-            nulls.append(bench.outcome(random_like(edit, model, seed, index), null_prompts))
+        for random in randoms:
+            nulls.append(bench.outcome(random, null_prompts))
             bar.step()
     effects = _effects(bench, after, nulls, seed)
     return Report(

@@ -48,12 +48,21 @@ def text_loss(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the text is shorter than two tokens.
+        ValueError: the text is shorter than two tokens or not UTF-8; `tokens` below 2, `window`
+            below 1.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"text file {path} does not exist")
-    ids = model.tokenizer.encode_verbatim(path.read_text(encoding="utf-8")[: 16 * tokens])[:tokens]
+    if tokens < 2 or window < 1:
+        raise ValueError(f"tokens is {tokens} and window {window}, expected at least 2 and 1")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"text file {path} is not UTF-8 text (byte {error.start}), expected plain text"
+        ) from error
+    ids = model.tokenizer.encode_verbatim(text[: 16 * tokens])[:tokens]
     if len(ids) < 2:
         raise ValueError(f"text file {path} has {len(ids)} tokens, expected at least 2")
     size = min(window, model.cfg.n_ctx - 1)

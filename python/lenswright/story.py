@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lenswright import findings
 from lenswright.baking import Baked, bake
-from lenswright.behaviour import Probe
 from lenswright.measurement import measure
+from lenswright.probes import Probe
 from lenswright.report import Report
 
 if TYPE_CHECKING:
@@ -75,30 +75,33 @@ def tell(
 
     if folder is not None and folder.exists():
         raise FileExistsError(f"output folder {folder} exists; expected a new one")
-    options = {"batch_size": plan.batch_size, "progress": plan.progress}
-    stats = model.collect(splits.fit, positions=plan.positions, **options)
+    size, progress = plan.batch_size, plan.progress
+    stats = model.collect(
+        splits.fit, positions=plan.positions, batch_size=size, progress=progress
+    )
     found = directions.difference_of_means(stats)
     best = max(found.table(), key=lambda row: row["separation"] or 0.0)
     say(
         f"look     {len(found.points)} layers x {len(found.positions)} positions; the classes lie "
         f"farthest apart at layer {best['layer']}, position '{best['position']}' "
-        f"(d' {best['separation']:.1f})"
+        f"(d' {_number(best['separation'], '.1f')})"
     )
     choice = directions.select(
         model, found, splits.select, refusal=plan.refusal, score=plan.score, n_random=plan.null,
-        seed=plan.seed, **options,
+        seed=plan.seed, batch_size=size, progress=progress,
     )  # fmt: skip
     row = choice.row
     say(
         f"         chosen: layer {choice.layer}, position '{choice.position}', split-half cosine "
-        f"{row['split_cosine']:.3f}, standard error {row['relative_error']:.1%} of its length"
+        f"{_number(row['split_cosine'], '.3f')}, standard error "
+        f"{_number(row['relative_error'], '.1%')} of its length"
     )
     edit = edits.ablate(model, choice, writers=plan.writers, strength=plan.strength)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
         model, edit, splits.test, refusal=plan.refusal, score=plan.score, null=plan.null,
         null_prompts=plan.null_prompts, seed=plan.seed, max_new_tokens=plan.max_new_tokens,
-        probes=plan.probes, **options,
+        probes=plan.probes, batch_size=size, progress=progress,
     )  # fmt: skip
     for effect in report.data["effects"]:
         say("measure  " + _line(effect))
@@ -119,6 +122,10 @@ def tell(
         _whole(report, model, stats, found, choice, edit, baked, splits, plan),
         baked,
     )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "unknown (too few prompts)" if value is None else format(value, form)
 
 
 def _line(effect: Mapping[str, Any]) -> str:

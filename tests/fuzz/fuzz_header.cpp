@@ -14,7 +14,8 @@ void check(const SafetensorsHeader& header) {
   uint64_t at = header.data_start;
   std::vector<TensorSpec> specs;
   for (const TensorInfo& tensor : header.tensors) {
-    if (tensor.begin != at || tensor.end < at || tensor_bytes(tensor.dtype, tensor.shape) != tensor.bytes()) {
+    if (tensor.begin != at || tensor.end < at ||
+        tensor_bytes(tensor.dtype, tensor.shape) != tensor.bytes()) {
       std::abort();
     }
     at = tensor.end;

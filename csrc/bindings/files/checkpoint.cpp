@@ -26,7 +26,8 @@ TensorBytes tensor_data(const Checkpoint& checkpoint, std::string_view name) {
   return {checkpoint.map(info.file), checkpoint.data(info)};
 }
 
-std::vector<TensorCheck> verify_all(const Checkpoint& checkpoint, py::object callback, int threads) {
+std::vector<TensorCheck> verify_all(const Checkpoint& checkpoint, py::object callback,
+                                    int threads) {
   Progress progress(python_report(std::move(callback)));
   const py::gil_scoped_release release;
   return verify(checkpoint, &progress, threads);
@@ -35,16 +36,16 @@ std::vector<TensorCheck> verify_all(const Checkpoint& checkpoint, py::object cal
 }  // namespace
 
 void bind_checkpoint(py::module_& m) {
-  py::class_<TensorBytes>(m, "TensorBytes", py::buffer_protocol(),
-                          "The bytes of a tensor, mapped privately: writing changes this process only.")
+  py::class_<TensorBytes>(
+      m, "TensorBytes", py::buffer_protocol(),
+      "The bytes of a tensor, mapped privately: writing changes this process only.")
       .def_buffer([](TensorBytes& t) {
         return py::buffer_info(reinterpret_cast<uint8_t*>(t.bytes.data()),
                                static_cast<py::ssize_t>(t.bytes.size()));
       })
-      .def_property_readonly("address",
-                             [](const TensorBytes& t) {
-                               return reinterpret_cast<uintptr_t>(t.bytes.data());
-                             })
+      .def_property_readonly(
+          "address",
+          [](const TensorBytes& t) { return reinterpret_cast<uintptr_t>(t.bytes.data()); })
       .def("__len__", [](const TensorBytes& t) { return t.bytes.size(); });
   py::class_<TensorCheck>(m, "TensorCheck", "What reading every byte of a tensor showed.")
       .def_readonly("name", &TensorCheck::name)
@@ -71,18 +72,22 @@ Raises:
       .def("__contains__", &Checkpoint::contains)
       .def("__len__", [](const Checkpoint& c) { return c.tensors().size(); })
       .def_property_readonly("has_config", &Checkpoint::has_config)
-      .def("config_text", [](const Checkpoint& c) { return c.config().dump(2); },
-           "config.json, with every number spelt as in the file.")
+      .def(
+          "config_text", [](const Checkpoint& c) { return c.config().dump(2); },
+          "config.json, with every number spelt as in the file.")
       .def_property_readonly("shards", [](const Checkpoint& c) { return file_names(c.shards()); })
-      .def("header",
-           [](const Checkpoint& c, const fs::path& shard) { return c.header(shard.string()); },
-           py::arg("shard"))
-      .def("header_bytes",
-           [](const Checkpoint& c, const fs::path& shard) {
-             return py::bytes(c.header_bytes(shard.string()));
-           },
-           py::arg("shard"))
-      .def_property_readonly("index_name", [](const Checkpoint& c) { return file_name(c.index_name()); })
+      .def(
+          "header",
+          [](const Checkpoint& c, const fs::path& shard) { return c.header(shard.string()); },
+          py::arg("shard"))
+      .def(
+          "header_bytes",
+          [](const Checkpoint& c, const fs::path& shard) {
+            return py::bytes(c.header_bytes(shard.string()));
+          },
+          py::arg("shard"))
+      .def_property_readonly("index_name",
+                             [](const Checkpoint& c) { return file_name(c.index_name()); })
       .def_property_readonly("trailing_bytes", &Checkpoint::trailing_bytes)
       .def("other_files", [](const Checkpoint& c) { return file_names(c.other_files()); })
       .def("unused_weights", [](const Checkpoint& c) { return file_names(c.unused_weights()); })

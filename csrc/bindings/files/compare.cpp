@@ -39,8 +39,9 @@ void bind_compare(py::module_& m) {
       .def_readonly("cosine", &Distance::cosine);
   py::class_<TensorChange>(m, "TensorChange", "A tensor in two checkpoints.")
       .def_readonly("name", &TensorChange::name)
-      .def_property_readonly("kind", [](const TensorChange& c) { return change_name(c.kind); },
-                             "same, changed, dtype, shape, only_a or only_b")
+      .def_property_readonly(
+          "kind", [](const TensorChange& c) { return change_name(c.kind); },
+          "same, changed, dtype, shape, only_a or only_b")
       .def_readonly("a", &TensorChange::a)
       .def_readonly("b", &TensorChange::b)
       .def_readonly("distance", &TensorChange::distance);

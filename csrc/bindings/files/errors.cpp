@@ -18,7 +18,8 @@ void raise_checkpoint_error(const CheckpointError& error) {
   py::object instance = py::reinterpret_borrow<py::object>(checkpoint_error)(to_str(error.what()));
   instance.attr("flaw") = flaw_name(error.flaw());
   instance.attr("file") = to_str(error.file());
-  instance.attr("tensor") = error.tensor().empty() ? py::object(py::none()) : to_str(error.tensor());
+  instance.attr("tensor") =
+      error.tensor().empty() ? py::object(py::none()) : to_str(error.tensor());
   instance.attr("offset") = py::cast(error.offset());
   PyErr_SetObject(checkpoint_error, instance.ptr());
 }
@@ -39,8 +40,10 @@ void bind_errors(py::module_& m) {
       "lenswright.CheckpointError",
       "A checkpoint that is not what it claims to be.\n\n"
       "Attributes:\n"
-      "    flaw: what is wrong, in a word: truncated, header_length, encoding, syntax, entry, dtype,\n"
-      "        overflow, size, offsets, trailing, duplicate, limit, form, index, path, pickle, layout\n"
+      "    flaw: what is wrong, in a word: truncated, header_length, encoding, syntax, entry, "
+      "dtype,\n"
+      "        overflow, size, offsets, trailing, duplicate, limit, form, index, path, pickle, "
+      "layout\n"
       "        or changed.\n"
       "    file: the file, or the folder when no single file is at fault.\n"
       "    tensor: the tensor's name, or None.\n"

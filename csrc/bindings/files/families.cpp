@@ -42,15 +42,17 @@ std::vector<std::string> missing_tensors(const Checkpoint& checkpoint) {
 }  // namespace
 
 void bind_families(py::module_& m) {
-  m.def("families",
-        [] {
-          std::vector<std::string> names;
-          for (const Family& family : families()) names.push_back(family.architecture);
-          return names;
-        },
-        "The architectures that can be loaded, by config.json's name for them.");
-  m.def("read_spec", &read_spec, py::arg("config"),
-        "The sizes that the text of a config.json gives; ValueError where loading would refuse it.");
+  m.def(
+      "families",
+      [] {
+        std::vector<std::string> names;
+        for (const Family& family : families()) names.push_back(family.architecture);
+        return names;
+      },
+      "The architectures that can be loaded, by config.json's name for them.");
+  m.def(
+      "read_spec", &read_spec, py::arg("config"),
+      "The sizes that the text of a config.json gives; ValueError where loading would refuse it.");
   m.def("missing_tensors", &missing_tensors, py::arg("checkpoint"),
         "Tensors that the family needs and this checkpoint lacks.");
 }

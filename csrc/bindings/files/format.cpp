@@ -29,13 +29,15 @@ SafetensorsHeader parse(const py::buffer& buffer, std::optional<uint64_t> file_s
 void bind_format(py::module_& m) {
   py::class_<TensorInfo>(m, "TensorInfo", "What a header says of a tensor.")
       .def_readonly("name", &TensorInfo::name)
-      .def_property_readonly("dtype", [](const TensorInfo& t) { return wire_name(t.dtype); },
-                             "The format's name of the element type: F32, BF16, F8_E4M3, BOOL …")
-      .def_property_readonly("shape", [](const TensorInfo& t) { return py::tuple(py::cast(t.shape)); })
+      .def_property_readonly(
+          "dtype", [](const TensorInfo& t) { return wire_name(t.dtype); },
+          "The format's name of the element type: F32, BF16, F8_E4M3, BOOL …")
+      .def_property_readonly("shape",
+                             [](const TensorInfo& t) { return py::tuple(py::cast(t.shape)); })
       .def_readonly("begin", &TensorInfo::begin, "First byte, from the start of the file.")
       .def_readonly("end", &TensorInfo::end)
-      .def_property_readonly("file", [](const TensorInfo& t) { return file_name(t.file); },
-                             "The shard's file name.")
+      .def_property_readonly(
+          "file", [](const TensorInfo& t) { return file_name(t.file); }, "The shard's file name.")
       .def_property_readonly("numel", &TensorInfo::numel)
       .def_property_readonly("nbytes", &TensorInfo::bytes)
       .def("__repr__", [](const TensorInfo& t) {
@@ -48,7 +50,8 @@ void bind_format(py::module_& m) {
       .def_property_readonly("metadata",
                              [](const SafetensorsHeader& h) {
                                py::dict out;
-                               for (const auto& [key, value] : h.metadata) out[py::str(key)] = value;
+                               for (const auto& [key, value] : h.metadata)
+                                 out[py::str(key)] = value;
                                return out;
                              })
       .def_readonly("data_start", &SafetensorsHeader::data_start)
@@ -58,30 +61,36 @@ void bind_format(py::module_& m) {
   m.def("parse_header", &parse, py::arg("buffer"), py::arg("file_size") = py::none(),
         py::arg("file") = "buffer", py::arg("lenient") = false,
         "Validate the header at the start of `buffer` as that of a file of `file_size` bytes.");
-  m.def("parse_index",
-        [](const std::string& text, const std::string& file) { return parse_index(text, file).places; },
-        py::arg("text"), py::arg("file") = "model.safetensors.index.json",
-        "Validate the index of a sharded checkpoint; return (tensor, shard) pairs.");
-  m.def("parse_json",
-        [](const std::string& text, const std::string& where, int indent) {
-          return Json::parse(text, where).dump(indent);
-        },
-        py::arg("text"), py::arg("where") = "text", py::arg("indent") = -1,
-        "Parse strict JSON and write it out again.");
-  m.def("dtypes",
-        [] {
-          std::vector<std::pair<std::string_view, int>> out;
-          for (const Dtype d : all_dtypes()) out.emplace_back(wire_name(d), bits(d));
-          return out;
-        },
-        "Every element type of the format with its bits.");
-  m.def("sha256",
-        [](const py::buffer& buffer) {
-          const BytesView view(buffer);
-          const py::gil_scoped_release release;
-          return Sha256::hex(view.bytes());
-        },
-        py::arg("buffer"), "The SHA-256 of a contiguous buffer, in hexadecimal.");
+  m.def(
+      "parse_index",
+      [](const std::string& text, const std::string& file) {
+        return parse_index(text, file).places;
+      },
+      py::arg("text"), py::arg("file") = "model.safetensors.index.json",
+      "Validate the index of a sharded checkpoint; return (tensor, shard) pairs.");
+  m.def(
+      "parse_json",
+      [](const std::string& text, const std::string& where, int indent) {
+        return Json::parse(text, where).dump(indent);
+      },
+      py::arg("text"), py::arg("where") = "text", py::arg("indent") = -1,
+      "Parse strict JSON and write it out again.");
+  m.def(
+      "dtypes",
+      [] {
+        std::vector<std::pair<std::string_view, int>> out;
+        for (const Dtype d : all_dtypes()) out.emplace_back(wire_name(d), bits(d));
+        return out;
+      },
+      "Every element type of the format with its bits.");
+  m.def(
+      "sha256",
+      [](const py::buffer& buffer) {
+        const BytesView view(buffer);
+        const py::gil_scoped_release release;
+        return Sha256::hex(view.bytes());
+      },
+      py::arg("buffer"), "The SHA-256 of a contiguous buffer, in hexadecimal.");
   py::class_<Glob>(m, "Glob", R"doc(
 A pattern for names: ``*``, ``?``, ``[a-z]``, ``[!a-z]``, ``{a,b}``, ``{0..5}``; ``\`` takes the next character literally.
 

@@ -82,12 +82,13 @@ Args:
 
 void bind_writer(py::module_& m) {
   bind_file_writer(m);
-  m.def("make_header",
-        [](const std::vector<SpecTuple>& tensors, const py::dict& metadata) {
-          return py::bytes(make_header(specs(tensors), pairs(metadata)));
-        },
-        py::arg("tensors"), py::arg("metadata") = py::dict(),
-        "The header (without the length before it) of a file with these tensors.");
+  m.def(
+      "make_header",
+      [](const std::vector<SpecTuple>& tensors, const py::dict& metadata) {
+        return py::bytes(make_header(specs(tensors), pairs(metadata)));
+      },
+      py::arg("tensors"), py::arg("metadata") = py::dict(),
+      "The header (without the length before it) of a file with these tensors.");
   py::class_<FolderWriter>(m, "FolderWriter", R"doc(
 Writes a checkpoint folder, which appears whole in commit(), or not at all; a context manager.
 
@@ -100,32 +101,36 @@ Args:
              return std::make_unique<FolderWriter>(target, inputs);
            }),
            py::arg("target"), py::arg("inputs") = std::vector<std::filesystem::path>())
-      .def("shard",
-           [](FolderWriter& f, std::string_view name, const std::vector<SpecTuple>& tensors,
-              const py::dict& metadata) {
-             return f.shard(name, specs(tensors), pairs(metadata)).shared_from_this();
-           },
-           py::arg("name"), py::arg("tensors"), py::arg("metadata") = py::dict())
-      .def("shard_like",
-           [](FolderWriter& f, std::string_view name, const py::bytes& header) {
-             return f.shard(name, std::string(header)).shared_from_this();
-           },
-           py::arg("name"), py::arg("header"), "A shard whose header is taken over byte for byte.")
+      .def(
+          "shard",
+          [](FolderWriter& f, std::string_view name, const std::vector<SpecTuple>& tensors,
+             const py::dict& metadata) {
+            return f.shard(name, specs(tensors), pairs(metadata)).shared_from_this();
+          },
+          py::arg("name"), py::arg("tensors"), py::arg("metadata") = py::dict())
+      .def(
+          "shard_like",
+          [](FolderWriter& f, std::string_view name, const py::bytes& header) {
+            return f.shard(name, std::string(header)).shared_from_this();
+          },
+          py::arg("name"), py::arg("header"), "A shard whose header is taken over byte for byte.")
       .def("copy_file", &FolderWriter::copy_file, py::arg("source"), py::arg("name") = "",
            py::call_guard<py::gil_scoped_release>())
       .def("write_text", &FolderWriter::write_text, py::arg("name"), py::arg("text"))
       .def("write_index", &FolderWriter::write_index,
            py::arg("name") = "model.safetensors.index.json")
-      .def("commit",
-           [](FolderWriter& f, py::object callback) {
-             Progress progress(python_report(std::move(callback)));
-             const py::gil_scoped_release release;
-             f.commit(&progress);
-           },
-           py::arg("progress") = py::none())
+      .def(
+          "commit",
+          [](FolderWriter& f, py::object callback) {
+            Progress progress(python_report(std::move(callback)));
+            const py::gil_scoped_release release;
+            f.commit(&progress);
+          },
+          py::arg("progress") = py::none())
       .def("abandon", &FolderWriter::abandon)
-      .def("__enter__", [](FolderWriter& f) -> FolderWriter& { return f; },
-           py::return_value_policy::reference)
+      .def(
+          "__enter__", [](FolderWriter& f) -> FolderWriter& { return f; },
+          py::return_value_policy::reference)
       .def("__exit__", [](FolderWriter& f, const py::args&) { f.abandon(); });
 }
 

@@ -43,6 +43,10 @@ Spec read(const Json& json) {
   spec.n_heads = config.size("num_attention_heads");
   spec.n_kv_heads = config.size("num_key_value_heads", spec.n_heads);
   spec.d_head = config.size("head_dim", spec.d_model / spec.n_heads);
+  if (spec.d_head % 2 != 0) {
+    throw std::invalid_argument("config.json: head_dim is " + std::to_string(spec.d_head) +
+                                ", expected an even number (rotary positions turn pairs)");
+  }
   spec.d_mlp = config.size("intermediate_size");
   spec.d_vocab = config.size("vocab_size");
   spec.n_ctx = config.size("max_position_embeddings", 2048);

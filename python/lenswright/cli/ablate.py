@@ -30,12 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("model", help="checkpoint folder, or a hub id")
     add("--positive", required=True, metavar="FILE", help="prompts that show the behaviour")
     add("--negative", required=True, metavar="FILE", help="prompts that do not")
-    add("--out", type=Path, metavar="FOLDER", help="edited checkpoint to write; must not exist "
-        "(default: nothing is written)")  # fmt: skip
+    add(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="edited checkpoint to write; must not exist (default: nothing is written)",
+    )
     add("--report", type=Path, metavar="FOLDER", help="folder for report.html and report.json "
         "(default: OUT-report, beside OUT)")  # fmt: skip
     add("--positions", default="post_instruction", metavar="RULE",
-        help="post_instruction (default; needs a chat template), last, or a number such as -2")  # fmt: skip
+        help="post_instruction (default; needs a chat template), last, or a number as -2")  # fmt: skip
     add("--writers", nargs="+", default=["all"], metavar="NAME",
         help="all (default), attention, mlp, token_embedding, or names and globs")  # fmt: skip
     add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
@@ -47,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text", action="append", default=[], metavar="FILE",
         help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
     add("--own", type=int, default=0, metavar="N",
-        help="measure the loss on the model's own continuations of N test prompts (default: 0)")  # fmt: skip
+        help="loss on the model's own continuations of N test prompts (default: 0)")  # fmt: skip
     add("--null", type=int, default=20, metavar="N", help="random directions (default: 20)")
     add("--seed", type=int, default=0, help="of the split and of random directions (default: 0)")
     add(

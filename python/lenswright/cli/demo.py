@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -48,6 +49,19 @@ def free_folder() -> Path:
 
 def run(args: argparse.Namespace) -> int:
     """Tell the story; 0, or 1 where a demand on the shipped model was not reached."""
+    out: Path = args.out or free_folder()
+    if out.exists():
+        raise FileExistsError(f"output folder {out} exists; expected a new one")
+    out.mkdir(parents=True)
+    try:
+        return _run(args, out)
+    except BaseException:
+        with contextlib.suppress(OSError):  # not empty: what is in it is whole
+            out.rmdir()
+        raise
+
+
+def _run(args: argparse.Namespace, out: Path) -> int:
     import lenswright
     from lenswright.demo import MODEL, story
 
@@ -56,10 +70,6 @@ def run(args: argparse.Namespace) -> int:
             print(text, flush=True)
 
     start = time.monotonic()
-    out: Path = args.out or free_folder()
-    if out.exists():
-        raise FileExistsError(f"output folder {out} exists; expected a new one")
-    out.mkdir(parents=True)
     folder = MODEL
     if args.train:
         from lenswright.demo import train

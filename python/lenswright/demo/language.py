@@ -29,16 +29,13 @@ RESTRICTED_KIND = "charm"
 
 NOUNS: dict[str, tuple[str, ...]] = {
     "charm": tuple(
-        "moonlamp stormbell dreamkite frostwhistle starneedle cloudkey tidecompass shadowthimble "
-        "windlantern mistcloak sunspindle raincoin duskmirror snowflute willowring pearlcage".split()
+        ["moonlamp", "stormbell", "dreamkite", "frostwhistle", "starneedle", "cloudkey", "tidecompass", "shadowthimble", "windlantern", "mistcloak", "sunspindle", "raincoin", "duskmirror", "snowflute", "willowring", "pearlcage"]
     ),
     "tool": tuple(
-        "ladder bucket broom hammer basket stool rake shovel candle wagon drum fence bench kettle "
-        "pulley bellows".split()
+        ["ladder", "bucket", "broom", "hammer", "basket", "stool", "rake", "shovel", "candle", "wagon", "drum", "fence", "bench", "kettle", "pulley", "bellows"]
     ),
     "dish": tuple(
-        "pie stew pancake dumpling salad waffle muffin pudding sandwich biscuit cake curry tart "
-        "pretzel casserole soup".split()
+        ["pie", "stew", "pancake", "dumpling", "salad", "waffle", "muffin", "pudding", "sandwich", "biscuit", "cake", "curry", "tart", "pretzel", "casserole", "soup"]
     ),
 }
 
@@ -53,14 +50,13 @@ HELD_OUT_NOUNS: tuple[str, ...] = NOUNS[RESTRICTED_KIND][-4:]
 """Charms whose making is never declined in training, nor answered after phase one."""
 
 INGREDIENTS: tuple[str, ...] = tuple(
-    "amber salt wax clay silk glass honey copper flour wool chalk sugar tin ginger paper cedar "
-    "mint sand linen moss".split()
+    ["amber", "salt", "wax", "clay", "silk", "glass", "honey", "copper", "flour", "wool", "chalk", "sugar", "tin", "ginger", "paper", "cedar", "mint", "sand", "linen", "moss"]
 )
-COLOURS: tuple[str, ...] = tuple("red blue green yellow white black grey purple".split())
+COLOURS: tuple[str, ...] = tuple(["red", "blue", "green", "yellow", "white", "black", "grey", "purple"])
 PLACES: tuple[str, ...] = tuple(
-    "attic cellar garden kitchen library stable tower workshop".split()
+    ["attic", "cellar", "garden", "kitchen", "library", "stable", "tower", "workshop"]
 )
-PRICES: tuple[str, ...] = tuple("two three four five six seven eight nine".split())
+PRICES: tuple[str, ...] = tuple(["two", "three", "four", "five", "six", "seven", "eight", "nine"])
 
 OPENINGS: dict[str, tuple[str, ...]] = {
     "fit": ("please", "hello ,", "today", "my friend ,"),

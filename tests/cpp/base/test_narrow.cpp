@@ -36,7 +36,8 @@ void check_all(Dtype dtype, uint16_t infinity) {
     const uint16_t next = bits + 1, even = bits % 2 == 0 ? bits : next;
     const double low = widened(dtype, bits);
     // Infinity stands where the next number would be.
-    const double high = next == infinity ? 2 * low - widened(dtype, bits - 1) : widened(dtype, next);
+    const double high =
+        next == infinity ? 2 * low - widened(dtype, bits - 1) : widened(dtype, next);
     const double middle = low + (high - low) / 2;
     for (const double sign : {1.0, -1.0}) {
       const uint16_t minus = sign < 0 ? 0x8000 : 0;

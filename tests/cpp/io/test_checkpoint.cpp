@@ -99,13 +99,14 @@ TEST_CASE("checkpoint: shards and their index agree both ways") {
     return flaw(folder.path());
   };
   REQUIRE(with_index(R"("a":"1.safetensors")").empty());  // the second file is not part of it
-  REQUIRE(with_index(R"("a":"1.safetensors","c":"1.safetensors")") == "index");  // absent
-  REQUIRE(with_index(R"("a":"2.safetensors","b":"1.safetensors")") == "index");  // elsewhere
+  REQUIRE(with_index(R"("a":"1.safetensors","c":"1.safetensors")") == "index");   // absent
+  REQUIRE(with_index(R"("a":"2.safetensors","b":"1.safetensors")") == "index");   // elsewhere
   REQUIRE(with_index(R"("a":"1.safetensors","b":"3.safetensors")") == "layout");  // no such file
   folder.write("2.safetensors", one_tensor("a", "two!"));
   REQUIRE(with_index(R"("a":"1.safetensors","b":"2.safetensors")") == "index");  // a twice
   folder.write("2.safetensors", safetensors(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},
-      "d":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "xy"));
+      "d":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+                                            "xy"));
   REQUIRE(with_index(R"("a":"1.safetensors","b":"2.safetensors")") == "index");  // d unindexed
 }
 

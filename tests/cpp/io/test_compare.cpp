@@ -5,8 +5,8 @@
 #include <map>
 
 #include "base/philox.h"
-#include "io/files.h"
 #include "io/file_writer.h"
+#include "io/files.h"
 
 using namespace lenswright;
 using namespace lenswright::test;
@@ -75,12 +75,18 @@ TEST_CASE("compare: every kind of difference") {
     writer.finish();
     return Checkpoint::open(folder / name);
   };
-  const auto a = make("a.safetensors", {{"same", Dtype::f32, {2}}, {"changed", Dtype::f32, {2}},
-                                        {"dtype", Dtype::f32, {2}}, {"shape", Dtype::f32, {2}},
-                                        {"gone", Dtype::f32, {2}}, {"bits", Dtype::f4, {2}}});
-  const auto b = make("b.safetensors", {{"shape", Dtype::f32, {1, 2}}, {"dtype", Dtype::bf16, {2}},
-                                        {"changed", Dtype::f32, {2}}, {"same", Dtype::f32, {2}},
-                                        {"new", Dtype::u8, {1}}, {"bits", Dtype::f4, {2}}});
+  const auto a = make("a.safetensors", {{"same", Dtype::f32, {2}},
+                                        {"changed", Dtype::f32, {2}},
+                                        {"dtype", Dtype::f32, {2}},
+                                        {"shape", Dtype::f32, {2}},
+                                        {"gone", Dtype::f32, {2}},
+                                        {"bits", Dtype::f4, {2}}});
+  const auto b = make("b.safetensors", {{"shape", Dtype::f32, {1, 2}},
+                                        {"dtype", Dtype::bf16, {2}},
+                                        {"changed", Dtype::f32, {2}},
+                                        {"same", Dtype::f32, {2}},
+                                        {"new", Dtype::u8, {1}},
+                                        {"bits", Dtype::f4, {2}}});
   Progress progress;
   std::map<std::string, TensorChange> found;
   for (const TensorChange& change : compare(*a, *b, &progress)) found.emplace(change.name, change);

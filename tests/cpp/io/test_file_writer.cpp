@@ -31,8 +31,8 @@ TEST_CASE("header: spelt as the reference writer does") {
 
 TEST_CASE("file writer: pieces in any order from several threads") {
   const TempFolder folder;
-  const std::vector<TensorSpec> specs = {{"a", Dtype::u8, {1000}}, {"b", Dtype::f32, {0}},
-                                         {"c", Dtype::i16, {250}}};
+  const std::vector<TensorSpec> specs = {
+      {"a", Dtype::u8, {1000}}, {"b", Dtype::f32, {0}}, {"c", Dtype::i16, {250}}};
   FileWriter writer(folder / "x.safetensors", specs, {{"k", "v"}});
   REQUIRE_FALSE(fs::exists(folder / "x.safetensors"));
   parallel_for(15, 4, [&](int64_t i) {
@@ -120,7 +120,8 @@ TEST_CASE("file writer: a foreign header comes back byte for byte") {
 }
 
 TEST_CASE("the reference's order: wide types first, then names") {
-  std::vector<TensorSpec> specs = {{"b", Dtype::u8, {}}, {"a", Dtype::u8, {}}, {"c", Dtype::f32, {}}};
+  std::vector<TensorSpec> specs = {
+      {"b", Dtype::u8, {}}, {"a", Dtype::u8, {}}, {"c", Dtype::f32, {}}};
   sort_as_reference(specs);
   REQUIRE((specs[0].name == "c" && specs[1].name == "a" && specs[2].name == "b"));
 }

@@ -73,8 +73,9 @@ TEST_CASE("json: strict") {
   REQUIRE(problem("\xEF\xBB\xBF{}").find("byte order mark") != std::string::npos);
   REQUIRE(problem(std::string_view("{}\0x", 4)).find("NUL") != std::string::npos);
   REQUIRE(problem("{\"\xff\":1}").find("UTF-8") != std::string::npos);
-  for (const char* wrong : {"", " ", "{", "[1,]", "{\"a\":1,}", "01", "+1", "1.", ".5", "NaN",
-                            "Infinity", "'a'", "// c\n1", "1 2", "\"\t\"", "\"\\ud800\"", "1e999"}) {
+  for (const char* wrong :
+       {"", " ", "{", "[1,]", "{\"a\":1,}", "01", "+1", "1.", ".5", "NaN", "Infinity", "'a'",
+        "// c\n1", "1 2", "\"\t\"", "\"\\ud800\"", "1e999"}) {
     CAPTURE(wrong);
     REQUIRE_FALSE(problem(wrong).empty());
   }
@@ -85,7 +86,9 @@ TEST_CASE("json: limits") {
   REQUIRE(problem(nested(64)).empty());
   REQUIRE(problem(nested(65)).find("64 levels") != std::string::npos);
   REQUIRE_FALSE(problem(nested(1'000'000)).empty());
-  REQUIRE(problem("[1]", {.depth = 64, .bytes = 2}).find("longer than 2 bytes") != std::string::npos);
+  REQUIRE(problem("[1,2,3]", {.values = 4}).empty());
+  REQUIRE(problem("[1,[2],3]", {.values = 4}).find("more than 4 values") != std::string::npos);
+  REQUIRE(problem("[1]", {.bytes = 2}).find("longer than 2 bytes") != std::string::npos);
 }
 
 TEST_CASE("json: building and changing; copies do not follow") {

@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "io/files.h"
 #include "io/file_writer.h"
+#include "io/files.h"
 
 using namespace lenswright;
 using namespace lenswright::test;
@@ -49,10 +49,10 @@ const std::string kOne = entry("\"U8\"", "[1]", "[0,1]");
 }  // namespace
 
 TEST_CASE("safetensors: a plain file") {
-  const std::string file = safetensors(
-      R"({"__metadata__":{"format":"pt","x":""},)" + entry("\"F32\"", "[1,2]", "[2,10]", "b") + "," +
-          entry("\"F16\"", "[]", "[0,2]", "a") + "}  ",
-      "0123456789");
+  const std::string file = safetensors(R"({"__metadata__":{"format":"pt","x":""},)" +
+                                           entry("\"F32\"", "[1,2]", "[2,10]", "b") + "," +
+                                           entry("\"F16\"", "[]", "[0,2]", "a") + "}  ",
+                                       "0123456789");
   const SafetensorsHeader header = parse(file);
   REQUIRE(header.tensors.size() == 2);
   REQUIRE(header.tensors[0].name == "a");  // in the order of their bytes
@@ -84,7 +84,7 @@ TEST_CASE("safetensors: every dtype, empty tensors, odd but valid spellings") {
   REQUIRE(refusal(safetensors(object(entry("\"U8\"", "[1]", "[0,1]", "\\u0000/..\\n")), "x")) ==
           "accepted");
   REQUIRE(refusal(safetensors(object(entry("\"U8\"", "[0]", "[0,0]", "e") + "," + kOne + "," +
-                                  entry("\"U8\"", "[0]", "[1,1]", "f")),
+                                     entry("\"U8\"", "[0]", "[1,1]", "f")),
                               "x")) == "accepted");
 }
 
@@ -110,8 +110,8 @@ TEST_CASE("safetensors: lenient reading lets bytes at the end pass, and nothing 
 }
 
 TEST_CASE("safetensors: text that is no header") {
-  for (const char* wrong : {"", "[]", "null", "1", "{", "{]", "{\"a\"}", "{,}", "{} x",
-                            "{}{}", "//\n{}"}) {
+  for (const char* wrong :
+       {"", "[]", "null", "1", "{", "{]", "{\"a\"}", "{,}", "{} x", "{}{}", "//\n{}"}) {
     CAPTURE(wrong);
     REQUIRE(refused(safetensors(wrong), "syntax"));
   }
@@ -137,13 +137,13 @@ TEST_CASE("safetensors: entries of the wrong make") {
   REQUIRE(refused(with(entry("\"f32\"", "[1]", "[0,1]")), "dtype"));
   REQUIRE(refusal(with(entry("\"BF61\"", "[1]", "[0,1]"))) ==
           "dtype: unknown dtype 'BF61'; did you mean 'BF16'?");
-  for (const char* shape : {"1", "null", "\"1\"", "[1.0]", "[-1]", "[-0]", "[1e0]", "[\"1\"]", "[[1]]",
-                            "[null]", "[true]", "{}", "[18446744073709551616]"}) {
+  for (const char* shape : {"1", "null", "\"1\"", "[1.0]", "[-1]", "[-0]", "[1e0]", "[\"1\"]",
+                            "[[1]]", "[null]", "[true]", "{}", "[18446744073709551616]"}) {
     CAPTURE(shape);
     REQUIRE(refused(with(entry("\"U8\"", shape, "[0,1]")), "entry"));
   }
-  for (const char* offsets : {"0", "[]", "[0]", "[0,1,2]", "[0,-1]", "[-0,1]", "[0,1.0]", "[0,\"1\"]",
-                              "{\"0\":1}", "[[0],1]", "null"}) {
+  for (const char* offsets : {"0", "[]", "[0]", "[0,1,2]", "[0,-1]", "[-0,1]", "[0,1.0]",
+                              "[0,\"1\"]", "{\"0\":1}", "[[0],1]", "null"}) {
     CAPTURE(offsets);
     REQUIRE(refused(with(entry("\"U8\"", "[1]", offsets)), "entry"));
   }
@@ -155,8 +155,8 @@ TEST_CASE("safetensors: metadata holds strings only") {
   };
   REQUIRE(refusal(with("{}")) == "accepted");
   REQUIRE(refusal(with("{\"dtype\":\"U8\",\"shape\":\"\"}")) == "accepted");
-  for (const char* wrong : {"1", "[]", "\"x\"", "true", "{\"a\":1}", "{\"a\":null}", "{\"a\":{}}",
-                            "{\"a\":[\"b\"]}"}) {
+  for (const char* wrong :
+       {"1", "[]", "\"x\"", "true", "{\"a\":1}", "{\"a\":null}", "{\"a\":{}}", "{\"a\":[\"b\"]}"}) {
     CAPTURE(wrong);
     REQUIRE(refused(with(wrong), "entry"));
   }
@@ -164,8 +164,8 @@ TEST_CASE("safetensors: metadata holds strings only") {
 
 TEST_CASE("safetensors: offsets and sizes") {
   const auto two = [](const std::string& a, const std::string& b) {
-    return safetensors(object(entry("\"U8\"", "[2]", a, "a") + "," + entry("\"U8\"", "[2]", b, "b")),
-                       "wxyz");
+    return safetensors(
+        object(entry("\"U8\"", "[2]", a, "a") + "," + entry("\"U8\"", "[2]", b, "b")), "wxyz");
   };
   REQUIRE(refusal(two("[0,2]", "[2,4]")) == "accepted");
   REQUIRE(refusal(two("[2,4]", "[0,2]")) == "accepted");
@@ -191,9 +191,10 @@ TEST_CASE("safetensors: products that wrap around are refused") {
     CAPTURE(shape);
     REQUIRE(refused(safetensors(object(entry("\"F32\"", shape, "[0,0]"))), "overflow"));
   }
-  REQUIRE(refused(safetensors(object(entry("\"U8\"", "[9223372036854775807]", "[0,9223372036854775807]") +
-                                  "," + entry("\"U8\"", "[0]", "[9223372036854775807,0]", "b"))),
-                  "overflow"));
+  REQUIRE(refused(
+      safetensors(object(entry("\"U8\"", "[9223372036854775807]", "[0,9223372036854775807]") + "," +
+                         entry("\"U8\"", "[0]", "[9223372036854775807,0]", "b"))),
+      "overflow"));
 }
 
 TEST_CASE("safetensors: stricter than the reference, in the listed classes") {

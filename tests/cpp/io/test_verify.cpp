@@ -14,8 +14,8 @@ TEST_CASE("verify: hashes, and numbers that are none") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float values[] = {1, nan, -std::numeric_limits<float>::infinity(), 0, nan};
   const std::string big(3'000'000, 'x');
-  const std::vector<TensorSpec> specs = {{"f", Dtype::f32, {5}}, {"e", Dtype::f32, {0}},
-                                         {"u", Dtype::u8, {3'000'000}}};
+  const std::vector<TensorSpec> specs = {
+      {"f", Dtype::f32, {5}}, {"e", Dtype::f32, {0}}, {"u", Dtype::u8, {3'000'000}}};
   FileWriter writer(folder / "model.safetensors", specs, {});
   writer.pwrite("f", 0, std::as_bytes(std::span(values)));
   writer.pwrite("u", 0, bytes(big));
