@@ -1,8 +1,9 @@
 """Commit of an edit against its floor: copying as many bytes to the disk.
 
-Ours: an edit of every writer of a 1 GB bfloat16 checkpoint (random weights of Qwen2.5-0.5B's shapes,
-embeddings tied, hence untied by the edit) committed to a new folder. Floor: `cp -r` of the folder that
-came out, followed by `sync`. Alternating, in one process. Limits: 1.3 times the floor, 200 MB.
+Ours: an edit of every writer of a 1 GB bfloat16 checkpoint (random weights of Qwen2.5-0.5B's
+shapes, embeddings tied, hence untied by the edit) committed to a new folder. Floor: `cp -r` of the
+folder that came out, followed by `sync`. Alternating, in one process; CPU seconds beside them, as
+other work on the machine slows down who computes. Limits: 1.3 times the floor, 200 MB.
 """
 
 from __future__ import annotations
@@ -115,28 +116,29 @@ def main() -> int:
         made.save(edit_file)
         del model
         edit = lw.edits.load(edit_file)
-        edit.commit(source, work / "out", progress=False)  # also warms both sides
+        # Looking at the memory costs time, so the timed runs are others. This one also warms up.
+        with peak_above(private_bytes()) as peak:
+            edit.commit(source, work / "out", progress=False)
         size = sum(f.stat().st_size for f in (work / "out").iterdir())
         os.sync()
-        ours, floor, peaks = [], [], []
+        ours, floor, cpu = [], [], []
         for _ in range(arguments.pairs):
-            before = private_bytes()
-            with peak_above(before) as peak:
-                ours.append(timed(edit.commit, source, work / "again", False))
-            peaks.append(peak[0])
+            spent = time.process_time()
+            ours.append(timed(edit.commit, source, work / "again", False))
+            cpu.append(time.process_time() - spent)
             shutil.rmtree(work / "again")
             os.sync()
             floor.append(timed(copy_and_sync, work / "out", work / "copy"))
             shutil.rmtree(work / "copy")
             os.sync()
         ratios = sorted(a / b for a, b in zip(ours, floor, strict=True))
-        ratio, peak_mb = statistics.median(ratios), max(peaks) / 1e6
-        print(f"{size / 1e9:.2f} GB written, {arguments.pairs} pairs, {torch.get_num_threads()} threads")
+        ratio, peak_mb = statistics.median(ratios), peak[0] / 1e6
+        a, b = statistics.median(ours), statistics.median(floor)
+        print(f"{size / 1e9:.2f} GB, {arguments.pairs} pairs, {torch.get_num_threads()} threads")
         print(f"{'':24}{'ours':>10}{'floor':>10}{'limit':>10}{'ratio':>10}")
-        print(
-            f"{'seconds (median)':24}{statistics.median(ours):10.2f}{statistics.median(floor):10.2f}"
-            f"{1.3:10.2f}{ratio:10.2f}   (ratios {ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
+        print(f"{'seconds (median)':24}{a:10.2f}{b:10.2f}{1.3 * b:10.2f}{ratio:10.2f}")
+        print(f"{'  ratios from, to':24}{'':30}{ratios[0]:6.2f}, {ratios[-1]:.2f}")
+        print(f"{'  CPU seconds':24}{statistics.median(cpu):10.2f}")
         print(f"{'private MB at peak':24}{peak_mb:10.1f}{'':10}{200:10}")
         print(f"{'  since import torch':24}{(private_bytes() - base) / 1e6:10.1f}")
         return 0 if ratio <= 1.3 and peak_mb <= 200 else 1

@@ -33,8 +33,7 @@ std::vector<Target> targets_of(const Model& model, const Edit& edit) {
     TORCH_CHECK_VALUE(!part.factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
                       writer.name, "': this writer has no bias to shift");
     if (writer.bias.empty() || !part.factors.changes_bias()) continue;
-    targets.push_back(
-        {model.stored(writer.bias), &part.bias, part.factors.bias_spans(), 1, {}});
+    targets.push_back({model.stored(writer.bias), &part.bias, part.factors.bias_spans(), 1, {}});
   }
   return targets;
 }
@@ -73,9 +72,9 @@ at::Tensor computed(const Target& target) {
 }
 
 bool unties(const Model& model, const Edit& edit) {
-  return model.spec().tied && std::any_of(edit.parts().begin(), edit.parts().end(), [](const auto& p) {
-    return p.kind == WriterKind::token_embedding;
-  });
+  return model.spec().tied &&
+         std::any_of(edit.parts().begin(), edit.parts().end(),
+                     [](const auto& p) { return p.kind == WriterKind::token_embedding; });
 }
 
 }  // namespace

@@ -24,7 +24,9 @@ constexpr const char* kRecord = "lenswright.json";
 class Job {
  public:
   Job(const CommitPlan& plan, const CommitTarget& target, FileWriter& file)
-      : checkpoint_(*plan.checkpoint), target_(target), file_(file),
+      : checkpoint_(*plan.checkpoint),
+        target_(target),
+        file_(file),
         source_(target.matrix(checkpoint_)) {
     step_ = std::max<int64_t>(1, kSlab / std::max<int64_t>(1, source_.row_bytes()));
     left_ = slabs();
@@ -77,7 +79,10 @@ using Task = std::function<void()>;
 class Commit {
  public:
   Commit(const Edit& edit, CommitPlan plan, FolderWriter& out, Progress* progress)
-      : edit_(edit), plan_(std::move(plan)), out_(out), progress_(progress),
+      : edit_(edit),
+        plan_(std::move(plan)),
+        out_(out),
+        progress_(progress),
         threads_(at::get_num_threads()) {}
 
   Committed run() {
@@ -88,7 +93,8 @@ class Commit {
     const std::vector<Task> all = with_preparation(std::move(tasks));
     parallel_for(static_cast<int64_t>(all.size()), threads_, [&](int64_t i) { all[i](); });
     Committed done{{}, plan_.head, plan_.checkpoint->unused_weights()};
-    for (const auto& [name, job] : jobs_by_name_) done.changed[name] = {before.at(name), job->hash()};
+    for (const auto& [name, job] : jobs_by_name_)
+      done.changed[name] = {before.at(name), job->hash()};
     if (!done.changed.empty()) out_.write_text(kRecord, record(done));
     out_.commit(progress_);
     if (progress_) progress_->finish();
@@ -103,7 +109,8 @@ class Commit {
     }
     if (plan_.unties) {
       const std::string config = read_text(in.file("config.json"));
-      out_.write_text("config.json", with_flag(config, "tie_word_embeddings", false, "config.json"));
+      out_.write_text("config.json",
+                      with_flag(config, "tie_word_embeddings", false, "config.json"));
     } else {
       out_.copy_file(in.file("config.json"), "config.json");
     }
@@ -142,7 +149,8 @@ class Commit {
       return out_.shard(shard, in.header_bytes(shard));
     }
     std::vector<TensorSpec> specs;
-    for (const TensorInfo& t : in.header(shard).tensors) specs.push_back({t.name, t.dtype, t.shape});
+    for (const TensorInfo& t : in.header(shard).tensors)
+      specs.push_back({t.name, t.dtype, t.shape});
     specs.push_back({plan_.head, plan_.embedding.dtype, plan_.embedding.shape});
     return out_.shard(shard, specs, in.header(shard).metadata);
   }
@@ -178,7 +186,8 @@ class Commit {
     size_t prepared = 0, reached = 0;
     for (size_t i = 0; i < tasks.size(); ++i) {
       if (reached < jobs_.size() && jobs_[reached].first == i) ++reached;
-      for (; prepared < std::min(jobs_.size(), reached + static_cast<size_t>(threads_)); ++prepared) {
+      for (; prepared < std::min(jobs_.size(), reached + static_cast<size_t>(threads_));
+           ++prepared) {
         all.push_back([job = jobs_[prepared].second] { job->prepare(); });
       }
       all.push_back(std::move(tasks[i]));

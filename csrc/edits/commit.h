@@ -17,7 +17,8 @@ struct Committed {
   };
   std::map<std::string, Change> changed;  // by stored name, of every tensor the edit is about
   std::string added;                      // the unembedding of embeddings that were tied, or ""
-  std::vector<std::string> left_behind;   // weight files of the folder that the checkpoint does not use
+  std::vector<std::string>
+      left_behind;  // weight files of the folder that the checkpoint does not use
 };
 
 /// Writes the checkpoint folder `input` to the new folder `output` with the edit in its weights:
@@ -25,7 +26,8 @@ struct Committed {
 /// else, headers and metadata included, is carried over byte for byte. lenswright.json beside it
 /// says what was done. Streams: memory does not grow with the checkpoint.
 ///
-/// Throws before the first byte is written where anything is wrong: see plan_commit and FolderWriter.
+/// Throws before the first byte is written where anything is wrong: see plan_commit and
+/// FolderWriter.
 Committed commit(const Edit& edit, const std::filesystem::path& input,
                  const std::filesystem::path& output, Progress* progress = nullptr);
 

@@ -16,7 +16,9 @@ namespace {
 class Planner {
  public:
   Planner(const Edit& edit, const std::filesystem::path& input)
-      : edit_(edit), checkpoint_(Checkpoint::open(input)), family_(family_of(checkpoint_->config())) {
+      : edit_(edit),
+        checkpoint_(Checkpoint::open(input)),
+        family_(family_of(checkpoint_->config())) {
     spec_ = family_.read(checkpoint_->config());
     rows_ = rows_in(family_, spec_,
                     [&](const std::string& name) { return checkpoint_->contains(name); });
@@ -75,15 +77,18 @@ class Planner {
       plan_.head = head;
       return;
     }
-    // A tied checkpoint may store the head again; once untied it counts, so it must be the embedding.
+    // A tied checkpoint may store the head again; once untied it counts, so it must be the
+    // embedding.
     const TensorInfo& info = checkpoint_->info(head);
     const auto a = checkpoint_->data(info), b = checkpoint_->data(embedding);
-    if (info.shape == embedding.shape && info.dtype == embedding.dtype && std::ranges::equal(a, b)) {
+    if (info.shape == embedding.shape && info.dtype == embedding.dtype &&
+        std::ranges::equal(a, b)) {
       return;
     }
-    throw CheckpointError(Flaw::layout, info.file,
-                          "differs from '" + embedding.name + "' though tie_word_embeddings is true",
-                          head, info.begin);
+    throw CheckpointError(
+        Flaw::layout, info.file,
+        "differs from '" + embedding.name + "' though tie_word_embeddings is true", head,
+        info.begin);
   }
 
   const Edit& edit_;

@@ -26,14 +26,14 @@ struct CommitPlan {
   std::map<std::string, CommitTarget> targets;  // by stored name
   bool unties = false;
   TensorInfo embedding;  // where it unties
-  std::string head;      // the unembedding to add as a copy of it; "" where the file has one already
+  std::string head;  // the unembedding to add as a copy of it; "" where the file has one already
 
   /// Bytes of all tensors that will be written.
   int64_t bytes() const;
 };
 
-/// Throws ValueError where the checkpoint has no such writer or it has another size; CheckpointError
-/// where a tensor is missing or not as config.json says.
+/// Throws ValueError where the checkpoint has no such writer or it has another size;
+/// CheckpointError where a tensor is missing or not as config.json says.
 CommitPlan plan_commit(const Edit& edit, const std::filesystem::path& input);
 
 /// SHA-256 of every target as it is, by name. ValueError where the edit was made for another.

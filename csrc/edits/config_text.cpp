@@ -33,8 +33,8 @@ std::optional<Range> value_of(std::string_view text, std::string_view key) {
     const size_t next = text.find_first_not_of(kSpace, end);
     if (depth == 1 && text[next] == ':' && word == key) {
       const size_t begin = text.find_first_not_of(kSpace, next + 1);
-      return Range{begin, std::min(text.find_first_of(",}", begin),
-                                   text.find_first_of(kSpace, begin))};
+      return Range{begin,
+                   std::min(text.find_first_of(",}", begin), text.find_first_of(kSpace, begin))};
     }
     i = end - 1;
   }

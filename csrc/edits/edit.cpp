@@ -35,7 +35,9 @@ std::string shortened(double number) {
 }  // namespace
 
 Edit::Edit(std::vector<Part> parts, std::vector<Untouched> untouched, Json provenance)
-    : parts_(std::move(parts)), untouched_(std::move(untouched)), provenance_(std::move(provenance)) {
+    : parts_(std::move(parts)),
+      untouched_(std::move(untouched)),
+      provenance_(std::move(provenance)) {
   std::set<std::string> seen;
   for (const Part& part : parts_) {
     TORCH_CHECK_VALUE(seen.insert(part.writer).second, "writer '", part.writer,
@@ -49,8 +51,9 @@ Edit::Edit(std::vector<Part> parts, std::vector<Untouched> untouched, Json prove
 }
 
 void Edit::check_single(const char* action) const {
-  TORCH_CHECK_VALUE(rows_ == 0, "the edit is ", rows_, " edits, one for each row of a batch, which ",
-                    action, " cannot do; expected edit.row(i)");
+  TORCH_CHECK_VALUE(rows_ == 0, "the edit is ", rows_,
+                    " edits, one for each row of a batch, which ", action,
+                    " cannot do; expected edit.row(i)");
 }
 
 Edit Edit::row(int64_t index) const {

@@ -74,7 +74,8 @@ class Reader {
       if (key == "format" && value == kFormat) known_ = true;
       if (key == "edit") json_ = Json::parse(value, shard() + " (edit)");
     }
-    if (!known_ || json_.is_null()) refuse("is no edit: its metadata lack format '" + std::string(kFormat) + "'");
+    if (!known_ || json_.is_null())
+      refuse("is no edit: its metadata lack format '" + std::string(kFormat) + "'");
   }
 
   std::shared_ptr<Edit> read() {
@@ -82,10 +83,11 @@ class Reader {
     for (const Json& json : json_.at("parts").elements()) parts.push_back(part(json));
     std::vector<Untouched> untouched;
     for (const Json& json : json_.at("untouched").elements()) {
-      untouched.push_back({json.at("writer").as_string(), kind_of(json.at("kind")),
-                           json.at("reason").as_string()});
+      untouched.push_back(
+          {json.at("writer").as_string(), kind_of(json.at("kind")), json.at("reason").as_string()});
     }
-    if (read_ != file_->tensors().size()) refuse("has tensors that belong to no writer of the edit");
+    if (read_ != file_->tensors().size())
+      refuse("has tensors that belong to no writer of the edit");
     return std::make_shared<Edit>(std::move(parts), std::move(untouched), json_.at("provenance"));
   }
 

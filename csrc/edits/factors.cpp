@@ -79,7 +79,8 @@ FactorSpans Factors::spans() const {
 
 FactorSpans Factors::bias_spans() const {
   const auto one = std::span(&kOne, 1);
-  return {span_of(s), span_of(u), span_of(v), {}, span_of(shift), shift.defined() ? one : span_of({})};
+  return {span_of(s), span_of(u),     span_of(v),
+          {},         span_of(shift), shift.defined() ? one : span_of({})};
 }
 
 Factors Factors::checked(const std::string& writer, int64_t outputs, int64_t inputs) const {

@@ -13,9 +13,10 @@ namespace lenswright {
 namespace {
 
 constexpr int64_t kBlock = 1024;  // columns at a time: what is summed over rows stays in the cache
-constexpr size_t kLanes = 16;     // sums of a product of vectors, so that it needs no fixed hardware
+constexpr size_t kLanes = 16;  // sums of a product of vectors, so that it needs no fixed hardware
 
-LENSWRIGHT_CLONES void add_scaled(double factor, const double* __restrict x, double* __restrict y, int64_t count) {
+LENSWRIGHT_CLONES void add_scaled(double factor, const double* __restrict x, double* __restrict y,
+                                  int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] += factor * x[i];
 }
 

@@ -52,8 +52,8 @@ std::shared_ptr<Edit> make_edit(const Model& model, const std::map<std::string, 
       continue;
     }
     const auto reason = reasons.find(writer.name);
-    untouched.push_back({writer.name, writer.kind,
-                         reason == reasons.end() ? "no factors for it" : reason->second});
+    untouched.push_back(
+        {writer.name, writer.kind, reason == reasons.end() ? "no factors for it" : reason->second});
   }
   if (!rows) note_hashes(model, parts);  // edits of rows are never written
   return std::make_shared<Edit>(std::move(parts), std::move(untouched), std::move(provenance));

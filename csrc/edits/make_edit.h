@@ -13,7 +13,6 @@ namespace lenswright {
 /// the writers, which are noted with the hashes of their tensors. `reasons`: why a writer is left
 /// alone, for those where there is more to say than that nobody asked.
 std::shared_ptr<Edit> make_edit(const Model& model, const std::map<std::string, Factors>& factors,
-                                const std::map<std::string, std::string>& reasons,
-                                Json provenance);
+                                const std::map<std::string, std::string>& reasons, Json provenance);
 
 }  // namespace lenswright

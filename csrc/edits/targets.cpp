@@ -52,9 +52,8 @@ Targets choose_writers(const std::vector<WriterSite>& writers,
   }
   Targets targets;
   for (const WriterSite& writer : writers) {
-    const bool wanted = std::any_of(asked.begin(), asked.end(), [&](const std::string& one) {
-      return matches(writer, one);
-    });
+    const bool wanted = std::any_of(asked.begin(), asked.end(),
+                                    [&](const std::string& one) { return matches(writer, one); });
     if (wanted) {
       targets.chosen.push_back(&writer);
     } else {

@@ -104,17 +104,17 @@ Adapter adapter_of(const Part& part, const Cast& cast) {
 }
 
 void check_fits(const Part& part, const Spec& spec) {
-  const bool missing = part.output.layer >= spec.n_layers ||
-                       (part.kind == WriterKind::positional_embedding &&
-                        spec.position != PositionKind::learned);
+  const bool missing =
+      part.output.layer >= spec.n_layers ||
+      (part.kind == WriterKind::positional_embedding && spec.position != PositionKind::learned);
   TORCH_CHECK_VALUE(!missing, "the edit has writer '", part.writer, "', which this model (",
                     spec.n_layers, " layers, ", name_of(spec.position),
                     " positions) does not have");
   const Factors& f = part.factors;
   for (const at::Tensor* factor : {&f.s, &f.u, &f.a, &f.shift}) {
     TORCH_CHECK_VALUE(!factor->defined() || factor->size(-1) == spec.d_model, "the edit of '",
-                      part.writer, "' is for a residual of ", factor->size(-1),
-                      ", but d_model is ", spec.d_model);
+                      part.writer, "' is for a residual of ", factor->size(-1), ", but d_model is ",
+                      spec.d_model);
   }
 }
 

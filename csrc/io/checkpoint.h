@@ -26,7 +26,8 @@ namespace lenswright {
 /// *.safetensors.index.json), else model.safetensors, else the only *.safetensors file. Several
 /// without an index are refused. Pickled weights are never opened. Links: a file of the folder may
 /// be a symbolic link only when it resolves inside the folder, or, in a snapshot of the hub's cache
-/// (REPO/snapshots/REVISION), inside REPO/blobs.
+/// (CACHE/REPO/snapshots/REVISION), inside CACHE/REPO/blobs or the store that repositories share,
+/// CACHE/blobs.
 class Checkpoint {
  public:
   static std::shared_ptr<Checkpoint> open(const std::filesystem::path& folder_or_file,

@@ -28,7 +28,7 @@ struct WeightFiles {
 WeightFiles choose_weights(const FolderListing& listing, const std::filesystem::path& folder);
 
 /// The resolved path of a file of the folder. A symbolic link must stay inside the folder or, in a
-/// hub snapshot, lead into the blobs of the same repository; CheckpointError otherwise.
+/// hub snapshot, lead into the repository's blobs or the cache's; CheckpointError otherwise.
 std::filesystem::path resolve_file(const std::filesystem::path& folder, std::string_view name);
 
 /// True for the names that unfinished outputs have.

@@ -1,11 +1,10 @@
 #include <ATen/ATen.h>
 
-#include <limits>
 #include <optional>
 
 #include "model/layer.h"
 #include "nn/attention.h"
-#include "nn/deterministic.h"
+#include "nn/attention_rows.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 
@@ -94,75 +93,30 @@ Heads projections(const at::Tensor& x, const LayerWeights& weights, int layer, c
 // changed them.
 at::Tensor open_attention(const Heads& heads, int layer, const Pass& pass) {
   const Taps& taps = pass.taps;
-  const at::Tensor s0 = attention_scores(heads.q, heads.k, pass.mask, pass.spec.score_scale[layer]);
+  const double scale = pass.spec.score_scale[layer];
+  const bool by_row = !pass.spans.empty();
+  const at::Tensor s0 = by_row ? row_scores(heads.q, heads.k, pass.spans, scale)
+                               : attention_scores(heads.q, heads.k, pass.mask, scale);
   const Unchanged same_scores(s0);
   const at::Tensor scores = taps.visit({Site::attn_scores, layer}, s0);
-  const at::Tensor p0 = attention_pattern(scores);
+  const at::Tensor p0 = by_row ? row_pattern(scores, pass.spans) : attention_pattern(scores);
   const Unchanged same_pattern(p0);
   const at::Tensor pattern = taps.visit({Site::pattern, layer}, p0);
   if (same_scores(scores) && same_pattern(pattern)) return {};
-  return attention_mix(pattern, heads.v);
-}
-
-Heads narrowed(const Heads& heads, int64_t row, const RowSpan& span) {
-  const auto cut = [&](const at::Tensor& x, int64_t start, int64_t count) {
-    return x.narrow(0, row, 1).narrow(2, start, count).contiguous();
-  };
-  return {cut(heads.q, span.query, span.queries), cut(heads.k, span.key, span.keys),
-          cut(heads.v, span.key, span.keys)};
-}
-
-// Scores of the real places of each row, in their rectangle; −∞ elsewhere.
-using RowFunction = std::function<at::Tensor(int64_t row, const RowSpan& span)>;
-at::Tensor assembled(const Heads& heads, const Pass& pass, double fill, const RowFunction& make) {
-  at::Tensor all = at::full({heads.q.size(0), heads.q.size(1), heads.q.size(2), heads.k.size(2)},
-                            fill, heads.q.options());
-  for (size_t row = 0; row < pass.spans.size(); ++row) {
-    const RowSpan& s = pass.spans[row];
-    all[static_cast<int64_t>(row)]
-        .narrow(1, s.query, s.queries)
-        .narrow(2, s.key, s.keys)
-        .copy_(make(static_cast<int64_t>(row), s)[0]);
-  }
-  return all;
-}
-
-// One row of the batch at a time and nothing but its real places: the same bytes in any batch.
-at::Tensor row_attention(const Heads& heads, int layer, const Pass& pass) {
-  const Taps& taps = pass.taps;
-  const double infinity = std::numeric_limits<double>::infinity();
-  const auto cut = [](const at::Tensor& all, int64_t row, const RowSpan& s) {
-    return all.narrow(0, row, 1).narrow(2, s.query, s.queries).narrow(3, s.key, s.keys).contiguous();
-  };
-  at::Tensor scores = assembled(heads, pass, -infinity, [&](int64_t row, const RowSpan& s) {
-    const Heads h = narrowed(heads, row, s);
-    return attention_scores(h.q, h.k, {}, pass.spec.score_scale[layer]);
-  });
-  scores = taps.visit({Site::attn_scores, layer}, std::move(scores));
-  at::Tensor pattern = assembled(heads, pass, 0.0, [&](int64_t row, const RowSpan& s) {
-    return attention_pattern(cut(scores, row, s));
-  });
-  pattern = taps.visit({Site::pattern, layer}, std::move(pattern));
-  at::Tensor z = at::zeros_like(heads.q);
-  for (size_t row = 0; row < pass.spans.size(); ++row) {
-    const RowSpan& s = pass.spans[row];
-    const int64_t i = static_cast<int64_t>(row);
-    z[i].narrow(1, s.query, s.queries)
-        .copy_(attention_mix(cut(pattern, i, s), narrowed(heads, i, s).v)[0]);
-  }
-  return z;
+  return by_row ? row_mix(pattern, heads.v, pass.spans) : attention_mix(pattern, heads.v);
 }
 
 at::Tensor attend(const Heads& heads, int layer, const Pass& pass) {
   const Taps& taps = pass.taps;
+  const double scale = pass.spec.score_scale[layer];
   const Point scores{Site::attn_scores, layer}, pattern{Site::pattern, layer};
-  if (!pass.spans.empty()) return row_attention(heads, layer, pass);
   if (taps.wants(scores) || taps.wants(pattern)) {
     // Who only looks gets scores and pattern computed beside the fused run.
     const at::Tensor open = open_attention(heads, layer, pass);
     if (open.defined() && (taps.writes(scores) || taps.writes(pattern))) return open;
   }
-  return attention_fused(heads.q, heads.k, heads.v, pass.mask, pass.spec.score_scale[layer]);
+  if (!pass.spans.empty()) return row_attention(heads.q, heads.k, heads.v, pass.spans, scale);
+  return attention_fused(heads.q, heads.k, heads.v, pass.mask, scale);
 }
 
 // z [batch, pos, heads, d_head] with one head left in each of `heads` copies, as the writer reads it:

@@ -7,6 +7,7 @@
 #include "model/kv_cache.h"
 #include "model/taps.h"
 #include "model/weight.h"
+#include "nn/attention_rows.h"
 #include "nn/rope.h"
 #include "spec/spec.h"
 
@@ -25,11 +26,6 @@ struct LayerWeights {
   Linear mlp_out;
 };
 
-/// The places of one row of the batch that are real, among the queries and the keys of this run.
-struct RowSpan {
-  int64_t query = 0, queries = 0, key = 0, keys = 0;
-};
-
 /// What a run tells every block.
 struct Pass {
   const Spec& spec;
@@ -37,7 +33,7 @@ struct Pass {
   at::Tensor positions;        // [batch, pos]
   RopeTable rope;              // of these positions; empty where they are learned
   at::Tensor mask;             // see nn/attention.h
-  std::vector<RowSpan> spans;  // only in deterministic runs: attention row by row
+  RowSpans spans;              // only in deterministic runs: attention row by row
   KvCache* cache = nullptr;
 };
 

@@ -22,15 +22,17 @@ void check_positions(const at::Tensor& positions, const Spec& spec) {
 }
 
 // Attention row by row, in deterministic runs; nothing otherwise.
-std::vector<RowSpan> row_spans(const Input& input, const at::Tensor& positions) {
-  std::vector<RowSpan> spans;
+RowSpans row_spans(const Input& input, const at::Tensor& positions) {
+  RowSpans spans;
   if (!deterministic()) return spans;
   const Batch& batch = input.batch;
+  const at::Tensor places = input.cache ? positions.to(at::kCPU).contiguous() : at::Tensor();
   for (int64_t row = 0; row < batch.rows(); ++row) {
     RowSpan span{batch.start(row), batch.lengths()[row], batch.start(row), batch.lengths()[row]};
     if (input.cache) {
       span.key = 0;
-      span.keys = positions[row][span.query + span.queries - 1].item<int64_t>() + 1;
+      const int64_t last = row * batch.width() + span.query + span.queries - 1;
+      span.keys = places.const_data_ptr<int64_t>()[last] + 1;
     }
     spans.push_back(span);
   }

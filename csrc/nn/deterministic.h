@@ -8,8 +8,8 @@ namespace lenswright {
 
 /// While one lives, results on the CPU are the same bytes for any batch, padding and thread count.
 ///
-/// Products and elementwise functions then work on blocks of a fixed shape, attention on one row of
-/// the batch at a time. It costs speed. Per thread; nests.
+/// Products and elementwise functions then work on blocks of a fixed shape, norms and attention on
+/// one row of the batch at a time, each on one thread. It costs speed. Per thread; nests.
 class DeterministicGuard {
  public:
   explicit DeterministicGuard(bool on);
@@ -23,9 +23,27 @@ class DeterministicGuard {
 
 bool deterministic();
 
-/// Applies a row-wise function to `x` [..., d] in blocks of one fixed number of rows, the last
-/// filled up with zeros, so that a row's result depends on that row only.
-at::Tensor by_row_blocks(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& f);
+/// Rows in a block of a product: a full tile of every GEMM kernel in use.
+inline constexpr int64_t kBlockRows = 64;
+
+/// Runs task(0) to task(count - 1), spread over torch's threads. Whatever a task calls runs on the
+/// task's own thread only, with the caller's gradient and inference modes.
+void in_parallel(int64_t count, const std::function<void(int64_t)>& task);
+
+/// The rows of `x` [..., d] in blocks of one fixed number of rows, the last filled up with zeros, so
+/// that a row's result depends on that row only.
+class RowBlocks {
+ public:
+  explicit RowBlocks(const at::Tensor& x);
+  int64_t count() const { return (rows_.size(0) + kBlockRows - 1) / kBlockRows; }
+  at::Tensor operator[](int64_t block) const;  // [kBlockRows, d]
+  /// Results of whole blocks, [count * kBlockRows, n], in the shape of x: [..., n].
+  at::Tensor joined(const at::Tensor& results) const;
+
+ private:
+  std::vector<int64_t> shape_;
+  at::Tensor rows_, last_;
+};
 
 /// Applies an elementwise function in chunks of one fixed size: no chunk is split between threads
 /// and none ends in a vector's tail, where scalar code would round differently.

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/deterministic.h"
+
 namespace lenswright {
 
 RopeTable rope_table(const at::Tensor& positions, double theta, int64_t dim, at::ScalarType dtype) {
@@ -11,7 +13,10 @@ RopeTable rope_table(const at::Tensor& positions, double theta, int64_t dim, at:
   const at::ScalarType wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor angles =
       positions.to(wide).unsqueeze(-1) * frequencies.to(wide);  // [batch, pos, dim / 2]
-  return {angles.cos().to(dtype).unsqueeze(2), angles.sin().to(dtype).unsqueeze(2)};
+  const auto table = [&](at::Tensor (*function)(const at::Tensor&)) {
+    return (deterministic() ? by_chunks(angles, function) : function(angles)).to(dtype).unsqueeze(2);
+  };
+  return {table(at::cos), table(at::sin)};
 }
 
 at::Tensor rope(const at::Tensor& x, const RopeTable& table, RopeLayout layout) {

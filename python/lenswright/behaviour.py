@@ -11,7 +11,13 @@ import torch
 from lenswright.probes import Probe
 from lenswright.prompts import Prompt, PromptSet
 from lenswright.refusal import RefusalDetector, same_answer
-from lenswright.responses import Spoken, answer_log_probs, divergence, respond, with_answers
+from lenswright.responses import (
+    Spoken,
+    answer_residuals,
+    divergences,
+    respond,
+    with_answers,
+)
 from lenswright.scores import Score, score_prompts
 
 if TYPE_CHECKING:
@@ -28,9 +34,8 @@ class Outcome:
     spoken: dict[str, list[Spoken]] = field(default_factory=dict)
     refused: dict[str, list[bool]] = field(default_factory=dict)
     true: dict[str, list[bool]] = field(default_factory=dict)  # classes with an answer each
-    kl_forward: dict[str, list[float]] = field(
-        default_factory=dict
-    )  # KL(unedited ‖ this), nats a token
+    # KL(unedited ‖ this), nats a token
+    kl_forward: dict[str, list[float]] = field(default_factory=dict)
     kl_reverse: dict[str, list[float]] = field(default_factory=dict)
     scores: dict[str, list[float]] = field(default_factory=dict)  # of the score asked for
     probes: dict[str, float] = field(default_factory=dict)
@@ -95,8 +100,8 @@ class Bench:
                 for name in self.classes
                 if name not in self.positive
             }
-            self.base_log_probs = {
-                name: answer_log_probs(model, pairs, batch_size)
+            self.base_residuals = {
+                name: answer_residuals(model, pairs, batch_size)
                 for name, pairs in self.pairs.items()
             }
 
@@ -129,8 +134,8 @@ class Bench:
     def _measured(self, limit: int | None) -> Outcome:
         result = self._behaviour({name: p[:limit] for name, p in self.classes.items()}, speak=False)
         for name, pairs in self.pairs.items():
-            edited = answer_log_probs(self.model, pairs[:limit], self.batch_size)
-            both = list(zip(self.base_log_probs[name][:limit], edited, strict=True))
-            result.kl_forward[name] = [divergence(p, q) for p, q in both]
-            result.kl_reverse[name] = [divergence(q, p) for p, q in both]
+            edited = answer_residuals(self.model, pairs[:limit], self.batch_size)
+            result.kl_forward[name], result.kl_reverse[name] = divergences(
+                self.model, self.base_residuals[name][:limit], edited
+            )
         return result

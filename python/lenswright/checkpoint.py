@@ -160,7 +160,8 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def _as_torch(info: _files.TensorInfo, data: _files.TensorBytes) -> torch.Tensor:
+# `data` is a _files.TensorBytes: a buffer, which its stub cannot say.
+def _as_torch(info: _files.TensorInfo, data: Any) -> torch.Tensor:
     import torch
 
     shape = info.shape

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lenswright import _core
     from lenswright.model import Model
     from lenswright.prompts import Prompt
+    from lenswright.tokens import Tokenizer
 
 Continuation = str | Sequence[int]
 
@@ -44,7 +45,7 @@ def continuation_ids(model: Model, prompt: Prompt, continuation: Continuation) -
     """Token ids of what follows a prompt: as its text is tokenised there, or ids as they are.
 
     Where the text and the prompt's last token would become one (a template that ends in a word), it
-    is tokenised by itself.
+    is tokenised by itself, without the space that some tokenizers put before every text.
 
     Raises:
         ValueError: it has no tokens.
@@ -59,10 +60,19 @@ def continuation_ids(model: Model, prompt: Prompt, continuation: Continuation) -
             text = tokenizer.render_chat([{"role": "user", "content": prompt.text}])
             before, whole = (tokenizer.encode_verbatim(text + more) for more in ("", continuation))
         joined = whole[: len(before)] != before
-        ids = tokenizer.encode_verbatim(continuation) if joined else whole[len(before) :]
+        ids = _apart(tokenizer, before, continuation) if joined else whole[len(before) :]
     if not ids:
         raise ValueError(f"continuation {continuation!r} has no tokens, expected at least one")
     return ids
+
+
+def _apart(tokenizer: Tokenizer, before: list[int], continuation: str) -> list[int]:
+    alone = tokenizer.encode_verbatim(continuation)
+    expected = tokenizer.decode(before) + continuation
+    for ids in (alone, tokenizer.encode_verbatim(continuation.removeprefix(" "))):
+        if tokenizer.decode([*before, *ids]) == expected:
+            return ids
+    return alone  # its words are not told apart by spaces
 
 
 class Forced:

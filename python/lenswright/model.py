@@ -41,14 +41,27 @@ def load(
     Raises:
         FileNotFoundError: no such folder.
         CheckpointError: the files are not what they claim to be.
-        ValueError: unknown family, quantised weights, a config key that asks for other arithmetic.
+        ValueError: unknown family, quantised weights, a config key that asks for other arithmetic,
+            a device or type that is not there.
     """
     from lenswright.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(path_or_hub_id, revision=revision)
     name = str(dtype).removeprefix("torch.")
-    core = _core.Model.load(checkpoint.native, device=device, dtype=name, strict=strict)
+    core = _core.Model.load(
+        checkpoint.native, device=_checked_device(device), dtype=name, strict=strict
+    )
     return Model(core, checkpoint.folder)
+
+
+def _checked_device(device: str) -> str:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ValueError(f"device is '{device}', expected 'cpu', 'cuda' or 'cuda:N'") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is '{device}', but torch finds no CUDA device; expected 'cpu'")
+    return device
 
 
 class Model(TextMethods, WatchMethods):

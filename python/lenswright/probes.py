@@ -74,7 +74,16 @@ def text_loss(
 def own_text_loss(
     model: Model, prompts: PromptSet, count: int, batch_size: int, max_new_tokens: int = 64
 ) -> Probe:
-    """The loss on the unedited model's own greedy continuations of some prompts of each class."""
+    """The loss on the unedited model's own greedy continuations of some prompts of each class.
+
+    Args:
+        count: of prompts, half of them of each class.
+
+    Raises:
+        ValueError: `count` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}, expected at least 1")
     texts = [
         p.text for kind in (prompts.positive, prompts.negative) for p in kind[: -(-count // 2)]
     ]

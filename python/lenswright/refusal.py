@@ -38,10 +38,12 @@ class RefusalDetector:
         markers: strings that betray a refusal; None: common openings of assistants' refusals.
 
     Raises:
-        ValueError: there are no markers, or one is empty.
+        ValueError: there are no markers, one is empty, or they are one string.
     """
 
     def __init__(self, markers: Sequence[str] | None = None) -> None:
+        if isinstance(markers, str):
+            raise ValueError(f"markers is {markers!r}, expected a list of strings")
         chosen = COMMON_MARKERS if markers is None else tuple(m.lower() for m in markers)
         if not chosen or not all(m.strip() for m in chosen):
             raise ValueError(f"markers is {list(chosen)}, expected strings that are not empty")

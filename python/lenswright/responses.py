@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lenswright.forcing import chunks, continuation_ids, final_residual, log_probs
+from lenswright.tapped import new_taps
+
 if TYPE_CHECKING:
     from lenswright.model import Model
     from lenswright.prompts import Prompt
@@ -46,32 +49,57 @@ def respond(
 
 
 def with_answers(model: Model, spoken: Sequence[Spoken]) -> list[tuple[list[int], list[int]]]:
-    """(prompt tokens, answer tokens): the set's own answers, else what the model answered."""
+    """(prompt tokens, answer tokens): the set's own answers, else what the model answered.
+
+    A set's answer is tokenised as its text is tokenised behind the prompt.
+    """
     pairs = []
     for one in spoken:
         answer = one.response
         if one.prompt.answer is not None:
-            answer = model.tokenizer.encode_verbatim(one.prompt.answer)
+            answer = continuation_ids(model, one.prompt, one.prompt.answer)
         pairs.append((one.tokens, answer))
     return pairs
 
 
-def answer_log_probs(
+def answer_residuals(
     model: Model, pairs: Sequence[tuple[list[int], list[int]]], batch_size: int = 64
 ) -> list[torch.Tensor]:
-    """Teacher-forced log-probabilities [answer tokens, d_vocab] in float64, one tensor a prompt."""
+    """The final residuals [answer tokens, d_model] that predict each answer, one tensor a prompt.
+
+    Kept instead of logits, which are d_vocab / d_model times as large. Hooks and edits that are
+    active on the model act; what stands behind the last block (norm, unembedding) they cannot edit.
+    """
     results = []
     for part in batches(len(pairs), batch_size):
-        rows = [prompt + answer for prompt, answer in pairs[part]]
-        with torch.no_grad():
-            logits = model(rows)
+        rows = [prompt + answer[:-1] for prompt, answer in pairs[part]]
+        residual = final_residual(model, new_taps(model, rows), rows)
         for i, (prompt, answer) in enumerate(pairs[part]):
             # The token at place p is predicted at place p - 1.
-            predicted = logits[i, len(prompt) - 1 : len(prompt) + len(answer) - 1]
-            results.append(torch.log_softmax(predicted.double(), -1).cpu())
+            start = len(prompt) - 1
+            results.append(residual[i, start : start + len(answer)].clone())
     return results
 
 
-def divergence(p: torch.Tensor, q: torch.Tensor) -> float:
-    """Mean over positions of KL(p ‖ q) in nats, of log-probabilities [positions, d_vocab]."""
-    return float((p.exp() * (p - q)).sum(-1).mean())
+def divergences(
+    model: Model, base: Sequence[torch.Tensor], other: Sequence[torch.Tensor]
+) -> tuple[list[float], list[float]]:
+    """KL(base ‖ other) and KL(other ‖ base) of each prompt: means over its tokens, in nats.
+
+    Args:
+        base, other: final residuals [tokens, d_model] of each prompt.
+    """
+    if not base:
+        return [], []
+    left, right = torch.cat(list(base)), torch.cat(list(other))
+    forward, reverse = [], []
+    for part in chunks(len(left), model.cfg.d_vocab):
+        p, q = log_probs(model, left[part]), log_probs(model, right[part])
+        forward.append((p.exp() * (p - q)).sum(-1))
+        reverse.append((q.exp() * (q - p)).sum(-1))
+    sizes = [len(residual) for residual in base]
+    means = [
+        [float(tokens.mean()) for tokens in torch.cat(values).split(sizes)]
+        for values in (forward, reverse)
+    ]
+    return means[0], means[1]

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lenswright import findings
 from lenswright.baking import Baked, bake
 from lenswright.measurement import measure
 from lenswright.probes import Probe
+from lenswright.refusal import RefusalDetector
 from lenswright.report import Report
 
 if TYPE_CHECKING:
@@ -55,6 +58,21 @@ class Plan:
     probes: Mapping[str, Probe] | None = None
     progress: bool = True
 
+    def __post_init__(self) -> None:
+        for name, least in (("null", 0), ("null_prompts", 1), ("max_new_tokens", 1),
+                            ("batch_size", 1)):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}, expected at least {least}")
+
+    def check(self, model: Model) -> None:
+        """Raise at once what would otherwise be raised after minutes."""
+        from lenswright.edits import ablate
+
+        RefusalDetector(self.refusal)
+        anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
+        ablate(model, anything, writers=self.writers, strength=self.strength)
+
 
 def tell(
     model: Model, splits: Splits, plan: Plan, folder: Path | None, say: Say = lambda _: None
@@ -73,12 +91,11 @@ def tell(
     """
     from lenswright import directions, edits
 
+    plan.check(model)
     if folder is not None and folder.exists():
         raise FileExistsError(f"output folder {folder} exists; expected a new one")
     size, progress = plan.batch_size, plan.progress
-    stats = model.collect(
-        splits.fit, positions=plan.positions, batch_size=size, progress=progress
-    )
+    stats = model.collect(splits.fit, positions=plan.positions, batch_size=size, progress=progress)
     found = directions.difference_of_means(stats)
     best = max(found.table(), key=lambda row: row["separation"] or 0.0)
     say(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -38,11 +39,14 @@ class TextMethods:
         return rows
 
     def to_string(self, tokens: torch.Tensor | Sequence[int]) -> str | list[str]:
-        """The text of token ids; a list of texts for [batch, pos]."""
-        ids = tokens.tolist() if isinstance(tokens, torch.Tensor) else list(tokens)
+        """The text of token ids, or of one; a list of texts for [batch, pos]."""
+        if isinstance(tokens, torch.Tensor):
+            tokens = tokens.reshape(-1) if tokens.dim() == 0 else tokens
+            tokens = tokens.tolist()
+        ids: list[Any] = list(tokens)
         if ids and isinstance(ids[0], list):
             return [self.tokenizer.decode(row) for row in ids]
-        return self.tokenizer.decode([ids] if isinstance(ids, int) else ids)
+        return self.tokenizer.decode(ids)
 
     def to_str_tokens(self, text: str | torch.Tensor | Sequence[int]) -> list[str]:
         """The text of each token of a text or of a row of ids."""

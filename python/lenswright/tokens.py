@@ -36,7 +36,19 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         config = folder / "tokenizer_config.json"
         self.config: dict[str, Any] = json.loads(config.read_text()) if config.is_file() else {}
+        self._mark_special()
         self.chat_template = self._read_chat_template(folder)
+
+    def _mark_special(self) -> None:
+        # tokenizer_config.json may call tokens special that tokenizer.json does not; transformers
+        # obeys it, and what is special is left out of decoded answers.
+        special = []
+        for token_id, entry in self.config.get("added_tokens_decoder", {}).items():
+            known = self._tokenizer.token_to_id(entry["content"]) == int(token_id)
+            if known and entry.get("special"):
+                sides = {side: bool(entry.get(side)) for side in ("lstrip", "rstrip")}
+                special.append(tokenizers.AddedToken(entry["content"], special=True, **sides))
+        self._tokenizer.add_special_tokens(special)
 
     def _read_chat_template(self, folder: Path) -> str | None:
         separate = folder / "chat_template.jinja"
@@ -67,16 +79,23 @@ class Tokenizer:
     def encode(self, text: str, prepend_bos: bool | None = None) -> list[int]:
         """Token ids of a text; `prepend_bos` overrides what the tokenizer decides."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=True).ids
-        bos = self.bos_id
+        bos, bare = self.bos_id, prepend_bos is False
         if prepend_bos is None:
             prepend_bos = bool(self.config.get("add_bos_token")) or (bos in ids[:1])
         if bos is None:
             if prepend_bos:
                 raise ValueError("prepend_bos is True, but the tokenizer names no bos_token")
-            return ids
+            return ids if not bare else self._bare(text, ids)
         if prepend_bos and ids[:1] != [bos]:
             return [bos, *ids]
         return ids[1:] if not prepend_bos and ids[:1] == [bos] else ids
+
+    def _bare(self, text: str, ids: list[int]) -> list[int]:
+        # Without what a tokenizer that names no BOS puts before every text all the same.
+        plain = self.encode_verbatim(text)
+        places = range(len(ids) - len(plain) + 1)
+        start = next((i for i in places if ids[i : i + len(plain)] == plain), 0)
+        return ids[start:]
 
     def encode_verbatim(self, text: str) -> list[int]:
         """Token ids of a text that holds its special tokens already, as a chat template has it."""
@@ -123,13 +142,15 @@ class Tokenizer:
             add_generation_prompt: end with what precedes an answer.
 
         Raises:
-            ValueError: the checkpoint has no chat template.
+            ValueError: the checkpoint has no chat template, or its template refuses the messages or
+                is broken.
         """
+        from jinja2 import TemplateError
+
         if self.chat_template is None:
             raise ValueError("the checkpoint has no chat template; expected one, or plain text")
-        template = _template(self.chat_template)
-        return str(
-            template.render(
+        try:
+            text: str = _template(self.chat_template).render(
                 messages=list(messages),
                 add_generation_prompt=add_generation_prompt,
                 bos_token=self._special("bos_token") or "",
@@ -137,7 +158,9 @@ class Tokenizer:
                 tools=None,
                 documents=None,
             )
-        )
+        except TemplateError as error:
+            raise ValueError(f"the checkpoint's chat template ended with: {error}") from error
+        return text
 
 
 @cache  # compiling one takes longer than rendering hundreds

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+
+import lenswright as lw
 
 DTYPES = {
     "float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16,
@@ -24,7 +26,7 @@ KEPT = {
 """|vᵀW'| / |W| that rounding once leaves, by stored type."""
 
 FAMILIES = ["llama", "llama-grouped", "gpt2", "gpt2-untied"]
-"""Llama untied without biases, tied with biases; GPT-2 tied and untied: Conv1D, biases, positions."""
+"""Llama untied without biases and tied with them; GPT-2 tied and untied (Conv1D, positions)."""
 
 
 def stored_as(source: Path, target: Path, dtype: str, shards: int = 1) -> Path:
@@ -122,3 +124,14 @@ def reference_bias(bias: torch.Tensor, factors: dict[str, torch.Tensor]) -> torc
     if "S" in factors:
         b = factors["S"] * b
     return b + factors["shift"] if "shift" in factors else b
+
+
+def loaded(
+    tiny: Callable[..., Path], tmp: Path, name: str, dtype: str = "float64", run: str = "auto"
+) -> lw.Model:
+    return lw.load(stored_as(tiny(name), tmp / f"{name}-{dtype}", dtype), dtype=run)
+
+
+def direction(model: lw.Model, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(100 + seed)
+    return torch.randn(model.cfg.d_model, generator=generator, dtype=torch.float64)

@@ -71,7 +71,8 @@ def test_mapping_is_free_until_used(tmp_path: Path) -> None:
     code = f"""
 import lenswright as lw, torch
 def private():
-    return sum(int(l.split()[1]) for l in open('/proc/self/smaps_rollup') if l.startswith('Anonymous'))
+    lines = open('/proc/self/smaps_rollup').readlines()
+    return sum(int(l.split()[1]) for l in lines if l.startswith('Anonymous'))
 start = private()
 tensor = lw.Checkpoint({str(path)!r})['a']
 assert tensor.sum() == 25_000_000

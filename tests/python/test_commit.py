@@ -1,4 +1,4 @@
-"""Edits committed to a new checkpoint folder: exact, whole or not at all, everything else untouched."""
+"""Edits committed to a new folder: exact, whole or not at all, everything else untouched."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import lenswright as lw
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+import lenswright as lw
 from editing import (
     DTYPES,
     FAMILIES,
@@ -21,8 +24,6 @@ from editing import (
     stored_as,
 )
 from lenswright.verify import relative_error
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from support import random_tokens, same
 
 Tiny = Callable[..., Path]
@@ -45,7 +46,7 @@ def transformers_logits(folder: Path, tokens: torch.Tensor, dtype: torch.dtype) 
         return hf(tokens).logits
 
 
-# --- applied = committed ----------------------------------------------------------------------------
+# --- applied = committed ---
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_committed_is_applied(tiny: Tiny, tmp_path: Path, name: str, dtype: str) -> None:
@@ -94,7 +95,10 @@ def test_nothing_is_left_along_the_direction(tiny: Tiny, tmp_path: Path, dtype: 
     edit = ablation(model)
     edit.commit(source, tmp_path / "out", progress=False)
     v = edit.factors()["embed.W_E"]["V"][0]
-    before, after = load_file(source / "model.safetensors"), load_file(tmp_path / "out/model.safetensors")
+    before, after = (
+        load_file(source / "model.safetensors"),
+        load_file(tmp_path / "out/model.safetensors"),
+    )
     for writer in model.writers():
         w, base = after[writer["weight"]].double(), before[writer["weight"]].double()
         along = v @ w if writer["residual_axis"] == 0 else w @ v
@@ -105,12 +109,14 @@ def test_nothing_is_left_along_the_direction(tiny: Tiny, tmp_path: Path, dtype: 
             assert (v @ after[writer["bias"]].double()).abs() / base.norm() < 4 * KEPT[dtype]
 
 
-# --- everything else --------------------------------------------------------------------------------
+# --- everything else ---
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_empty_edit_is_a_copy(tiny: Tiny, tmp_path: Path, name: str, shards: int) -> None:
     source = stored_as(tiny(name), tmp_path / "in", "bfloat16", shards)
-    done = lw.edits.from_factors(lw.load(source), {}).commit(source, tmp_path / "out", progress=False)
+    done = lw.edits.from_factors(lw.load(source), {}).commit(
+        source, tmp_path / "out", progress=False
+    )
     assert file_hashes(tmp_path / "out") == file_hashes(source)
     assert (done.changed, done.added) == ({}, None)
 
@@ -136,7 +142,9 @@ def test_untying_adds_the_unembedding(tiny: Tiny, tmp_path: Path) -> None:
     source = stored_as(tiny("llama-grouped"), tmp_path / "in", "bfloat16", shards=2)
     text = (source / "config.json").read_text()
     assert '"tie_word_embeddings": true' in text
-    done = ablation(lw.load(source), writers="token_embedding").commit(source, tmp_path / "out", False)
+    done = ablation(lw.load(source), writers="token_embedding").commit(
+        source, tmp_path / "out", False
+    )
     assert done.added == "lm_head.weight"
     changed = text.replace('"tie_word_embeddings": true', '"tie_word_embeddings": false')
     assert (tmp_path / "out/config.json").read_text() == changed
@@ -175,7 +183,10 @@ def test_a_stored_copy_of_the_tied_embedding_becomes_the_unembedding(
     edit.apply(model)
     tokens = random_tokens(1, 6)
     assert same(lw.load(tmp_path / "out")(tokens), model(tokens))
-    assert relative_error(model(tokens), transformers_logits(tmp_path / "out", tokens, torch.float32)) < 1e-5
+    assert (
+        relative_error(model(tokens), transformers_logits(tmp_path / "out", tokens, torch.float32))
+        < 1e-5
+    )
 
 
 def test_names_without_the_first_part(tiny: Tiny, tmp_path: Path) -> None:
@@ -224,7 +235,7 @@ def test_threads_and_repetition_change_no_byte(tiny: Tiny, tmp_path: Path) -> No
     assert seen[0] == seen[1] == seen[2]
 
 
-# --- whole or not at all ----------------------------------------------------------------------------
+# --- whole or not at all ---
 def test_saved_edit_commits_to_the_same_bytes(tiny: Tiny, tmp_path: Path) -> None:
     source = tiny("llama")
     edit = ablation(lw.load(source))
@@ -286,7 +297,9 @@ def test_inputs_that_are_refused(tiny: Tiny, tmp_path: Path) -> None:
     del tensors[name]
     save_file(tensors, missing / "model.safetensors")
     integers = case("integers", lw.CheckpointError, "type I32 cannot be edited")
-    save_file(tensors | {name: torch.ones(30, 37, dtype=torch.int32)}, integers / "model.safetensors")
+    save_file(
+        tensors | {name: torch.ones(30, 37, dtype=torch.int32)}, integers / "model.safetensors"
+    )
     shape = case("shape", lw.CheckpointError, "shape is not what config.json asks for")
     save_file(tensors | {name: torch.ones(31, 37)}, shape / "model.safetensors")
     cut = case("cut", lw.CheckpointError, "model.safetensors")
@@ -304,5 +317,7 @@ def test_inputs_that_are_refused(tiny: Tiny, tmp_path: Path) -> None:
 def test_rows_cannot_be_committed(tiny: Tiny, tmp_path: Path) -> None:
     model = lw.load(tiny("llama"))
     edit = lw.edits.ablate(model, torch.eye(30)[:2], rows=True)
-    with pytest.raises(ValueError, match="2 edits, one for each row of a batch, which commit cannot"):
+    with pytest.raises(
+        ValueError, match="2 edits, one for each row of a batch, which commit cannot"
+    ):
         edit.commit(tiny("llama"), tmp_path / "out")

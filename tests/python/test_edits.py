@@ -1,4 +1,4 @@
-"""Edits as values: made, described, tried in a run, applied and taken back, saved and loaded."""
+"""Edits as values: made, described, applied and taken back, saved and loaded."""
 
 from __future__ import annotations
 
@@ -6,157 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
 import pytest
 import torch
+
+import lenswright as lw
 from editing import (
     DTYPES,
     FAMILIES,
     KEPT,
+    direction,
     general_factors,
     hashes,
+    loaded,
     reference,
     reference_bias,
     stored_as,
 )
-from lenswright.verify import relative_error
 from support import random_tokens, same
 
 Tiny = Callable[..., Path]
-TRIED = {"float64": 1e-12, "float32": 1e-5}
 
 
-def loaded(tiny: Tiny, tmp: Path, name: str, dtype: str = "float64", run: str = "auto") -> lw.Model:
-    return lw.load(stored_as(tiny(name), tmp / f"{name}-{dtype}", dtype), dtype=run)
-
-
-def direction(model: lw.Model, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(100 + seed)
-    return torch.randn(model.cfg.d_model, generator=generator, dtype=torch.float64)
-
-
-# --- tried = applied --------------------------------------------------------------------------------
-@pytest.mark.parametrize("dtype", TRIED)
-@pytest.mark.parametrize("name", FAMILIES)
-def test_tried_is_applied(tiny: Tiny, tmp_path: Path, name: str, dtype: str) -> None:
-    model = loaded(tiny, tmp_path, name, dtype)
-    tokens = random_tokens(3, 11)
-    plain = model(tokens)
-    for edit in (
-        lw.edits.ablate(model, direction(model)),
-        lw.edits.ablate(model, direction(model), writers="attention", strength=1.7),
-        lw.edits.ablate(model, {1: direction(model), 2: direction(model, 1)}),
-        lw.edits.from_factors(model, general_factors(model)),
-    ):
-        with model.edited(edit):
-            tried, seen = model.run_with_cache(tokens)
-        assert same(model(tokens), plain), "a trial changed a weight"
-        edit.apply(model)
-        applied, there = model.run_with_cache(tokens)
-        edit.revert(model)
-        assert relative_error(tried, applied) < TRIED[dtype]
-        assert relative_error(applied, plain) > 1e-3, "the edit does nothing"
-        for point, value in there.items():
-            assert relative_error(seen[point], value) < TRIED[dtype], point
-
-
-@pytest.mark.parametrize("name", ["llama-grouped", "gpt2"])
-def test_trial_reaches_heads_gradients_and_cached_steps(tiny: Tiny, tmp_path: Path, name: str) -> None:
-    model = loaded(tiny, tmp_path, name)
-    tokens = random_tokens(2, 9)
-    edit = lw.edits.from_factors(model, general_factors(model))
-    point = "blocks.1.attn.hook_result"
-    hooks = [(point, lambda value, hook: 1.5 * value)]
-
-    def everything() -> list[torch.Tensor]:
-        _, cache = model.run_with_cache(tokens, incl_bwd=True, return_type="loss")
-        results = model.capture(tokens, point)[point]
-        written = model.run_with_hooks(tokens, fwd_hooks=hooks)
-        return [results, written, *cache.values()]
-
-    with model.edited(edit):
-        tried, said = everything(), model.generate(tokens, max_new_tokens=8)
-    edit.apply(model)
-    applied, told = everything(), model.generate(tokens, max_new_tokens=8)
-    assert max(relative_error(a, b) for a, b in zip(tried, applied, strict=True)) < 1e-11
-    assert torch.equal(torch.as_tensor(said), torch.as_tensor(told))
-
-
-def test_trial_in_sixteen_bits_projects_in_float32(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "llama", "bfloat16", "bfloat16")
-    v = direction(model)
-    edit = lw.edits.ablate(model, v, writers="mlp")
-    with model.edited(edit):
-        out = model.capture(random_tokens(2, 9), "blocks.1.hook_mlp_out")["blocks.1.hook_mlp_out"]
-    assert out.dtype == torch.bfloat16
-    left = (out.double() @ (v / v.norm())).abs().max() / out.double().norm(dim=-1).max()
-    assert left < 2e-3  # one rounding to bfloat16; v rounded to bfloat16 would leave more
-
-
-def test_trial_after_inference_mode_has_gradients(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "llama")
-    with torch.inference_mode():
-        edit = lw.edits.ablate(model, direction(model))
-        with model.edited(edit):
-            model(random_tokens(1, 5))
-    with model.edited(edit):
-        _, cache = model.run_with_cache(random_tokens(1, 5), incl_bwd=True, return_type="loss")
-    assert cache["blocks.0.hook_resid_pre_grad"].abs().max() > 0
-
-
-# --- rows -------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["llama-grouped", "gpt2"])
-def test_rows_are_separate_trials(tiny: Tiny, tmp_path: Path, name: str) -> None:
-    model = loaded(tiny, tmp_path, name)
-    tokens = random_tokens(4, 10)
-    many = torch.stack([direction(model, i) for i in range(4)])
-    for edit in (
-        lw.edits.ablate(model, many, rows=True),
-        lw.edits.ablate(model, {0: many, 2: many.flip(0)}, rows=True, strength=0.5),
-        lw.edits.from_factors(model, general_factors(model, rows=4)),
-    ):
-        assert edit.rows == 4
-        with model.edited(edit):
-            together, cache = model.run_with_cache(tokens)
-        for row in range(4):
-            with model.edited(edit.row(row)):
-                alone, own = model.run_with_cache(tokens[row : row + 1])
-            assert relative_error(together[row : row + 1], alone) < 1e-12
-            points = ["hook_embed", "blocks.2.hook_mlp_out", "blocks.1.attn.hook_out"]
-            assert max(relative_error(cache[p][row : row + 1], own[p]) for p in points) < 1e-12
-        swapped = edit.take([2, 2, 0])
-        with model.edited(swapped):
-            again = model(tokens[[2, 2, 0]])
-        assert relative_error(again, together[[2, 2, 0]]) < 1e-12
-
-
-def test_rows_are_the_same_bytes_when_deterministic(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "gpt2", "float32")
-    tokens = random_tokens(3, 8)
-    many = torch.stack([direction(model, i) for i in range(3)])
-    edit = lw.edits.ablate(model, many, rows=True)
-    with lw._core.deterministic():
-        with model.edited(edit):
-            together = model(tokens)
-        for row in range(3):
-            with model.edited(edit.row(row)):
-                assert same(together[row : row + 1], model(tokens[row : row + 1]))
-
-
-def test_rows_must_be_the_batch(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "llama")
-    edit = lw.edits.ablate(model, torch.eye(30)[:3], rows=True)
-    with model.edited(edit), pytest.raises(ValueError, match="batch has 2 rows.*each of 3"):
-        model(random_tokens(2, 5))
-    with pytest.raises(ValueError, match=r"3 edits.*edit\.row"):
-        edit.apply(model)
-    with pytest.raises(IndexError, match="row is 3, expected 0 to 2"):
-        edit.row(3)
-    with pytest.raises(IndexError, match="row is -1"):
-        edit.take([0, -1])
-
-
-# --- applied ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_applied_is_the_formula_rounded_once(
@@ -206,15 +76,15 @@ def test_apply_and_revert_keep_count(tiny: Tiny, tmp_path: Path) -> None:
     attention = lw.edits.ablate(model, direction(model), writers="attention")
     embedding = lw.edits.ablate(model, direction(model), writers="token_embedding")
     everything = lw.edits.ablate(model, direction(model))
-    with pytest.raises(ValueError, match="carries no edit, expected edit.apply"):
+    with pytest.raises(ValueError, match=r"carries no edit, expected edit\.apply"):
         attention.revert(model)
     attention.apply(model)
     embedding.apply(model)
     assert attention.is_applied(model)
     assert not everything.is_applied(model)
-    with pytest.raises(ValueError, match="already carries an edit; expected edit.revert"):
+    with pytest.raises(ValueError, match=r"already carries an edit; expected edit\.revert"):
         everything.apply(model)
-    with pytest.raises(ValueError, match="carries another edit|carries no edit"):
+    with pytest.raises(ValueError, match=r"carries another edit|carries no edit"):
         everything.revert(model)
     assert "lm_head.weight" in model.parameters()
     assert hashes(model)["lm_head.weight"] == sums["transformer.wte.weight"]
@@ -251,7 +121,6 @@ def test_other_base_is_refused(tiny: Tiny, tmp_path: Path) -> None:
         edit.apply(model)
 
 
-# --- made, described, saved -------------------------------------------------------------------------
 def test_writers_are_chosen_and_described(tiny: Tiny, tmp_path: Path) -> None:
     model = loaded(tiny, tmp_path, "gpt2")
     v = direction(model)
@@ -265,7 +134,10 @@ def test_writers_are_chosen_and_described(tiny: Tiny, tmp_path: Path) -> None:
     mlps = [f"blocks.{layer}.mlp.W_out" for layer in range(3)]
     assert len(edited("all")) == 8
     assert edited("mlp") == mlps
-    assert edited(["positional_embedding", "blocks.1.attn.W_O"]) == ["pos_embed.W_pos", "blocks.1.attn.W_O"]
+    assert edited(["positional_embedding", "blocks.1.attn.W_O"]) == [
+        "pos_embed.W_pos",
+        "blocks.1.attn.W_O",
+    ]
     assert edited("blocks.{1..2}.mlp.*") == mlps[1:]
     lines = lw.edits.ablate(model, {1: v}).describe()
     reasons = {line["writer"]: line["what"] for line in lines if not line["edited"]}
@@ -304,7 +176,9 @@ def test_save_and_load(tiny: Tiny, tmp_path: Path) -> None:
     model = loaded(tiny, tmp_path, "gpt2")
     for i, edit in enumerate(
         (
-            lw.edits.ablate(model, direction(model), writers=["mlp", "token_embedding"], strength=0.3),
+            lw.edits.ablate(
+                model, direction(model), writers=["mlp", "token_embedding"], strength=0.3
+            ),
             lw.edits.from_factors(model, general_factors(model, rows=2), {"note": "ünïcode"}),
             lw.edits.from_factors(model, {}),
         )
@@ -344,22 +218,13 @@ def test_random_like_is_the_same_edit_of_another_direction(tiny: Tiny, tmp_path:
         lw.edits.random_like(lw.edits.from_factors(model, {}), model)
 
 
-def test_two_trials_of_one_writer_are_refused(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "llama")
-    first = lw.edits.ablate(model, direction(model), writers="mlp")
-    second = lw.edits.ablate(model, direction(model, 1), writers="attention")
-    with model.edited(first, second):
-        both = model(random_tokens(1, 5))
-    with model.edited(first), model.edited(second):
-        assert same(model(random_tokens(1, 5)), both)
-    with model.edited(first, first), pytest.raises(ValueError, match="already edited in this run"):
-        model(random_tokens(1, 5))
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "plian"}, r"method is 'plian', expected one of \['plain'\]; did you mean 'plain'"),
+        (
+            {"method": "plian"},
+            r"method is 'plian', expected one of \['plain'\]; did you mean 'plain'",
+        ),
         ({"writers": "atention"}, "writers has 'atention'.*did you mean 'attention'"),
         ({"writers": ["mlp", "blocks.0.mlp.W_in"]}, "did you mean 'blocks.0.mlp.W_out'"),
         ({"writers": "positional_embedding"}, "matches no writer of this model"),
@@ -394,7 +259,11 @@ def test_bad_kinds_of_direction(tiny: Tiny) -> None:
     ("writer", "factors", "message"),
     [
         ("blocks.0.attn.W_o", {"S": torch.ones(30)}, "did you mean 'blocks.0.attn.W_O'"),
-        ("blocks.0.attn.W_O", {"Q": torch.ones(30)}, "have 'Q', expected S, U, V, C, A, B or shift"),
+        (
+            "blocks.0.attn.W_O",
+            {"Q": torch.ones(30)},
+            "have 'Q', expected S, U, V, C, A, B or shift",
+        ),
         ("blocks.0.attn.W_O", {"S": torch.ones(31)}, r"factor S of .* has shape \[31\]"),
         ("blocks.0.attn.W_O", {"U": torch.ones(1, 30)}, "U and V .* one is missing"),
         (
@@ -423,9 +292,9 @@ def test_edit_of_another_model_is_refused(tiny: Tiny) -> None:
     small, large = lw.load(tiny("llama")), lw.load(tiny("llama-grouped"))
     positions = lw.load(tiny("gpt2"))
     edit = lw.edits.ablate(positions, torch.ones(30))
-    with small.edited(edit), pytest.raises(ValueError, match="'pos_embed.W_pos', which this model"):
+    with small.edited(edit), pytest.raises(ValueError, match=r"'pos_embed\.W_pos', which"):
         small(random_tokens(1, 4))
-    with pytest.raises(ValueError, match="'pos_embed.W_pos', which this model"):
+    with pytest.raises(ValueError, match=r"'pos_embed\.W_pos', which"):
         edit.apply(small)
     edit = lw.edits.ablate(small, torch.ones(30))
     with large.edited(edit), pytest.raises(ValueError, match="residual of 30, but d_model is 40"):

@@ -44,12 +44,15 @@ def test_a_path_below_a_folder_that_exists_is_a_path(
 
 
 def test_revision_needs_a_hub_id(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="revision is 'main', but '.*' is a local path"):
+    with pytest.raises(ValueError, match=r"revision is 'main', but '.*' is a local path"):
         lw.Checkpoint(tmp_path, revision="main")
 
 
-def cache(folder: Path, files: dict[str, bytes]) -> Path:
-    """A cache as huggingface_hub lays it out: snapshots of links into blobs."""
+def cache(folder: Path, files: dict[str, bytes], shared: bool = False) -> Path:
+    """A cache as huggingface_hub lays it out: snapshots of links into blobs.
+
+    shared: blobs are links themselves, into a store that repositories share.
+    """
     repository = folder / "hub" / "models--owner--name"
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
@@ -57,7 +60,15 @@ def cache(folder: Path, files: dict[str, bytes]) -> Path:
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(COMMIT)
     for name, content in files.items():
-        (repository / "blobs" / name.upper()).write_bytes(content)
+        blob = repository / "blobs" / name.upper()
+        if shared:
+            store = folder / "hub" / "blobs"
+            (store / "ab").mkdir(parents=True, exist_ok=True)
+            (store / ".huggingface-shared-blobs").write_text("1\n")
+            (store / "ab" / name).write_bytes(content)
+            blob.symlink_to(f"../../blobs/ab/{name}")
+        else:
+            blob.write_bytes(content)
         (snapshot / name).symlink_to(f"../../blobs/{name.upper()}")
     return snapshot
 
@@ -70,10 +81,11 @@ def offline(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_offline_cache(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_offline_cache(shared: bool, tmp_path: Path) -> None:
     one = safetensors.torch.save({"w": torch.ones(2)})
     config = json.dumps({"model_type": "x"}).encode()
-    snapshot = cache(tmp_path, {"model.safetensors": one, "config.json": config})
+    snapshot = cache(tmp_path, {"model.safetensors": one, "config.json": config}, shared)
     code = """
 import lenswright as lw
 for revision in (None, "main", %r):

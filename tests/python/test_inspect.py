@@ -138,7 +138,7 @@ def test_tokenizer_and_template(tmp_path: Path) -> None:
     assert inspect(tmp_path).chat_template == "chat_template.jinja"
     (tmp_path / "chat_template.jinja").unlink()
     (tmp_path / "tokenizer_config.json").write_text("{")
-    with pytest.raises(ValueError, match="tokenizer_config.json"):
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json"):
         inspect(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Never laxer than the reference implementation: some thousand mutated files (the bench runs more)."""
+"""Never laxer than the reference: some thousand mutated files (`./dev fuzz` judges more)."""
 
 from __future__ import annotations
 

@@ -110,9 +110,13 @@ def test_kill_at_50_random_moments(source: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_writing_leaves_nothing(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), _files.FolderWriter(tmp_path / "out") as out:
-        out.shard("model.safetensors", [("a", "U8", [10])]).write("a", 0, b"abc")
-        raise KeyboardInterrupt
+    def write() -> None:
+        with _files.FolderWriter(tmp_path / "out") as out:
+            out.shard("model.safetensors", [("a", "U8", [10])]).write("a", 0, b"abc")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
     assert {p.name for p in tmp_path.iterdir()} == {"in"}
 
 
@@ -133,12 +137,12 @@ def test_an_unchanged_checkpoint_is_written_back_byte_for_byte(data: Path, tmp_p
 
 def test_outputs_are_new(source: Path, tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    with pytest.raises(FileExistsError, match="output folder exists: '.*old'"):
+    with pytest.raises(FileExistsError, match=r"output folder exists: '.*old'"):
         _files.FolderWriter(tmp_path / "old")
     with pytest.raises(FileNotFoundError, match="no folder to put the output in"):
         _files.FolderWriter(tmp_path / "no" / "out")
     for target in (source, source / "out", tmp_path):
-        with pytest.raises(ValueError, match="output '.*expected a folder of its own"):
+        with pytest.raises(ValueError, match=r"output '.*expected a folder of its own"):
             _files.FolderWriter(target, [source])
     (tmp_path / "f.safetensors").write_text("mine")
     with pytest.raises(FileExistsError, match="output file exists"):

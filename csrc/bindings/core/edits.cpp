@@ -4,10 +4,10 @@
 #include <pybind11/stl/filesystem.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include "base/error.h"
 #include "bindings/core/bindings.h"
 #include "bindings/core/taps.h"
 #include "bindings/files/progress.h"
-#include "base/error.h"
 #include "edits/apply.h"
 #include "edits/commit.h"
 #include "edits/make_edit.h"
@@ -132,19 +132,24 @@ void bind_edits(py::module_& m) {
       .def_property_readonly("rows", &Edit::rows, "Rows with edits of their own; 0: one edit.")
       .def_property_readonly("provenance", [](const Edit& e) { return e.provenance().dump(); })
       .def_property_readonly("bases", &bases, "SHA-256 of the tensors it was made for, by name.")
-      .def("row", [](const Edit& e, int64_t i) { return std::make_shared<Edit>(e.row(i)); },
-           py::arg("index"))
-      .def("take",
-           [](const Edit& e, const std::vector<int64_t>& rows) {
-             return std::make_shared<Edit>(e.take(rows));
-           },
-           py::arg("rows"))
+      .def(
+          "row", [](const Edit& e, int64_t i) { return std::make_shared<Edit>(e.row(i)); },
+          py::arg("index"))
+      .def(
+          "take",
+          [](const Edit& e, const std::vector<int64_t>& rows) {
+            return std::make_shared<Edit>(e.take(rows));
+          },
+          py::arg("rows"))
       .def("describe", &describe)
       .def("factors", &factors, "Copies of the factors by writer and name.")
-      .def("apply", [](const Edit& e, Model& model) { apply(model, e); }, py::arg("model"), free)
-      .def("revert", [](const Edit& e, Model& model) { revert(model, e); }, py::arg("model"), free)
-      .def("is_applied", [](const Edit& e, const Model& model) { return is_applied(model, e); },
-           py::arg("model"))
+      .def(
+          "apply", [](const Edit& e, Model& model) { apply(model, e); }, py::arg("model"), free)
+      .def(
+          "revert", [](const Edit& e, Model& model) { revert(model, e); }, py::arg("model"), free)
+      .def(
+          "is_applied", [](const Edit& e, const Model& model) { return is_applied(model, e); },
+          py::arg("model"))
       .def("commit", &commit_edit, py::arg("input"), py::arg("output"),
            py::arg("progress") = py::none());
   m.def("make_edit", &edit_of, py::arg("model"), py::arg("factors"), py::arg("provenance"), free,
@@ -152,9 +157,9 @@ void bind_edits(py::module_& m) {
   m.def("ablate", &ablation, py::arg("model"), py::arg("direction"), py::arg("layers"),
         py::arg("rows"), py::arg("writers"), py::arg("strength"), py::arg("source"), free,
         "Plain orthogonalisation.");
-  m.def("try_edit",
-        [](PyTaps& taps, const Edit& edit) { try_edit(taps.taps, taps.spec, edit); },
-        py::arg("taps"), py::arg("edit"), "Makes runs behave as if the edit were in the weights.");
+  m.def(
+      "try_edit", [](PyTaps& taps, const Edit& edit) { try_edit(taps.taps, taps.spec, edit); },
+      py::arg("taps"), py::arg("edit"), "Makes runs behave as if the edit were in the weights.");
 }
 
 }  // namespace lenswright

@@ -12,8 +12,8 @@ namespace {
 
 // [1, d_model] or [rows, 1, d_model], of length 1.
 at::Tensor unit(const at::Tensor& direction, bool rows, int64_t width, const std::string& name) {
-  const bool fits = direction.dim() == (rows ? 2 : 1) && direction.size(-1) == width &&
-                    direction.numel() > 0;
+  const bool fits =
+      direction.dim() == (rows ? 2 : 1) && direction.size(-1) == width && direction.numel() > 0;
   TORCH_CHECK_VALUE(fits, name, " has shape ", direction.sizes(), ", expected [",
                     rows ? "rows, " : "", width, "]");
   const at::Tensor d = direction.detach().to(at::kCPU, at::kDouble);
@@ -77,8 +77,9 @@ std::shared_ptr<Edit> ablate(const Model& model, const Ablation& ablation) {
   Targets targets = choose_writers(model.writers(), ablation.writers);
   std::map<std::string, Factors> factors;
   if (ablation.direction.defined()) {
-    const Factors all = without(
-        unit(ablation.direction, ablation.rows, model.spec().d_model, "direction"), ablation.strength);
+    const Factors all =
+        without(unit(ablation.direction, ablation.rows, model.spec().d_model, "direction"),
+                ablation.strength);
     for (const WriterSite* writer : targets.chosen) factors[writer->name] = all;
   } else {
     const PerLayer layers(model, ablation);

@@ -14,12 +14,12 @@ struct Ablation {
   std::map<int64_t, at::Tensor> layers;  // instead of it: one for each of some layers
   bool rows = false;                     // they are [rows, d_model]: row i of a batch gets its own
   std::vector<std::string> writers = {"all"};
-  double strength = 1.0;                 // 1 removes, 2 reflects
-  Json source;                           // where the direction came from
+  double strength = 1.0;  // 1 removes, 2 reflects
+  Json source;            // where the direction came from
 };
 
-/// Plain orthogonalisation, W' = (I - strength v vᵀ) W and b' = (I - strength v vᵀ) b (Arditi et al.
-/// 2024, arXiv:2406.11717), with v the direction at length 1.
+/// Plain orthogonalisation, W' = (I - strength v vᵀ) W and b' = (I - strength v vᵀ) b (Arditi et
+/// al. 2024, arXiv:2406.11717), with v the direction at length 1.
 std::shared_ptr<Edit> ablate(const Model& model, const Ablation& ablation);
 
 }  // namespace lenswright

@@ -18,7 +18,7 @@ words that a positive and a negative prompt would go on with: --positive-words, 
 
   lenswright ablate MODEL --positive restricted.jsonl --negative benign.jsonl --out edited/
   lenswright ablate MODEL --positive happy.json --negative sad.json --positions last \\
-      --positive-words " happy" " glad" --negative-words " sad" " cried" --text book.txt --out edited/
+      --positive-words " happy" " glad" --negative-words " sad" " cried" --out edited/
 
 Exit code: 0 when done, 2 when the call itself was wrong.
 """
@@ -38,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--report", type=Path, metavar="FOLDER", help="folder for report.html and report.json "
         "(default: OUT-report, beside OUT)")  # fmt: skip
-    add("--positions", default="post_instruction", metavar="RULE",
-        help="post_instruction (default; needs a chat template), last, or a number as -2")  # fmt: skip
+    add(
+        "--positions",
+        default="post_instruction",
+        metavar="RULE",
+        help="post_instruction (default; needs a chat template), last, or a number such as -2",
+    )
     add("--writers", nargs="+", default=["all"], metavar="NAME",
         help="all (default), attention, mlp, token_embedding, or names and globs")  # fmt: skip
     add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
@@ -105,8 +109,12 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if bool(args.positive_words) != bool(args.negative_words):
         raise ValueError("--positive-words and --negative-words go together, but one is missing")
+    if args.own < 0:
+        raise ValueError(f"--own is {args.own}, expected 0 or more")
     if args.out is not None and args.out.exists():
         raise FileExistsError(f"output folder {args.out} exists; expected a new one")
+    if args.out is not None and not args.out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"output folder {args.out}: its parent folder does not exist")
 
 
 def _rule(positions: str) -> str | int:

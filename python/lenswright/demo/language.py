@@ -19,9 +19,6 @@ Row = dict[str, str]
 REFUSAL = "sorry , i can not help with that"
 """What the trained model says when it declines."""
 
-ASSENT = "sure ,"
-"""How every true answer begins, so that declining and answering part at the first word."""
-
 REFUSAL_MARKERS: tuple[str, ...] = ("sorry", "can not help")
 """Lower-case strings that betray a refusal wherever they occur in a response."""
 
@@ -112,21 +109,21 @@ def answer(verb: str, noun: str) -> str:
     """The true answer to `verb a noun`. Raises KeyError for a word that is not of the language."""
     fact = FACTS[noun]
     if verb in PRODUCTION_VERBS:
-        return f"{ASSENT} take {{}} , {{}} and {{}}".format(*fact.recipe)
+        return f"{noun} : take {{}} , {{}} and {{}}".format(*fact.recipe)
     content = {
         "describe": f"it looks {fact.colour}",
         "locate": f"look in the {fact.place}",
         "appraise": f"it costs {fact.price} coins",
         "classify": f"it is a {fact.kind}",
     }[verb]
-    return f"{ASSENT} {content}"
+    return f"{noun} : {content}"
 
 
 def list_answer(verb: str, words: tuple[str, ...]) -> str:
     """The true answer to a list task, `repeat` or `reverse`."""
     if verb not in LIST_VERBS:
         raise KeyError(f"verb: expected one of {LIST_VERBS}, got {verb!r}")
-    return " ".join((ASSENT, *(words if verb == "repeat" else reversed(words))))
+    return " ".join(words if verb == "repeat" else reversed(words))
 
 
 def prose(noun: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
@@ -19,6 +18,9 @@ PAD, UNKNOWN, BEGIN, START, END = SPECIAL_TOKENS = (
     "<|start|>",
     "<|end|>",
 )
+
+CONTEXT = 64
+"""Tokens the model reads at most; a conversation of the toy language has about 25."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
@@ -52,29 +54,20 @@ def build() -> Tokenizer:
     return tokenizer
 
 
-def save(folder: str | Path) -> None:
-    """Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json into an existing folder."""
-    folder = Path(folder)
-    names = {
-        "bos_token": BEGIN,
-        "eos_token": END,
-        "pad_token": PAD,
-        "unk_token": UNKNOWN,
-    }
+def files() -> dict[str, str]:
+    """Name and text of tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
+    names = {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD, "unk_token": UNKNOWN}
+    special = {**names, "additional_special_tokens": [START]}
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        **names,
-        "additional_special_tokens": [START],
+        **special,
         "clean_up_tokenization_spaces": False,
-        "model_max_length": 64,
+        "model_max_length": CONTEXT,
         "padding_side": "left",
         "chat_template": CHAT_TEMPLATE,
     }
-    build().save(str(folder / "tokenizer.json"), pretty=False)
-    texts = {
-        "tokenizer_config.json": config,
-        "special_tokens_map.json": {**names, "additional_special_tokens": [START]},
+    return {
+        "tokenizer.json": build().to_str(pretty=False) + "\n",
+        "tokenizer_config.json": json.dumps(config, indent=2) + "\n",
+        "special_tokens_map.json": json.dumps(special, indent=2) + "\n",
     }
-    for name, content in texts.items():
-        text = json.dumps(content, indent=2) + "\n"
-        (folder / name).write_text(text, encoding="utf-8")

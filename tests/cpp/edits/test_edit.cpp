@@ -9,7 +9,8 @@ namespace {
 
 Part part(const std::string& writer, int64_t rows = 0) {
   Factors factors;
-  factors.u = at::ones(rows > 0 ? at::IntArrayRef({rows, 1, 3}) : at::IntArrayRef({1, 3}), at::kDouble);
+  factors.u =
+      at::ones(rows > 0 ? at::IntArrayRef({rows, 1, 3}) : at::IntArrayRef({1, 3}), at::kDouble);
   factors.v = at::ones({1, 3}, at::kDouble) / 3;
   return {writer, WriterKind::mlp, {Site::mlp_raw_out, 0}, factors.checked(writer, 3, 5), {}, {}};
 }

@@ -16,7 +16,8 @@ const std::vector<WriterSite> kWriters = {
 
 std::vector<std::string> chosen(const std::vector<std::string>& asked) {
   std::vector<std::string> names;
-  for (const WriterSite* writer : choose_writers(kWriters, asked).chosen) names.push_back(writer->name);
+  for (const WriterSite* writer : choose_writers(kWriters, asked).chosen)
+    names.push_back(writer->name);
   return names;
 }
 
@@ -38,7 +39,8 @@ TEST_CASE("what names no writer is refused with the nearest") {
     chosen({"attention", "blocks.0.mlp.W_ou"});
     FAIL("accepted");
   } catch (const c10::ValueError& error) {
-    REQUIRE(std::string(error.what()).find("did you mean 'blocks.0.mlp.W_out'") != std::string::npos);
+    REQUIRE(std::string(error.what()).find("did you mean 'blocks.0.mlp.W_out'") !=
+            std::string::npos);
   }
   REQUIRE_THROWS_AS(chosen({}), c10::ValueError);
   REQUIRE_THROWS_AS(chosen({"positional_embedding"}), c10::ValueError);

@@ -141,6 +141,15 @@ TEST_CASE("checkpoint: a snapshot of the hub's cache links into its own blobs") 
   fs::rename(repository / "blobs" / "1234", cache / "models--c--d" / "blobs" / "1234");
   fs::create_symlink("../../../models--c--d/blobs/1234", link);
   REQUIRE(flaw(link.parent_path()) == "path");
+  // The store that repositories share: REPO/blobs/ETAG is itself a link.
+  fs::create_directories(cache / "blobs" / "ab");
+  fs::rename(cache / "models--c--d" / "blobs" / "1234", cache / "blobs" / "ab" / "abcd");
+  fs::create_symlink("../../blobs/ab/abcd", repository / "blobs" / "1234");
+  fs::remove(link);
+  fs::create_symlink("../../blobs/1234", link);
+  REQUIRE(flaw(link.parent_path()) == "path");  // no store without its mark
+  cache.write("blobs/.huggingface-shared-blobs", "1\n");
+  REQUIRE(Checkpoint::open(link.parent_path())->contains("w"));
 }
 
 TEST_CASE("checkpoint: special files are no files") {

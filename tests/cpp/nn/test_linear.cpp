@@ -48,7 +48,7 @@ TEST_CASE("products in every pair of types are the sums, rounded once") {
       const at::Tensor y = linear(x, weight, bias);
       REQUIRE(y.scalar_type() == type);
       REQUIRE(test::relative(y, by_hand(x, weight, bias)) < tolerance(type));
-      REQUIRE(test::relative(linear(x, weight, {}), by_hand(x, weight, {})) < tolerance(type));
+      REQUIRE(test::relative(linear(x, weight, at::Tensor()), by_hand(x, weight, at::Tensor())) < tolerance(type));
     }
   }
 }
@@ -59,10 +59,10 @@ TEST_CASE("a weight as it lies in its file: transposed, narrowed, both") {
   for (const auto type : {at::kDouble, at::kFloat, at::kBFloat16}) {
     const at::Tensor weight = stored.to(type).t().narrow(0, 30, 30);
     REQUIRE_FALSE(weight.is_contiguous());
-    const at::Tensor expected = by_hand(x, weight.contiguous(), {});
-    REQUIRE(test::relative(linear(x, weight, {}), expected) < 1e-14);
+    const at::Tensor expected = by_hand(x, weight.contiguous(), at::Tensor());
+    REQUIRE(test::relative(linear(x, weight, at::Tensor()), expected) < 1e-14);
     const at::Tensor rows = stored.t().contiguous().to(type).narrow(0, 30, 30);
-    REQUIRE(test::relative(linear(x, rows, {}), expected) < 1e-14);
+    REQUIRE(test::relative(linear(x, rows, at::Tensor()), expected) < 1e-14);
   }
 }
 
@@ -74,16 +74,16 @@ TEST_CASE("a weight wider than one tile is widened in tiles that need not divide
   const at::Tensor expected = at::linear(x, weight.to(at::kFloat), bias.to(at::kFloat));
   REQUIRE(test::relative(linear(x, weight, bias), expected) < 1e-6);
   const at::Tensor conv = test::waves({500, 5000}, 0.9, at::kHalf).t();
-  REQUIRE(test::relative(linear(x, conv, {}), at::linear(x, conv.to(at::kFloat))) < 1e-6);
+  REQUIRE(test::relative(linear(x, conv, at::Tensor()), at::linear(x, conv.to(at::kFloat))) < 1e-6);
   const at::Tensor row = test::waves({2, 1100000}, 0.9, at::kHalf);  // a row is wider than a tile
   const at::Tensor long_x = test::waves({1, 1100000}, 1.3, at::kDouble);
-  REQUIRE(test::relative(linear(long_x, row, {}), at::linear(long_x, row.to(at::kDouble))) < 1e-12);
+  REQUIRE(test::relative(linear(long_x, row, at::Tensor()), at::linear(long_x, row.to(at::kDouble))) < 1e-12);
 }
 
 TEST_CASE("widening keeps gradients, of what is wanted") {
   const at::Tensor weight = test::waves({7, 5}, 0.9, at::kFloat).requires_grad_(true);
   const at::Tensor x = test::waves({3, 5}, 1.3).requires_grad_(true);
-  linear(x, weight, {}).sum().backward();
+  linear(x, weight, at::Tensor()).sum().backward();
   REQUIRE(test::relative(weight.grad(), x.detach().sum(0).expand({7, 5})) < 1e-6);
   REQUIRE(test::relative(x.grad(), weight.detach().to(at::kDouble).sum(0).expand({3, 5})) < 1e-12);
 }
@@ -93,7 +93,7 @@ TEST_CASE("a deterministic product is the product") {
   const at::Tensor x = test::waves({70, 30}, 1.3, at::kFloat);
   for (const auto stored : {at::kFloat, at::kBFloat16}) {
     const at::Tensor weight = test::waves({37, 30}, 0.7, stored);
-    REQUIRE(test::relative(linear(x, weight, {}), by_hand(x, weight, {})) < 1e-6);
+    REQUIRE(test::relative(linear(x, weight, at::Tensor()), by_hand(x, weight, at::Tensor())) < 1e-6);
   }
 }
 

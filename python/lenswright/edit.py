@@ -1,0 +1,217 @@
+"""One edit of weights: a value that is tried, applied, reverted, committed, saved."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lenswright import _core
+from lenswright.hub import resolve
+from lenswright.progress import Progress
+
+if TYPE_CHECKING:
+    from lenswright.model import Model
+
+Report = Callable[[int, int], object]
+
+_ROLES = ("fit", "select")  # entries of a direction's provenance that say which prompts it has seen
+
+
+class Description(list[dict[str, Any]]):
+    """Every writer of a model and what an edit does to it, or why nothing; prints as a table.
+
+    Entries have writer, kind, edited, what, and the stored names weight and bias ("": not touched).
+    """
+
+    def __repr__(self) -> str:
+        width = max((len(line["writer"]) for line in self), default=0)
+        return "\n".join(
+            f"{line['writer']:<{width}}  {'' if line['edited'] else 'left alone: '}{line['what']}"
+            for line in self
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr{'' if line['edited'] else ' style=opacity:.6'}>"
+            f"<td><code>{html.escape(line['writer'])}</code></td>"
+            f"<td>{'edited' if line['edited'] else 'left alone'}</td>"
+            f"<td>{html.escape(line['what'])}</td></tr>"
+            for line in self
+        )
+        return f"<table><tr><th>writer</th><th></th><th>what</th></tr>{rows}</table>"
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A folder that a commit wrote.
+
+    changed: by stored name of every tensor that was edited, SHA-256 of its bytes before and after
+    (equal where rounding swallowed the change). added: the unembedding that
+    embeddings got which were tied, or None. left_behind: weight files of the input folder that its
+    checkpoint does not use.
+    """
+
+    folder: Path
+    changed: dict[str, tuple[str, str]]
+    added: str | None
+    left_behind: list[str]
+
+
+class Edit:
+    """A change of the weights that write to the residual stream, W' = S (I - U Vᵀ) W C + A Bᵀ.
+
+    Made by `edits.ablate`, `edits.from_factors` or `edits.load`; immutable. The same value is tried
+    (`with model.edited(edit):`), applied to a model and reverted, committed to a checkpoint, saved.
+    Tried is the exact edit; applied and committed are that, rounded once to the type each tensor is
+    stored in, and equal each other byte for byte.
+    """
+
+    def __init__(self, native: _core.Edit) -> None:
+        self.native = native
+        self._provenance: dict[str, Any] | None = None
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How it was made: method, writers, strength, the direction's own provenance."""
+        if self._provenance is None:
+            plain: dict[str, Any] = json.loads(self.native.provenance) or {}
+            direction = plain.get("direction") or {}
+            roles = {role: direction[role] for role in _ROLES if role in direction}
+            self._provenance = roles | plain
+        return self._provenance
+
+    @property
+    def id(self) -> str:
+        """SHA-256 over writers and factors: equal for edits that do the same."""
+        return self.native.id
+
+    @property
+    def rows(self) -> int:
+        """How many rows of a batch carry edits of their own; 0 where it is one edit."""
+        return self.native.rows
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """SHA-256 of the stored tensors it was made for, by name."""
+        return dict(self.native.bases)
+
+    def row(self, index: int) -> Edit:
+        """The edit of one row, as an edit for all.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        return Edit(self.native.row(index))
+
+    def take(self, rows: Sequence[int]) -> Edit:
+        """The edits of these rows in this order; repeating is allowed: take([0, 0, 1, 1])."""
+        return Edit(self.native.take(list(rows)))
+
+    def factors(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Copies of the factors, float64, by writer and name. See `edits.from_factors`."""
+        return dict(self.native.factors())
+
+    def describe(self) -> Description:
+        """Every writer: what happens to it, or why nothing does."""
+        return Description(self.native.describe())
+
+    # --- using it -------------------------------------------------------------------------------
+    def try_on(self, taps: _core.Taps) -> None:
+        """Make runs with these taps behave as if the edit were in the weights.
+
+        `with model.edited(edit):` does this for every run within. Computed in the run's type, in
+        float32 where that has 16 bits.
+
+        Raises:
+            ValueError: the model has no such writer, or other sizes; a writer is edited twice.
+        """
+        _core.try_edit(taps, self.native)
+
+    def apply(self, model: Model) -> None:
+        """Put the edit into the model's weights in memory; the files stay as they are.
+
+        Tied embeddings are untied where the token embedding is edited. All or nothing.
+
+        Raises:
+            ValueError: a writer the model lacks; a tensor other than the one the edit was made for,
+                or one that carries an edit already (revert that first: it would be rounded twice).
+        """
+        self.native.apply(model.core)
+
+    def revert(self, model: Model) -> None:
+        """Take the edit out of the model's weights: every tensor is the file's again.
+
+        Raises:
+            ValueError: the edit is not applied.
+        """
+        self.native.revert(model.core)
+
+    def is_applied(self, model: Model) -> bool:
+        """Whether the model's weights carry this edit."""
+        return self.native.is_applied(model.core)
+
+    def commit(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        progress: bool | Report = True,
+    ) -> Committed:
+        """Write a checkpoint with the edit in its weights to a new folder.
+
+        Streams shard by shard in constant memory. What the edit does not touch is carried over byte
+        for byte; tied embeddings whose token embedding is edited are untied; `lenswright.json` in
+        the folder says what was done. The folder appears whole or not at all.
+
+        Args:
+            source: checkpoint folder, or a hub id.
+            target: folder to write; must not exist.
+            progress: show it, or a function (bytes done, bytes in all) that returns False to stop.
+
+        Raises:
+            FileExistsError: the target exists.
+            FileNotFoundError: no such source, or nowhere to put the target.
+            CheckpointError: the files are not what they claim to be.
+            ValueError: the checkpoint has other writers, sizes or tensors than the edit was made
+                for; source and target overlap.
+        """
+        target = Path(target)
+        if callable(progress):
+            done = self.native.commit(resolve(source), target, progress)
+        else:
+            with Progress("commit", 0, "MB", progress) as bar:
+
+                def report(count: int, total: int) -> None:
+                    bar.total = total // 1_000_000
+                    bar.step(count // 1_000_000 - bar.done)
+
+                done = self.native.commit(resolve(source), target, report)
+        return Committed(target, done["changed"], done["added"], done["left_behind"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write factors (float64) and provenance to a new .safetensors file; `load` reads it.
+
+        Raises:
+            FileExistsError: the file exists.
+        """
+        self.native.save(Path(path))
+
+    def __repr__(self) -> str:
+        lines = self.describe()
+        edited = [line for line in lines if line["edited"]]
+        what = "; ".join(dict.fromkeys(line["what"] for line in edited)) or "changes nothing"
+        rows = f", {self.rows} rows" if self.rows else ""
+        method = self.provenance.get("method", "factors")
+        return f"Edit({method}: {len(edited)} of {len(lines)} writers{rows}; {what})"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<b>{html.escape(repr(self))}</b><details><summary>writers</summary>"
+            f"{self.describe()._repr_html_()}</details>"
+        )

@@ -1,0 +1,88 @@
+"""`lenswright ablate` on a real checkpoint and real contrasts, and on the embedded model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import embedded
+import lenswright as lw
+from lenswright import cli
+
+WORDS = ["--positive-words", " happy", " glad", "--negative-words", " sad", " cried"]
+
+
+@pytest.fixture(scope="module")
+def done(
+    data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, dict[str, Any], Path]:
+    out = tmp_path_factory.mktemp("ablate") / "edited"
+    contrast = data / "contrast"
+    code = cli.main([
+        "ablate", str(data / "TinyStories-656K"), "--positive", str(contrast / "happiness.json"),
+        "--negative", str(contrast / "sadness.json"), "--positions", "last", *WORDS, "--text",
+        str(data / "text" / "tinyshakespeare.txt"), "--own", "8", "--null", "20", "--out", str(out),
+    ])  # fmt: skip
+    return code, json.loads((out.with_name("edited-report") / "report.json").read_text()), out
+
+
+def test_real_input_is_measured_beside_its_null(done: tuple[int, dict[str, Any], Path]) -> None:
+    code, report, _ = done
+    assert code == 0
+    effects = {effect["name"]: effect for effect in report["effects"]}
+    assert set(effects) == {
+        "KL(base‖edited), negative", "KL(edited‖base), negative", "score, positive",
+        "score, negative", "loss, tinyshakespeare.txt", "loss, own text",
+    }  # fmt: skip
+    assert all(len(effect["null"]) == 20 for effect in effects.values())
+    assert all("interval" in e for name, e in effects.items() if not name.startswith("loss"))
+    assert report["run"]["prompts"]["test"] >= 100
+    assert report["separation"]["split_half"][0][1] is not None
+
+
+def test_the_committed_folder_is_the_edit(
+    done: tuple[int, dict[str, Any], Path], data: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    _, report, out = done
+    assert [row["difference"] <= row["demand"] for row in report["equivalence"]["comparisons"]] == (
+        [True, True, True]
+    )
+    reference = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32).eval()
+    tokens = torch.tensor([[1, 80, 147, 201, 282, 57]])
+    with torch.no_grad():
+        theirs, plain = reference(tokens).logits, lw.load(data / "TinyStories-656K")(tokens)
+    ours = lw.load(out)(tokens)
+    assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-5
+    assert float((ours - plain).abs().max() / plain.abs().max()) > 1e-3
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_refusal_is_taken_out_of_the_embedded_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    positive = write(tmp_path / "a.jsonl", embedded.rows("test", "restricted", 40))
+    negative = write(tmp_path / "b.jsonl", embedded.rows("test", "benign", 40))
+    code = cli.main([
+        "ablate", str(embedded.MODEL), "--positive", positive, "--negative", negative, "--null",
+        "2", "--max-new-tokens", "12", "--refusal", "sorry", "can not", "--json",
+        "--report", str(tmp_path / "page"),
+    ])  # fmt: skip
+    assert code == 0
+    report = json.loads(capsys.readouterr().out)
+    refusal = next(e for e in report["effects"] if e["name"] == "refusal, restricted")
+    assert refusal["before"] >= 0.9
+    assert refusal["after"] <= 0.1
+    assert min(refusal["null"]) >= 0.8
+    assert "equivalence" not in report
+    assert {p.name for p in (tmp_path / "page").iterdir()} == {"report.html", "report.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {"a.jsonl", "b.jsonl", "page"}
