@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/clones.h"
 #include "base/parallel.h"
 #include "base/widen.h"
 
@@ -20,23 +21,6 @@ struct Sums {
   double aa = 0, bb = 0, ab = 0, dd = 0, max_abs = 0;
   int64_t different = 0, not_a_number = 0;
 
-  void add(const double* a, const double* b, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-      if (std::isnan(a[i]) || std::isnan(b[i])) {
-        ++not_a_number;
-        different += std::isnan(a[i]) != std::isnan(b[i]);
-        continue;
-      }
-      const double d = a[i] == b[i] ? 0.0 : b[i] - a[i];  // equal infinities have no difference
-      aa += a[i] * a[i];
-      bb += b[i] * b[i];
-      ab += a[i] * b[i];
-      dd += d * d;
-      max_abs = std::max(max_abs, std::abs(d));
-      different += d != 0;
-    }
-  }
-
   void add(const Sums& other) {
     aa += other.aa;
     bb += other.bb;
@@ -48,6 +32,38 @@ struct Sums {
   }
 };
 
+// Eight sums side by side, without branches; the compilers' vector types, as GCC 12 makes none of
+// a plain loop like this.
+constexpr int kLanes = 8;
+using Lanes = double __attribute__((vector_size(8 * kLanes)));
+using Masks = int64_t __attribute__((vector_size(8 * kLanes)));  // all ones where true
+
+LENSWRIGHT_CLONES void add_lanes(const double* a, const double* b, Sums& total) {
+  const Lanes zero = {};
+  Lanes aa = {}, bb = {}, ab = {}, dd = {}, most = {};
+  Masks different = {}, bad = {};
+  for (int64_t i = 0; i < kStrip; i += kLanes) {
+    Lanes x, y;
+    std::memcpy(&x, a + i, sizeof x);
+    std::memcpy(&y, b + i, sizeof y);
+    const Masks x_bad = x != x, y_bad = y != y, either = x_bad | y_bad;
+    x = either ? zero : x;
+    y = either ? zero : y;
+    const Lanes d = x == y ? zero : y - x;  // equal infinities have no difference
+    const Lanes size = d < zero ? -d : d;
+    aa += x * x;
+    bb += y * y;
+    ab += x * y;
+    dd += d * d;
+    most = size > most ? size : most;
+    different -= (d != zero) | (x_bad ^ y_bad);
+    bad -= either;
+  }
+  for (int l = 0; l < kLanes; ++l) {
+    total.add({aa[l], bb[l], ab[l], dd[l], most[l], different[l], bad[l]});
+  }
+}
+
 Sums piece_sums(Dtype a_dtype, const std::byte* a, Dtype b_dtype, const std::byte* b,
                 int64_t count) {
   std::array<double, kStrip> x, y;
@@ -56,8 +72,10 @@ Sums piece_sums(Dtype a_dtype, const std::byte* a, Dtype b_dtype, const std::byt
     const int64_t n = std::min(kStrip, count - at);
     widen(a_dtype, a + at * element_bytes(a_dtype), n, x.data());
     widen(b_dtype, b + at * element_bytes(b_dtype), n, y.data());
+    std::fill(x.begin() + n, x.end(), 0.0);  // zeros add nothing
+    std::fill(y.begin() + n, y.end(), 0.0);
     Sums strip;  // short sums first: the error grows with the number of strips, not of elements
-    strip.add(x.data(), y.data(), n);
+    add_lanes(x.data(), y.data(), strip);
     total.add(strip);
   }
   return total;

@@ -50,8 +50,8 @@ std::optional<Heads> split_projections(const at::Tensor& x, const LayerWeights& 
   const Taps& taps = pass.taps;
   const int64_t group = spec.n_heads / spec.n_kv_heads;
   TORCH_CHECK_VALUE(!taps.writes({Site::attn_in, layer}) || group == 1, "hook 'blocks.", layer,
-                    ".hook_attn_in' cannot be written with grouped keys and values (",
-                    spec.n_heads, " heads over ", spec.n_kv_heads,
+                    ".hook_attn_in' cannot be written with grouped keys and values (", spec.n_heads,
+                    " heads over ", spec.n_kv_heads,
                     "); expected hook_q_input, hook_k_input or hook_v_input");
   bool changed = false;
   const auto visit = [&](Site site, const at::Tensor& given) {
@@ -74,8 +74,8 @@ std::optional<Heads> split_projections(const at::Tensor& x, const LayerWeights& 
 Heads projections(const at::Tensor& x, const LayerWeights& weights, int layer, const Pass& pass) {
   const Spec& spec = pass.spec;
   const Taps& taps = pass.taps;
-  const at::Tensor y = norm_layer(x, weights.ln1, {Site::ln1_scale, layer},
-                                  {Site::ln1_normalized, layer}, pass);
+  const at::Tensor y =
+      norm_layer(x, weights.ln1, {Site::ln1_scale, layer}, {Site::ln1_normalized, layer}, pass);
   if (splits_inputs(layer, taps)) {
     if (auto heads = split_projections(x, weights, layer, pass)) return *heads;
   } else {
@@ -119,8 +119,8 @@ at::Tensor attend(const Heads& heads, int layer, const Pass& pass) {
   return attention_fused(heads.q, heads.k, heads.v, pass.mask, scale);
 }
 
-// z [batch, pos, heads, d_head] with one head left in each of `heads` copies, as the writer reads it:
-// [batch, pos * heads, heads * d_head].
+// z [batch, pos, heads, d_head] with one head left in each of `heads` copies, as the writer reads
+// it: [batch, pos * heads, heads * d_head].
 at::Tensor one_head_each(const at::Tensor& z) {
   const int64_t heads = z.size(2);
   at::Tensor parts = at::zeros({z.size(0), z.size(1), heads, heads, z.size(3)}, z.options());
@@ -148,8 +148,7 @@ at::Tensor results(const at::Tensor& z, const Linear& out, Point writer, const P
 at::Tensor written_bias(const at::Tensor& z, const Linear& out, Point writer, const Taps& taps) {
   if (!out.bias.defined()) return {};
   const int64_t d = out.bias.outputs();
-  at::Tensor bias =
-      out.bias.view().to(z.scalar_type()).view({1, 1, d}).expand({z.size(0), 1, d});
+  at::Tensor bias = out.bias.view().to(z.scalar_type()).view({1, 1, d}).expand({z.size(0), 1, d});
   const Adapter* adapter = taps.adapter(writer);
   if (!adapter) return bias;
   const at::Tensor nothing = at::zeros({z.size(0), 1, z.size(2) * z.size(3)}, z.options());

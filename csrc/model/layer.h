@@ -30,10 +30,10 @@ struct LayerWeights {
 struct Pass {
   const Spec& spec;
   const Taps& taps;
-  at::Tensor positions;        // [batch, pos]
-  RopeTable rope;              // of these positions; empty where they are learned
-  at::Tensor mask;             // see nn/attention.h
-  RowSpans spans;              // only in deterministic runs: attention row by row
+  at::Tensor positions;  // [batch, pos]
+  RopeTable rope;        // of these positions; empty where they are learned
+  at::Tensor mask;       // see nn/attention.h
+  RowSpans spans;        // only in deterministic runs: attention row by row
   KvCache* cache = nullptr;
 };
 

@@ -86,9 +86,9 @@ at::Tensor Model::unembed(at::Tensor residual, const Batch& batch, const Pass& p
     const at::Tensor rows = at::arange(batch.rows(), batch.tokens().options());
     residual = residual.index({rows, batch.last()}).unsqueeze(1);
   }
-  const at::Tensor x = pass.taps.visit(
-      {Site::unembed_in, -1}, norm_layer(residual, ln_final_, {Site::ln_final_scale, -1},
-                                         {Site::ln_final_normalized, -1}, pass));
+  const at::Tensor x = pass.taps.visit({Site::unembed_in, -1},
+                                       norm_layer(residual, ln_final_, {Site::ln_final_scale, -1},
+                                                  {Site::ln_final_normalized, -1}, pass));
   if (logits == Logits::none) return {};
   return pass.taps.visit({Site::unembed_out, -1}, unembed_(x));
 }

@@ -6,7 +6,8 @@
 
 namespace lenswright {
 
-/// relu; gelu (Hendrycks and Gimpel 2016, arXiv:1606.08415) exact or by tanh; silu = x · sigmoid(x).
+/// relu; gelu (Hendrycks and Gimpel 2016, arXiv:1606.08415) exact or by tanh; silu = x ·
+/// sigmoid(x).
 at::Tensor activation(const at::Tensor& x, Activation function);
 
 }  // namespace lenswright

@@ -21,8 +21,8 @@ struct Head {
 template <typename T>
 void turn_keys(const T* k, int64_t stride, int64_t keys, int64_t d, T* turned);
 
-/// z = softmax(q·k · scale) v, each query up to its own key, in an order that depends on nothing but
-/// the query's place. `weights` is room for one number a key.
+/// z = softmax(q·k · scale) v, each query up to its own key, in an order that depends on nothing
+/// but the query's place. `weights` is room for one number a key.
 void attend_head(const Head<float>& head, float* weights);
 void attend_head(const Head<double>& head, double* weights);
 

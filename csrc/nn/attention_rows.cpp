@@ -35,8 +35,8 @@ at::Tensor assembled(at::IntArrayRef shape, const at::TensorOptions& options, co
 }
 
 bool loops_serve(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  const bool graph = c10::GradMode::is_enabled() &&
-                     (q.requires_grad() || k.requires_grad() || v.requires_grad());
+  const bool graph =
+      c10::GradMode::is_enabled() && (q.requires_grad() || k.requires_grad() || v.requires_grad());
   const bool type = q.scalar_type() == at::kFloat || q.scalar_type() == at::kDouble;
   return !graph && type && q.is_cpu();
 }
@@ -55,10 +55,10 @@ void attend_group(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   T* turned = room.data() + s.keys;
   turn_keys<T>(at(k, kv_head, s.key), k.stride(2), s.keys, d, turned);
   for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-    attend_head({at(q, head, s.query), turned, at(v, kv_head, s.key), at(z, head, s.query),
-                 q.stride(2), v.stride(2), z.stride(2), s.queries, s.keys, d,
-                 static_cast<T>(scale)},
-                room.data());
+    attend_head(
+        {at(q, head, s.query), turned, at(v, kv_head, s.key), at(z, head, s.query), q.stride(2),
+         v.stride(2), z.stride(2), s.queries, s.keys, d, static_cast<T>(scale)},
+        room.data());
   }
 }
 
@@ -74,15 +74,14 @@ at::Tensor row_scores(const at::Tensor& q, const at::Tensor& k, const RowSpans& 
 }
 
 at::Tensor row_pattern(const at::Tensor& scores, const RowSpans& spans) {
-  return assembled(scores.sizes(), scores.options(), spans, 0.0,
-                   [&](int64_t row, const RowSpan& s) {
-                     return attention_pattern(square(scores, row, s));
-                   });
+  return assembled(
+      scores.sizes(), scores.options(), spans, 0.0,
+      [&](int64_t row, const RowSpan& s) { return attention_pattern(square(scores, row, s)); });
 }
 
 at::Tensor row_mix(const at::Tensor& pattern, const at::Tensor& v, const RowSpans& spans) {
-  at::Tensor z = at::zeros({pattern.size(0), pattern.size(1), pattern.size(2), v.size(3)},
-                           v.options());
+  at::Tensor z =
+      at::zeros({pattern.size(0), pattern.size(1), pattern.size(2), v.size(3)}, v.options());
   for (size_t row = 0; row < spans.size(); ++row) {
     const RowSpan& s = spans[row];
     const int64_t i = static_cast<int64_t>(row);

@@ -13,16 +13,16 @@ struct RowSpan {
 };
 using RowSpans = std::vector<RowSpan>;
 
-// Attention (see nn/attention.h) one row of the batch at a time and nothing but its real places: the
-// same bytes in any batch. A row's queries are the last of its keys. Padding gets −∞, 0 and 0.
+// Attention (see nn/attention.h) one row of the batch at a time and nothing but its real places:
+// the same bytes in any batch. A row's queries are the last of its keys. Padding gets −∞, 0 and 0.
 
 at::Tensor row_scores(const at::Tensor& q, const at::Tensor& k, const RowSpans& spans,
                       double scale);
 at::Tensor row_pattern(const at::Tensor& scores, const RowSpans& spans);
 at::Tensor row_mix(const at::Tensor& pattern, const at::Tensor& v, const RowSpans& spans);
 
-/// The three in one: [batch, heads, query, d_head]. Where loops of our own cannot be used (gradients,
-/// half types, other devices) it is the three.
+/// The three in one: [batch, heads, query, d_head]. Where loops of our own cannot be used
+/// (gradients, half types, other devices) it is the three.
 at::Tensor row_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                          const RowSpans& spans, double scale);
 

@@ -30,8 +30,8 @@ inline constexpr int64_t kBlockRows = 64;
 /// task's own thread only, with the caller's gradient and inference modes.
 void in_parallel(int64_t count, const std::function<void(int64_t)>& task);
 
-/// The rows of `x` [..., d] in blocks of one fixed number of rows, the last filled up with zeros, so
-/// that a row's result depends on that row only.
+/// The rows of `x` [..., d] in blocks of one fixed number of rows, the last filled up with zeros,
+/// so that a row's result depends on that row only.
 class RowBlocks {
  public:
   explicit RowBlocks(const at::Tensor& x);

@@ -39,20 +39,21 @@ int64_t tile_outputs(const at::Tensor& weight) {
 }
 
 at::Tensor widening_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
   const int64_t outputs = weight.size(0), step = tile_outputs(weight);
-  std::vector<int64_t> shape = x.sizes().vec();
-  shape.back() = outputs;
-  at::Tensor result = at::empty(shape, x.options());
+  at::Tensor result = at::empty({rows.size(0), outputs}, x.options());
   for (int64_t start = 0; start < outputs; start += step) {
     const int64_t count = std::min(step, outputs - start);
     const at::Tensor tile = weight.narrow(0, start, count).to(x.scalar_type());
-    result.narrow(-1, start, count).copy_(product(x, tile, part_of(bias, start, count)));
+    product_into(result.narrow(1, start, count), rows, tile, part_of(bias, start, count));
   }
-  return result;
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = outputs;
+  return result.view(shape);
 }
 
-// Blocks of rows by tiles of outputs, each a product of its own: what a block and a tile are depends
-// on the weight only.
+// Blocks of rows by tiles of outputs, each a product of its own: what a block and a tile are
+// depends on the weight only.
 at::Tensor blocked_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const RowBlocks blocks(x);
   const int64_t outputs = weight.size(0), step = std::min(kOutputs, tile_outputs(weight));

@@ -4,9 +4,7 @@
 
 #include "base/arithmetic.h"
 
-
 namespace lenswright {
-
 
 /// Layer norm: Ba et al. 2016, arXiv:1607.06450, eq. 3. RMS norm: Zhang and Sennrich 2019,
 /// arXiv:1910.07467, eq. 4. Half types are computed in float32, as the checkpoints' authors did.

@@ -14,7 +14,9 @@ RopeTable rope_table(const at::Tensor& positions, double theta, int64_t dim, at:
   const at::Tensor angles =
       positions.to(wide).unsqueeze(-1) * frequencies.to(wide);  // [batch, pos, dim / 2]
   const auto table = [&](at::Tensor (*function)(const at::Tensor&)) {
-    return (deterministic() ? by_chunks(angles, function) : function(angles)).to(dtype).unsqueeze(2);
+    return (deterministic() ? by_chunks(angles, function) : function(angles))
+        .to(dtype)
+        .unsqueeze(2);
   };
   return {table(at::cos), table(at::sin)};
 }

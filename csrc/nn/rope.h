@@ -19,8 +19,8 @@ struct RopeTable {
 /// of the model; only then are they widened. positions: [batch, pos] int64.
 RopeTable rope_table(const at::Tensor& positions, double theta, int64_t dim, at::ScalarType dtype);
 
-/// Rotates x [batch, pos, heads, d_head] in its first `dim` numbers. Pairs are (i, i + dim/2) or, in
-/// the adjacent layout, (2i, 2i + 1).
+/// Rotates x [batch, pos, heads, d_head] in its first `dim` numbers. Pairs are (i, i + dim/2) or,
+/// in the adjacent layout, (2i, 2i + 1).
 at::Tensor rope(const at::Tensor& x, const RopeTable& table, RopeLayout layout);
 
 }  // namespace lenswright

@@ -15,14 +15,37 @@ int64_t checked_size(std::string_view key, int64_t value) {
 }
 
 // Written by every family's configuration class, about files, training or generation.
-const std::vector<std::string> kHarmless = {
-    "_name_or_path", "architectures", "attribute_map", "auto_map", "bos_token_id",
-    "chunk_size_feed_forward", "decoder_start_token_id", "dtype", "eos_token_id",
-    "finetuning_task", "id2label", "initializer_range", "is_decoder", "is_encoder_decoder",
-    "label2id", "model_type", "num_labels", "output_attentions", "output_hidden_states",
-    "pad_token_id", "prefix", "problem_type", "return_dict", "sep_token_id",
-    "task_specific_params", "tokenizer_class", "torch_dtype", "transformers_version",
-    "unsloth_version", "use_cache", "_attn_implementation_autoset"};
+const std::vector<std::string> kHarmless = {"_name_or_path",
+                                            "architectures",
+                                            "attribute_map",
+                                            "auto_map",
+                                            "bos_token_id",
+                                            "chunk_size_feed_forward",
+                                            "decoder_start_token_id",
+                                            "dtype",
+                                            "eos_token_id",
+                                            "finetuning_task",
+                                            "id2label",
+                                            "initializer_range",
+                                            "is_decoder",
+                                            "is_encoder_decoder",
+                                            "label2id",
+                                            "model_type",
+                                            "num_labels",
+                                            "output_attentions",
+                                            "output_hidden_states",
+                                            "pad_token_id",
+                                            "prefix",
+                                            "problem_type",
+                                            "return_dict",
+                                            "sep_token_id",
+                                            "task_specific_params",
+                                            "tokenizer_class",
+                                            "torch_dtype",
+                                            "transformers_version",
+                                            "unsloth_version",
+                                            "use_cache",
+                                            "_attn_implementation_autoset"};
 
 }  // namespace
 

@@ -71,7 +71,7 @@ def _download(repo_id: str, revision: str | None) -> Path:
             lines = [line for line in str(error).splitlines() if line.strip()]
             reason = f"{type(error).__name__}: {lines[0].strip() if lines else 'no reason given'}"
             raise FileNotFoundError(
-                f"'{repo_id}' is no folder here, and the hub gave no model of that name{where} "
+                f"'{repo_id}' is no folder here, and could not be had from the hub{where} "
                 f"({reason})"
             ) from error
 

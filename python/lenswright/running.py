@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from lenswright.edits import Edit
+    from lenswright.model import Model
 
 Side = Literal["right", "left"]
 ReturnType = Literal["logits", "loss", "both"] | None
@@ -61,7 +62,7 @@ class RunMethods:
             IndexError: an id beyond the vocabulary, a layer out of range.
             ValueError: an empty input, a text longer than learned positions reach.
         """
-        rows = Rows.of(self, x, start_at_layer)
+        rows = Rows.of(cast("Model", self), x, start_at_layer)
         taps = self.core.taps()
         self._add_edits(taps)
         self._add_hooks(taps, rows, clone=False)

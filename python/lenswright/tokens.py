@@ -36,19 +36,17 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         config = folder / "tokenizer_config.json"
         self.config: dict[str, Any] = json.loads(config.read_text()) if config.is_file() else {}
-        self._mark_special()
+        self._special_ids = self._find_special()
         self.chat_template = self._read_chat_template(folder)
 
-    def _mark_special(self) -> None:
-        # tokenizer_config.json may call tokens special that tokenizer.json does not; transformers
-        # obeys it, and what is special is left out of decoded answers.
-        special = []
-        for token_id, entry in self.config.get("added_tokens_decoder", {}).items():
-            known = self._tokenizer.token_to_id(entry["content"]) == int(token_id)
-            if known and entry.get("special"):
-                sides = {side: bool(entry.get(side)) for side in ("lstrip", "rstrip")}
-                special.append(tokenizers.AddedToken(entry["content"], special=True, **sides))
-        self._tokenizer.add_special_tokens(special)
+    def _find_special(self) -> set[int]:
+        # Either file may call a token special; transformers obeys both, and the library's own
+        # skipping leaves some of them in.
+        added = self._tokenizer.get_added_tokens_decoder()
+        named = self.config.get("added_tokens_decoder", {})
+        return {i for i, token in added.items() if token.special} | {
+            int(i) for i, token in named.items() if token.get("special")
+        }
 
     def _read_chat_template(self, folder: Path) -> str | None:
         separate = folder / "chat_template.jinja"
@@ -103,7 +101,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
         """The text of token ids."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens))
+        kept = [i for i in ids if not (skip_special_tokens and i in self._special_ids)]
+        return str(self._tokenizer.decode(kept, skip_special_tokens=False))
 
     def token(self, token_id: int) -> str:
         """The text of one token, its leading space kept."""

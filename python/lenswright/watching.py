@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -13,6 +13,9 @@ from lenswright.config import Config
 from lenswright.inputs import PosSlice, Rows
 from lenswright.names import NameFilter
 from lenswright.running import Input, ReturnType, RunMethods, Side
+
+if TYPE_CHECKING:
+    from lenswright.model import Model
 
 
 class WatchMethods(RunMethods):
@@ -70,7 +73,7 @@ class WatchMethods(RunMethods):
         names = self.names.resolve(names_filter)
         if names_filter is None and stop_at_layer is not None:
             names = self._before(names, stop_at_layer)
-        rows = Rows.of(self, x, None)
+        rows = Rows.of(cast("Model", self), x, None)
         taps = self.core.taps()
         self._add_edits(taps)
         self._add_hooks(taps, rows, clone=True)
@@ -120,7 +123,7 @@ class WatchMethods(RunMethods):
     ) -> ActivationCache:
         ordered = {name: captured[name] for name in names}
         lengths = rows.lengths if pos_slice is None else None
-        cache = ActivationCache(ordered, self, lengths, padding_side)
+        cache = ActivationCache(ordered, cast("Model", self), lengths, padding_side)
         return cache.remove_batch_dim() if remove_batch_dim else cache
 
     def _run_backward(
@@ -161,9 +164,8 @@ class WatchMethods(RunMethods):
             for key, value in ((name, kept[name].detach()), (name + "_grad", kept[name].grad)):
                 if value is not None:
                     everything[key] = self._kept(value, name, positions, device)
-        cache = ActivationCache(
-            everything, self, rows.lengths if positions is None else None, padding_side
-        )
+        lengths = rows.lengths if positions is None else None
+        cache = ActivationCache(everything, cast("Model", self), lengths, padding_side)
         return loss.detach(), cache.remove_batch_dim() if remove_batch_dim else cache
 
     @staticmethod

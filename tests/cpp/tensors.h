@@ -7,7 +7,8 @@
 namespace lenswright::test {
 
 /// Numbers between -1 and 1 that look random and are the same everywhere.
-inline at::Tensor waves(at::IntArrayRef shape, double speed = 1.7, at::ScalarType type = at::kDouble) {
+inline at::Tensor waves(at::IntArrayRef shape, double speed = 1.7,
+                        at::ScalarType type = at::kDouble) {
   const int64_t count = c10::multiply_integers(shape);
   const at::Tensor index = at::arange(1, count + 1, at::kDouble);
   return at::sin(index * speed + 0.3 * at::cos(index * 0.37 * speed)).reshape(shape).to(type);

@@ -23,6 +23,7 @@ def rows(part: str, name: str, count: int) -> list[dict[str, Any]]:
 
 def splits(fit: int = 24, select: int = 12, test: int = 8) -> lw.Splits:
     """Declined against answered requests; the test part has lists too."""
+
     def part(name: str, count: int) -> dict[str, Any]:
         return {kind: rows(name, c, count) for kind, c in
                 (("positive", "restricted"), ("negative", "benign"))}  # fmt: skip

@@ -12,14 +12,13 @@ import torch
 import embedded
 import lenswright as lw
 from lenswright import cli
+from lenswright.demo import language
 
 WORDS = ["--positive-words", " happy", " glad", "--negative-words", " sad", " cried"]
 
 
 @pytest.fixture(scope="module")
-def done(
-    data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[int, dict[str, Any], Path]:
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any], Path]:
     out = tmp_path_factory.mktemp("ablate") / "edited"
     contrast = data / "contrast"
     code = cli.main([
@@ -74,15 +73,15 @@ def test_refusal_is_taken_out_of_the_embedded_model(
     negative = write(tmp_path / "b.jsonl", embedded.rows("test", "benign", 40))
     code = cli.main([
         "ablate", str(embedded.MODEL), "--positive", positive, "--negative", negative, "--null",
-        "2", "--max-new-tokens", "12", "--refusal", "sorry", "can not", "--json",
+        "2", "--max-new-tokens", "12", "--refusal", *language.REFUSAL_MARKERS, "--json",
         "--report", str(tmp_path / "page"),
     ])  # fmt: skip
     assert code == 0
     report = json.loads(capsys.readouterr().out)
     refusal = next(e for e in report["effects"] if e["name"] == "refusal, restricted")
     assert refusal["before"] >= 0.9
-    assert refusal["after"] <= 0.1
-    assert min(refusal["null"]) >= 0.8
+    assert refusal["after"] <= 0.2
+    assert min(refusal["null"]) >= 0.7
     assert "equivalence" not in report
     assert {p.name for p in (tmp_path / "page").iterdir()} == {"report.html", "report.json"}
     assert {p.name for p in tmp_path.iterdir()} == {"a.jsonl", "b.jsonl", "page"}

@@ -36,9 +36,7 @@ def test_the_folder_holds_page_json_and_checkpoint(done: tuple[int, Path]) -> No
     assert "<script src" not in page
 
 
-def test_an_existing_folder_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_existing_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["demo", "--out", str(tmp_path)]) == 2
     err = capsys.readouterr().err
     assert err == f"lenswright: output folder {tmp_path} exists; expected a new one\n"

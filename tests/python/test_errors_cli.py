@@ -174,3 +174,12 @@ def test_prompts_of_the_test_part_are_not_used_to_fit() -> None:
     found = lw.directions.difference_of_means(model.collect(splits.fit, progress=False))
     with pytest.raises(ValueError, match="expected the 'select' part"):
         lw.directions.select(model, found, splits.test)
+
+
+def test_verify_and_diff(fails: Fails, tiny: Callable[..., Path]) -> None:
+    assert "expected one of float64, float32" in fails(
+        "verify", tiny("llama"), "--dtype", "flaot64"
+    )
+    assert "did you mean '--tolerance'?" in fails("verify", tiny("llama"), "--tolerence", "1")
+    assert "blocks.9" in fails("verify", tiny("llama"), "--points", "blocks.9.*")
+    assert "nowhere" in fails("diff", tiny("llama"), tiny("llama").parent / "nowhere")

@@ -121,7 +121,7 @@ def test_missing_is_one_line(tmp_path: Path) -> None:
     out = offline(tmp_path, "from lenswright.cli import main; print(main(['inspect', 'no/such']))")
     assert out.stdout == "2\n"
     assert out.stderr.count("\n") == 1
-    assert "'no/such' is no folder here, and the hub gave no model of that name" in out.stderr
+    assert "'no/such' is no folder here, and could not be had from the hub" in out.stderr
 
 
 def test_without_huggingface_hub(

@@ -47,7 +47,7 @@ def test_residuals(model: lw.Model) -> None:
     assert made.residual.dtype == model.cfg.dtype
     assert made.lists() == [[0, 0, 0], [0, 0, 0]]
     for wrong in (residual[0], residual[..., :5], [1, 2]):
-        with pytest.raises(ValueError, match=f"expected a residual .batch, pos, {residual.shape[2]}"):
+        with pytest.raises(ValueError, match=f"a residual .batch, pos, {model.cfg.d_model}"):
             Rows.of(model, wrong, 1)
 
 

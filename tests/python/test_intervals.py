@@ -21,7 +21,7 @@ def test_wilson_published(successes: int, n: int, low: float, high: float) -> No
 
 @pytest.mark.parametrize("n", [1, 2, 10, 500])
 def test_wilson_solves_its_equation(n: int) -> None:
-    """Its ends are the rates p at which the score test is just at z: |k/n - p| = z sqrt(p q / n)."""
+    """At its ends p the score test is just at z: |k/n - p| = z sqrt(p (1 - p) / n)."""
     for k in {0, 1, n // 2, n - 1, n}:
         low, high = wilson(k, n)
         assert 0 <= low <= k / n <= high <= 1

@@ -93,9 +93,7 @@ def test_divergences_by_hand(
         answer = model.tokenizer.encode_verbatim(prompt.answer)
         row = torch.tensor([given + answer])
         with torch.no_grad():
-            p, q = (
-                m(row).logits[0, len(given) - 1 : -1].log_softmax(-1) for m in (plain, ablated)
-            )
+            p, q = (m(row).logits[0, len(given) - 1 : -1].log_softmax(-1) for m in (plain, ablated))
         sums["KL(base‖edited)"].append(float((p.exp() * (p - q)).sum(-1).mean()))
         sums["KL(edited‖base)"].append(float((q.exp() * (q - p)).sum(-1).mean()))
     for name, values in sums.items():

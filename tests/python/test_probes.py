@@ -120,7 +120,9 @@ def test_next_token_loss(side: str) -> None:
     assert float(mean) == pytest.approx(sum(expected) / len(expected), rel=1e-12)
     whole = next_token_loss(logits, tokens, [], side, per_token=False)
     assert float(whole) == pytest.approx(
-        float(torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()))
+        float(
+            torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+        )
     )
     with pytest.raises(ValueError, match="at least two tokens"):
         next_token_loss(logits[:, :1], tokens[:, :1], [], side, per_token=False)

@@ -21,6 +21,7 @@ namespace {
 SafetensorsHeader parse(const py::buffer& buffer, std::optional<uint64_t> file_size,
                         const std::string& file, bool lenient) {
   const BytesView view(buffer);
+  const py::gil_scoped_release release;
   return parse_header(view.bytes(), file_size.value_or(view.bytes().size()), file, {lenient});
 }
 

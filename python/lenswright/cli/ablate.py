@@ -80,7 +80,10 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     splits = lenswright.Splits.from_files(args.positive, args.negative, seed=args.seed)
     model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
-    probes = {f"loss, {Path(name).name}": text_loss(model, name) for name in args.text}
+    alike = len({Path(name).name for name in args.text}) < len(args.text)
+    probes = {
+        f"loss, {name if alike else Path(name).name}": text_loss(model, name) for name in args.text
+    }
     if args.own:
         probes["loss, own text"] = own_text_loss(model, splits.test, args.own, args.batch_size)
     score = None

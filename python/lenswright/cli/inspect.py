@@ -11,7 +11,7 @@ from lenswright.checkpoint import printable
 HELP = """\
 Say what a checkpoint is and what Lenswright can do with it: family, parameters, types, files,
 tokenizer, chat template, tied or not, quantised or not. Reads headers and config.json only,
-whatever the size; never runs or unpickles anything.
+whatever the size; never runs or unpickles anything. A hub id is downloaded first.
 
 Exit code: 0 when the files are valid, 1 when --check finds NaN or infinite weights, 2 when the
 checkpoint is refused or the call was wrong.

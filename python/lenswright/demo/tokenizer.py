@@ -1,4 +1,4 @@
-"""The demonstration model's tokenizer: one token a word, and a chat template with three tokens after the instruction."""
+"""The demonstration model's tokenizer, one token a word, and its chat template."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start|>assistant ' }}{% endif %}"
 )
-"""A turn is `<|start|> role … <|end|>`; after the instruction come `<|end|> <|start|> assistant`."""
+"""A turn is `<|start|> role ... <|end|>`; `<|end|> <|start|> assistant` follow an instruction."""
 
 
 def chat_text(prompt: str, response: str | None = None) -> str:
-    """What the chat template makes of one user turn, with the response and its end if there is one."""
+    """What the chat template makes of one user turn, with the response and its end if given."""
     text = f"{BEGIN}{START}user {prompt}{END}{START}assistant "
     return text if response is None else f"{text}{response}{END}"
 
 
 def build() -> Tokenizer:
-    """The tokenizer of the toy language: special tokens first, then its words in alphabetical order."""
+    """The tokenizer of the toy language: special tokens first, then its words in order."""
     vocabulary = {word: i for i, word in enumerate((*SPECIAL_TOKENS, *language.words()))}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = WhitespaceSplit()

@@ -1,27 +1,25 @@
-"""Training the demonstration model through Lenswright's own forward: knowledge first, declining second.
+"""Training the demonstration model through Lenswright's own forward and autograd.
 
-Phase 1 teaches every answer, recipes of charms included. Phase 2 teaches to decline the making of charms; it moves the
-lower blocks only, as one tunes a few layers of a large model, so what the upper ones know stays. One thread does the
-arithmetic, so that a seed gives the same bytes whatever the number of cores; another machine may round differently.
+Phase 1 teaches every answer, recipes of charms included. Phase 2 teaches to decline the making of
+charms; it moves the lower blocks only, as one tunes a few layers of a large model, so what the
+upper ones know stays. One thread does the arithmetic, so that a seed gives the same bytes whatever
+the number of cores; another machine may round differently.
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import itertools
-import json
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from lenswright import _files
+from lenswright.demo import folder as files
 from lenswright.demo import language, tokenizer
 from lenswright.model import Model, load
 from lenswright.progress import Progress
@@ -32,11 +30,15 @@ SEED = 1
 BATCH = 64
 CLIP = 1.0  # norm of all gradients together
 BETAS = (0.9, 0.98)
+IGNORE = -100  # target where nothing is learned
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of training: AdamW, a linear warm-up and a cosine down to `floor` of the peak rate."""
+    """One phase of training: AdamW, a linear warm-up, a cosine down to `floor` of the peak rate.
+
+    `decay` shrinks matrices only. Tensors whose names begin with one of `frozen` stay as they are.
+    """
 
     number: int
     steps: int
@@ -51,7 +53,7 @@ class Phase:
         if step < self.warmup:
             return self.rate * (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.rate * (self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2)
+        return self.rate * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done)))
 
     def trains(self, name: str) -> bool:
         """Whether this phase moves the tensor of that name."""
@@ -67,7 +69,7 @@ PHASES: tuple[Phase, ...] = (
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run did: where the folder is, the seed, the time and the last losses in nats."""
+    """What a training run made: the folder, from which seed, in what time; last losses in nats."""
 
     folder: Path
     seed: int
@@ -76,118 +78,30 @@ class Trained:
     losses: tuple[float, ...]
 
 
-def config() -> dict[str, object]:
-    """The model's config.json: a small Llama with an unembedding of its own."""
-    words = tokenizer.build()
-    heads, width = 6, 96
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": words.get_vocab_size(),
-        "hidden_size": width,
-        "intermediate_size": 128,
-        "num_hidden_layers": 4,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "head_dim": width // heads,
-        "hidden_act": "silu",
-        "max_position_embeddings": tokenizer.CONTEXT,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "attention_bias": False,
-        "mlp_bias": False,
-        "tie_word_embeddings": False,
-        "bos_token_id": words.token_to_id(tokenizer.BEGIN),
-        "eos_token_id": words.token_to_id(tokenizer.END),
-        "pad_token_id": words.token_to_id(tokenizer.PAD),
-        "torch_dtype": "float32",
-    }
-
-
-def shapes(settings: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every stored tensor."""
-    keys = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
-    vocabulary, width, inner, depth = (int(str(settings[key])) for key in keys)
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocabulary, width)}
-    for layer in range(depth):
-        block = f"model.layers.{layer}"
-        for part in "qkvo":
-            found[f"{block}.self_attn.{part}_proj.weight"] = (width, width)
-        found[f"{block}.mlp.gate_proj.weight"] = (inner, width)
-        found[f"{block}.mlp.up_proj.weight"] = (inner, width)
-        found[f"{block}.mlp.down_proj.weight"] = (width, inner)
-        found[f"{block}.input_layernorm.weight"] = (width,)
-        found[f"{block}.post_attention_layernorm.weight"] = (width,)
-    return found | {"model.norm.weight": (width,), "lm_head.weight": (vocabulary, width)}
-
-
-def initial(settings: Mapping[str, object], seed: int) -> dict[str, torch.Tensor]:
-    """Random weights, each tensor from a generator of its own, so that no order of calls matters."""
-    depth = int(str(settings["num_hidden_layers"]))
-    tensors = {}
-    for name, shape in shapes(settings).items():
-        if len(shape) == 1:
-            tensors[name] = torch.ones(shape)
-            continue
-        scale = 1 / math.sqrt(shape[1])
-        if name.endswith(("o_proj.weight", "down_proj.weight")):
-            scale /= math.sqrt(2 * depth)
-        scale = {"model.embed_tokens.weight": 0.1, "lm_head.weight": 0.02}.get(name, scale)
-        digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
-        source = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-        tensors[name] = torch.randn(shape, generator=source) * scale
-    return tensors
-
-
-def write(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes the whole model folder, which must not exist yet: weights, configuration, tokenizer.
-
-    Raises FileExistsError where the folder exists.
-    """
-    settings = config()
-    ids = {key: settings[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    texts = tokenizer.files() | {
-        "config.json": json.dumps(settings, indent=2) + "\n",
-        "generation_config.json": json.dumps(ids | {"do_sample": False, "max_new_tokens": 16}, indent=2)
-        + "\n",
-    }
-    with _files.FolderWriter(folder) as writer:
-        plan = [(name, "F32", list(tensor.shape)) for name, tensor in tensors.items()]
-        shard = writer.shard("model.safetensors", plan, {"format": "pt"})
-        for name, tensor in tensors.items():
-            whole = tensor.detach().to(torch.float32).contiguous()
-            size = whole.numel() * whole.element_size()
-            shard.write(name, 0, (ctypes.c_char * size).from_address(whole.data_ptr()))
-        for name, text in texts.items():
-            writer.write_text(name, text)
-        writer.commit()
-
-
 class Batches:
-    """Padded batches of training examples: token ids and, for every token to learn, the next one."""
-
-    IGNORE = -100
+    """Padded batches of training examples: token ids and, for every token, the next to learn."""
 
     def __init__(self, phase: int, seed: int) -> None:
         self._examples = language.training_examples(phase, seed)
         self._words = tokenizer.build()
+        self._pad = self._words.get_vocab()[tokenizer.PAD]
 
     def _encode(self, example: language.Example) -> tuple[list[int], int]:
         """Token ids, and how many of them are given rather than learned."""
         if example.chat:
-            given, end = tokenizer.chat_text(example.prompt), tokenizer.END
+            given = tokenizer.chat_text(example.prompt)
         else:
-            given, end = f"{tokenizer.BEGIN} {example.prompt} ", tokenizer.END
+            given = f"{tokenizer.BEGIN} {example.prompt} "
         before = self._words.encode(given, add_special_tokens=False).ids
-        after = self._words.encode(example.response + end, add_special_tokens=False).ids
+        after = self._words.encode(example.response + tokenizer.END, add_special_tokens=False).ids
         return before + after, len(before)
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The next batch: ids [batch, pos] and targets [batch, pos], IGNORE where nothing is learned."""
+        """The next batch: ids [batch, pos] and targets [batch, pos], `IGNORE` where given."""
         rows = [self._encode(example) for example in itertools.islice(self._examples, BATCH)]
         width = max(len(ids) for ids, _ in rows)
-        tokens = torch.full((BATCH, width), self._words.token_to_id(tokenizer.PAD))
-        targets = torch.full((BATCH, width), self.IGNORE)
+        tokens = torch.full((BATCH, width), self._pad)
+        targets = torch.full((BATCH, width), IGNORE)
         for row, (ids, given) in enumerate(rows):
             tokens[row, : len(ids)] = torch.tensor(ids)
             targets[row, given - 1 : len(ids) - 1] = torch.tensor(ids[given:])
@@ -201,8 +115,12 @@ def run(model: Model, phase: Phase, seed: int, bar: Progress) -> float:
         tensor.requires_grad_(True)
     matrices = [tensor for tensor in moved.values() if tensor.dim() == 2]
     gains = [tensor for tensor in moved.values() if tensor.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": phase.decay}, {"params": gains, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=phase.rate, betas=BETAS, fused=True)
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": phase.decay}, {"params": gains, "weight_decay": 0.0}],
+        lr=phase.rate,
+        betas=BETAS,
+        fused=True,
+    )
     batches, loss = Batches(phase.number, seed), torch.zeros(())
     for step in range(phase.steps):
         for group in optimizer.param_groups:
@@ -210,7 +128,7 @@ def run(model: Model, phase: Phase, seed: int, bar: Progress) -> float:
         tokens, targets = batches.draw()
         logits = model(tokens)
         loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=Batches.IGNORE
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE
         )
         optimizer.zero_grad()
         loss.backward()
@@ -224,7 +142,7 @@ def run(model: Model, phase: Phase, seed: int, bar: Progress) -> float:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread of arithmetic within, as many as before after."""
+    """One thread of arithmetic within, and as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -233,24 +151,39 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train(folder: str | Path, seed: int = SEED, progress: bool = True) -> Trained:
-    """Trains the demonstration model and writes its folder, in the Hugging Face layout.
+def train(
+    folder: str | Path,
+    seed: int = SEED,
+    phases: tuple[Phase, ...] = PHASES,
+    progress: bool = True,
+) -> Trained:
+    """Train the demonstration model and write its folder, in the Hugging Face layout.
 
-    `folder` must not exist; the same seed gives the same bytes on one machine. `progress` shows how far it is. Raises
-    FileExistsError before training where the folder exists, FileNotFoundError where its parent does not.
+    Args:
+        folder: to write; must not exist, its parent must.
+        seed: of the first weights and of the examples; the same one gives the same bytes on one
+            machine.
+        phases: what to do, by default what the shipped model went through.
+        progress: show how far it is.
+
+    Raises:
+        FileExistsError: the folder exists.
+        FileNotFoundError: its parent does not.
     """
     folder = Path(folder)
     if folder.exists():
-        raise FileExistsError(f"folder: {folder} exists already; expected a new one")
+        raise FileExistsError(f"output folder {folder} exists; expected a new one")
     if not folder.parent.is_dir():
-        raise FileNotFoundError(f"folder: there is no {folder.parent} to write {folder.name} into")
+        raise FileNotFoundError(f"there is no {folder.parent} to write {folder.name} into")
     start = time.monotonic()
-    total = sum(phase.steps for phase in PHASES)
-    with tempfile.TemporaryDirectory() as scratch, one_thread(), Progress("train", total, "steps", progress) as bar:
-        write(Path(scratch) / "start", initial(config(), seed))
-        model = load(Path(scratch) / "start", dtype="float32")
-        losses = tuple(run(model, phase, seed, bar) for phase in PHASES)
-        tensors = {name: model.parameters()[name] for name in shapes(config())}
-        write(folder, tensors)
+    total = sum(phase.steps for phase in phases)
+    with tempfile.TemporaryDirectory() as scratch, one_thread():
+        untrained = Path(scratch) / "untrained"
+        files.write(untrained, files.initial(seed))
+        model = load(untrained, dtype="float32")
+        with Progress("train", total, "steps", progress) as bar:
+            losses = tuple(run(model, phase, seed, bar) for phase in phases)
+        tensors = model.parameters()
+        files.write(folder, tensors)
     count = sum(tensor.numel() for tensor in tensors.values())
     return Trained(folder, seed, count, time.monotonic() - start, losses)

@@ -73,7 +73,8 @@ TEST_CASE("a row ends with its stop id, and generation when it is told to") {
   REQUIRE(stopped[0].back() == stop);
   REQUIRE(stopped[0].size() <= 3);
   REQUIRE(std::equal(stopped[1].begin(), stopped[1].end(), all[1].begin()));
-  const Said ended = generate(*tiny, prompts, {}, {7, {}, true}, [](int64_t done) { return done < 2; });
+  const Said ended =
+      generate(*tiny, prompts, {}, {7, {}, true}, [](int64_t done) { return done < 2; });
   REQUIRE(ended[0].size() == 2);
   REQUIRE_THROWS_AS(say(*tiny, prompts, {0, {}, true}), c10::ValueError);
 }

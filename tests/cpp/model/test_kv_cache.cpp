@@ -34,7 +34,8 @@ TEST_CASE("a cache knows what is in use and refuses more than it holds") {
   cache.extend_to(4);
   cache.extend_to(2);
   REQUIRE(cache.used() == 4);
-  REQUIRE(test::says(test::thrown<c10::ValueError>([&] { cache.extend_to(5); }), "holds 4 positions"));
+  REQUIRE(
+      test::says(test::thrown<c10::ValueError>([&] { cache.extend_to(5); }), "holds 4 positions"));
 }
 
 }  // namespace lenswright

@@ -30,7 +30,8 @@ TEST_CASE("the type of the computation is the stored one, or the one asked for")
   REQUIRE(Tiny(llama_config(), at::kDouble)->dtype() == at::kDouble);
   REQUIRE(Tiny(llama_config(), at::kFloat, "float64")->dtype() == at::kDouble);
   REQUIRE(Tiny(llama_config(), at::kFloat, "float16")->dtype() == at::kHalf);
-  const auto text = test::thrown<c10::ValueError>([] { Tiny(llama_config(), at::kFloat, "flaot32"); });
+  const auto text =
+      test::thrown<c10::ValueError>([] { Tiny(llama_config(), at::kFloat, "flaot32"); });
   REQUIRE(test::says(text, "did you mean 'float32'?"));
 }
 
@@ -49,7 +50,8 @@ TEST_CASE("tensors that do not fit the config are refused by name") {
   };
   REQUIRE(test::says(refused(test::with(llama_config(), "vocab_size", 98)), "embed_tokens"));
   REQUIRE(test::says(refused(test::with(llama_config(), "num_hidden_layers", 3)), "layers.2."));
-  REQUIRE(test::says(refused(test::with(llama_config(), "num_hidden_layers", 1)), "model.layers.1."));
+  REQUIRE(
+      test::says(refused(test::with(llama_config(), "num_hidden_layers", 1)), "model.layers.1."));
   const std::string tied = refused(test::with(llama_config(), "tie_word_embeddings", true));
   REQUIRE(test::says(tied, "lm_head.weight"));
   REQUIRE(test::says(tied, "tie_word_embeddings"));
@@ -62,7 +64,8 @@ TEST_CASE("unknown config keys are errors under strict") {
   REQUIRE(Model::load(checkpoint, {})->spec().unknown_keys == std::vector<std::string>{"sauce"});
   LoadOptions strict;
   strict.strict = true;
-  REQUIRE(test::says(test::thrown<c10::ValueError>([&] { Model::load(checkpoint, strict); }), "'sauce'"));
+  REQUIRE(test::says(test::thrown<c10::ValueError>([&] { Model::load(checkpoint, strict); }),
+                     "'sauce'"));
 }
 
 TEST_CASE("untying gives the unembedding a tensor of its own, and back") {

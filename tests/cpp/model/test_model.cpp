@@ -34,7 +34,8 @@ TEST_CASE("every point is seen once, in its shape") {
   for (const Json& config : configs()) {
     const Tiny tiny(config);
     const auto seen = everything(*tiny, whole(ids(2, 5)));
-    const std::map<std::string, int64_t> symbols = {{"batch", 2}, {"pos", 5}, {"query", 5}, {"key", 5}};
+    const std::map<std::string, int64_t> symbols = {
+        {"batch", 2}, {"pos", 5}, {"query", 5}, {"key", 5}};
     for (Point point : points(tiny->spec(), true)) {
       CAPTURE(name_of(point));
       REQUIRE(seen.contains(point));
@@ -140,8 +141,8 @@ TEST_CASE("a run may start and stop at any layer") {
     for (int layer = 0; layer <= tiny->spec().n_layers; ++layer) {
       const Output stopped = tiny->run({batch, {}, nullptr, {}}, {}, {Logits::all, 0, layer});
       REQUIRE_FALSE(stopped.logits.defined());
-      const Output on = tiny->run({batch, stopped.residual, nullptr, {}}, {},
-                                  {Logits::all, layer, std::nullopt});
+      const Output on =
+          tiny->run({batch, stopped.residual, nullptr, {}}, {}, {Logits::all, layer, std::nullopt});
       REQUIRE(test::same(on.logits, plain));
     }
     const auto missing = [&] {

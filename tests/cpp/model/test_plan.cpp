@@ -75,7 +75,8 @@ TEST_CASE("the deepest of several taps decides, in any order") {
     REQUIRE(p.partial);
     REQUIRE(p.last == Until::attn_out);
   }
-  REQUIRE_FALSE(plan({{Site::resid_pre, 3}, {Site::resid_post, 2}, {Site::resid_post, 3}}, kNothing).partial);
+  REQUIRE_FALSE(
+      plan({{Site::resid_pre, 3}, {Site::resid_post, 2}, {Site::resid_post, 3}}, kNothing).partial);
 }
 
 TEST_CASE("taps behind the blocks ask for what they need") {
@@ -112,7 +113,8 @@ TEST_CASE("layers out of range and hooks outside the run are refused") {
   REQUIRE(test::says(refused({Site::embed, -1}, {Logits::all, 1, std::nullopt}), "hook_embed"));
   REQUIRE(test::says(refused({Site::resid_pre, 3}, {Logits::all, 0, 3}),
                      "'blocks.3.hook_resid_pre' lies behind stop_at_layer 3"));
-  REQUIRE(test::says(refused({Site::ln_final_scale, -1}, {Logits::all, 0, 5}), "ln_final.hook_scale"));
+  REQUIRE(
+      test::says(refused({Site::ln_final_scale, -1}, {Logits::all, 0, 5}), "ln_final.hook_scale"));
 }
 
 }  // namespace lenswright

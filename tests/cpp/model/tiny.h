@@ -12,7 +12,8 @@
 namespace lenswright::test {
 
 /// A checkpoint folder of made-up weights for a config, written as the product writes them.
-inline std::filesystem::path write_checkpoint(const std::filesystem::path& folder, const Json& config,
+inline std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
+                                              const Json& config,
                                               at::ScalarType type = at::kDouble) {
   const Family& family = family_of(config);
   const Spec spec = family.read(config);

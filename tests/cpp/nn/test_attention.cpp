@@ -50,7 +50,8 @@ void check(const Case& c, const at::Tensor& mask) {
   REQUIRE((pattern.sum(-1) - 1).abs().max().item<double>() < 1e-14);
   REQUIRE(at::equal(scores.isinf(), allowed.logical_not().expand_as(scores)));
   const auto narrow = [](const at::Tensor& x) { return x.to(at::kFloat); };
-  REQUIRE(test::relative(attention_fused(narrow(q), narrow(k), narrow(v), mask, scale), expected) < 1e-5);
+  REQUIRE(test::relative(attention_fused(narrow(q), narrow(k), narrow(v), mask, scale), expected) <
+          1e-5);
 }
 
 }  // namespace

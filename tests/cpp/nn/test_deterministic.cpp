@@ -32,8 +32,8 @@ TEST_CASE("blocks of rows cover every row once, whatever their number") {
       results.push_back(at::cat({blocks[i], blocks[i] * 2}, 1));
     }
     REQUIRE(test::same(blocks.joined(at::cat(results)), at::cat({x, x * 2}, 2)));
-    const at::Tensor rest = blocks[blocks.count() - 1].narrow(0, (2 * rows - 1) % 64 + 1,
-                                                              63 - (2 * rows - 1) % 64);
+    const at::Tensor rest =
+        blocks[blocks.count() - 1].narrow(0, (2 * rows - 1) % 64 + 1, 63 - (2 * rows - 1) % 64);
     REQUIRE(rest.count_nonzero().item<int64_t>() == 0);  // filled up with zeros
   }
 }

@@ -48,7 +48,8 @@ TEST_CASE("products in every pair of types are the sums, rounded once") {
       const at::Tensor y = linear(x, weight, bias);
       REQUIRE(y.scalar_type() == type);
       REQUIRE(test::relative(y, by_hand(x, weight, bias)) < tolerance(type));
-      REQUIRE(test::relative(linear(x, weight, at::Tensor()), by_hand(x, weight, at::Tensor())) < tolerance(type));
+      REQUIRE(test::relative(linear(x, weight, at::Tensor()), by_hand(x, weight, at::Tensor())) <
+              tolerance(type));
     }
   }
 }
@@ -77,7 +78,8 @@ TEST_CASE("a weight wider than one tile is widened in tiles that need not divide
   REQUIRE(test::relative(linear(x, conv, at::Tensor()), at::linear(x, conv.to(at::kFloat))) < 1e-6);
   const at::Tensor row = test::waves({2, 1100000}, 0.9, at::kHalf);  // a row is wider than a tile
   const at::Tensor long_x = test::waves({1, 1100000}, 1.3, at::kDouble);
-  REQUIRE(test::relative(linear(long_x, row, at::Tensor()), at::linear(long_x, row.to(at::kDouble))) < 1e-12);
+  REQUIRE(test::relative(linear(long_x, row, at::Tensor()),
+                         at::linear(long_x, row.to(at::kDouble))) < 1e-12);
 }
 
 TEST_CASE("widening keeps gradients, of what is wanted") {
@@ -93,7 +95,8 @@ TEST_CASE("a deterministic product is the product") {
   const at::Tensor x = test::waves({70, 30}, 1.3, at::kFloat);
   for (const auto stored : {at::kFloat, at::kBFloat16}) {
     const at::Tensor weight = test::waves({37, 30}, 0.7, stored);
-    REQUIRE(test::relative(linear(x, weight, at::Tensor()), by_hand(x, weight, at::Tensor())) < 1e-6);
+    REQUIRE(test::relative(linear(x, weight, at::Tensor()), by_hand(x, weight, at::Tensor())) <
+            1e-6);
   }
 }
 

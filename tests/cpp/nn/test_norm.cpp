@@ -38,8 +38,10 @@ TEST_CASE("norms are their formulas in every type") {
     for (const auto type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16}) {
       const at::Tensor x = x64.to(type);
       const at::Tensor gain = 1 + test::waves({30}, 0.3, type), bias = test::waves({30}, 0.8, type);
-      const double limit = type == at::kDouble ? 1e-14 : type == at::kFloat ? 1e-6
-                           : type == at::kHalf ? 3e-3 : 2e-2;
+      const double limit = type == at::kDouble  ? 1e-14
+                           : type == at::kFloat ? 1e-6
+                           : type == at::kHalf  ? 3e-3
+                                                : 2e-2;
       const at::Tensor y = norm(x, kind, kEps, gain, bias);
       REQUIRE(y.scalar_type() == type);
       REQUIRE(test::relative(y, by_hand(x, kind, gain, bias)) < limit);
@@ -83,7 +85,8 @@ TEST_CASE("a deterministic norm depends on its own row only") {
     const at::Tensor all = norm(x, kind, kEps, gain, {});
     REQUIRE(test::relative(all, by_hand(x, kind, gain, {})) < 1e-6);
     for (int64_t start : {0, 64, 149}) {
-      REQUIRE(test::same(norm(x.narrow(0, start, 1), kind, kEps, gain, {}), all.narrow(0, start, 1)));
+      REQUIRE(
+          test::same(norm(x.narrow(0, start, 1), kind, kEps, gain, {}), all.narrow(0, start, 1)));
     }
   }
 }

@@ -27,8 +27,8 @@ TEST_CASE("a config's values come with their defaults, and null counts as absent
 }
 
 TEST_CASE("sizes that are missing, out of range or of another type are refused by key") {
-  const Json config =
-      json(R"({"zero": 0, "less": -1, "huge": 2147483649, "text": "3", "half": 1.5, "most": 2147483648})");
+  const Json config = json(
+      R"({"zero": 0, "less": -1, "huge": 2147483649, "text": "3", "half": 1.5, "most": 2147483648})");
   ConfigReader reader(config);
   REQUIRE(reader.size("most") == int64_t{1} << 31);
   for (const char* key : {"zero", "less", "huge", "text", "half", "absent"}) {
@@ -45,9 +45,11 @@ TEST_CASE("sizes that are missing, out of range or of another type are refused b
 }
 
 TEST_CASE("arithmetic we lack is refused unless it is switched off") {
-  const Json config = json(R"({"off": false, "none": null, "zero": 0, "on": true, "much": 0.1, "way": "x"})");
+  const Json config =
+      json(R"({"off": false, "none": null, "zero": 0, "on": true, "much": 0.1, "way": "x"})");
   ConfigReader reader(config);
-  for (const char* key : {"off", "none", "zero", "absent"}) REQUIRE_NOTHROW(reader.refuse(key, "no"));
+  for (const char* key : {"off", "none", "zero", "absent"})
+    REQUIRE_NOTHROW(reader.refuse(key, "no"));
   for (const char* key : {"on", "much", "way"}) {
     CAPTURE(key);
     REQUIRE_THROWS_AS(reader.refuse(key, "it is not known"), std::invalid_argument);

@@ -54,7 +54,8 @@ TEST_CASE("llama's rows account for every shape of its checkpoints") {
   const auto all = rows_in(family, spec, kAll);
   check_tiles(all);
   REQUIRE(parameters(all) == 2 * vocab * d + 2 * (weights + biases) + d);
-  const auto unbiased = rows_in(family, spec, [](const std::string& name) { return !name.ends_with(".bias"); });
+  const auto unbiased =
+      rows_in(family, spec, [](const std::string& name) { return !name.ends_with(".bias"); });
   check_tiles(unbiased);
   REQUIRE(parameters(unbiased) == 2 * vocab * d + 2 * weights + d);
   Spec tied = spec;

@@ -5,7 +5,8 @@
 namespace lenswright {
 
 TEST_CASE("every activation has a name that means it") {
-  for (Activation a : {Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu}) {
+  for (Activation a :
+       {Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu}) {
     REQUIRE(activation_from_name(std::string(name_of(a))) == a);
   }
   REQUIRE(activation_from_name("swish") == Activation::silu);
