@@ -8,8 +8,8 @@ namespace lenswright {
 
 Batch::Batch(at::Tensor tokens, std::vector<int64_t> lengths, Side side)
     : tokens_(std::move(tokens)), lengths_(std::move(lengths)), side_(side), ragged_(false) {
-  TORCH_CHECK_VALUE(tokens_.dim() == 2 && tokens_.scalar_type() == at::kLong,
-                    "tokens has shape ", tokens_.sizes(), " and type ", tokens_.scalar_type(),
+  TORCH_CHECK_VALUE(tokens_.dim() == 2 && tokens_.scalar_type() == at::kLong, "tokens has shape ",
+                    tokens_.sizes(), " and type ", tokens_.scalar_type(),
                     ", expected [batch, pos] of int64");
   TORCH_CHECK_VALUE(tokens_.size(0) > 0 && tokens_.size(1) > 0, "tokens has shape ",
                     tokens_.sizes(), ", expected at least one row and one position");
@@ -17,8 +17,8 @@ Batch::Batch(at::Tensor tokens, std::vector<int64_t> lengths, Side side)
   TORCH_CHECK_VALUE(static_cast<int64_t>(lengths_.size()) == rows(), "lengths has ",
                     lengths_.size(), " entries, expected one for each of ", rows(), " rows");
   for (int64_t length : lengths_) {
-    TORCH_CHECK_VALUE(length >= 1 && length <= width(), "lengths has ", length,
-                      ", expected 1 to ", width());
+    TORCH_CHECK_VALUE(length >= 1 && length <= width(), "lengths has ", length, ", expected 1 to ",
+                      width());
     ragged_ = ragged_ || length != width();
   }
 }

@@ -13,7 +13,8 @@ enum class Side : uint8_t { right, left };
 /// padded places has no meaning and reaches no real position.
 class Batch {
  public:
-  /// tokens [batch, pos] int64; lengths: real tokens of each row, or empty when every place is real.
+  /// tokens [batch, pos] int64; lengths: real tokens of each row, or empty when every place is
+  /// real.
   Batch(at::Tensor tokens, std::vector<int64_t> lengths, Side side);
 
   const at::Tensor& tokens() const { return tokens_; }
@@ -24,9 +25,7 @@ class Batch {
   bool ragged() const { return ragged_; }
 
   /// First real place of a row.
-  int64_t start(int64_t row) const {
-    return side_ == Side::left ? width() - lengths_[row] : 0;
-  }
+  int64_t start(int64_t row) const { return side_ == Side::left ? width() - lengths_[row] : 0; }
   /// Position of every place within its row, 0 in padding before it: [batch, pos] int64.
   at::Tensor positions() const;
   /// Last real place of every row: [batch] int64.

@@ -41,8 +41,8 @@ at::Tensor mlp_layer(const at::Tensor& x, const LayerWeights& weights, int layer
                      const Pass& pass) {
   const Taps& taps = pass.taps;
   const at::Tensor input = taps.visit({Site::mlp_in, layer}, x);
-  const at::Tensor y = norm_layer(input, weights.ln2, {Site::ln2_scale, layer},
-                                  {Site::ln2_normalized, layer}, pass);
+  const at::Tensor y =
+      norm_layer(input, weights.ln2, {Site::ln2_scale, layer}, {Site::ln2_normalized, layer}, pass);
   std::vector<at::Tensor> in = weights.mlp_in(y);
   const Point pre{Site::mlp_pre, layer};
   at::Tensor post;

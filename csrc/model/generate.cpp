@@ -24,7 +24,8 @@ Batch aligned(const Batch& batch) {
 // Prompts and what has been said so far, in one rectangle.
 Batch extended(const Batch& prompts, const std::vector<std::vector<int64_t>>& said) {
   std::vector<int64_t> lengths = prompts.lengths();
-  for (size_t row = 0; row < said.size(); ++row) lengths[row] += static_cast<int64_t>(said[row].size());
+  for (size_t row = 0; row < said.size(); ++row)
+    lengths[row] += static_cast<int64_t>(said[row].size());
   const int64_t width = *std::max_element(lengths.begin(), lengths.end());
   at::Tensor tokens = at::zeros({prompts.rows(), width}, prompts.tokens().options());
   tokens.narrow(1, 0, prompts.width()).copy_(prompts.tokens());
@@ -51,7 +52,8 @@ std::vector<std::vector<int64_t>> generate(const Model& model, const Batch& prom
   std::vector<std::vector<int64_t>> said(batch.rows());
   std::vector<bool> ended(batch.rows(), false);
   std::optional<KvCache> cache;
-  if (options.use_cache) cache = model.make_cache(batch.rows(), batch.width() + options.max_new_tokens);
+  if (options.use_cache)
+    cache = model.make_cache(batch.rows(), batch.width() + options.max_new_tokens);
   const Wanted wanted{Logits::last, 0, std::nullopt};
   Input input{batch, {}, cache ? &*cache : nullptr, {}};
   for (int64_t i = 0; i < options.max_new_tokens; ++i) {

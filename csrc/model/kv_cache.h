@@ -7,7 +7,8 @@
 
 namespace lenswright {
 
-/// Keys (after rotation) and values of what has been read so far, in tensors made once at full size.
+/// Keys (after rotation) and values of what has been read so far, in tensors made once at full
+/// size.
 ///
 /// A row's token at position p stands in slot p, so rows of different lengths need no padding
 /// between prompt and continuation.
@@ -16,8 +17,8 @@ class KvCache {
   KvCache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t d_head, int64_t slots,
           const at::TensorOptions& options);
 
-  /// Puts k and v [batch, kv_heads, pos, d_head] of new tokens at positions [batch, pos] and returns
-  /// all that has been stored up to the farthest of them.
+  /// Puts k and v [batch, kv_heads, pos, d_head] of new tokens at positions [batch, pos] and
+  /// returns all that has been stored up to the farthest of them.
   std::pair<at::Tensor, at::Tensor> store(int64_t layer, const at::Tensor& k, const at::Tensor& v,
                                           const at::Tensor& positions);
 

@@ -34,8 +34,10 @@ std::string listed(const std::vector<std::string>& names) {
 
 at::ScalarType computing_type(const std::string& asked, at::ScalarType stored, at::Device device) {
   static const std::vector<std::pair<std::string, at::ScalarType>> known = {
-      {"float64", at::kDouble}, {"float32", at::kFloat},
-      {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+      {"float64", at::kDouble},
+      {"float32", at::kFloat},
+      {"bfloat16", at::kBFloat16},
+      {"float16", at::kHalf}};
   std::vector<std::string> names = {"auto"};
   for (const auto& [name, type] : known) {
     if (name == asked) return type;
@@ -83,9 +85,8 @@ class Loader {
     const Checkpoint& checkpoint = *m_->checkpoint_;
     if (!checkpoint.contains(row.source)) {
       throw CheckpointError(Flaw::layout, checkpoint.shards().front(),
-                            "the tensor is missing, but config.json of family " +
-                                m_->spec_.family + " asks for it" +
-                                did_you_mean(row.source, checkpoint.names()),
+                            "the tensor is missing, but config.json of family " + m_->spec_.family +
+                                " asks for it" + did_you_mean(row.source, checkpoint.names()),
                             row.source);
     }
     const TensorInfo& info = checkpoint.info(row.source);
@@ -97,8 +98,8 @@ class Loader {
     if (!stored) {
       const at::Tensor value = mapped_tensor(checkpoint, info).to(m_->device_);
       if (!at::isFloatingType(value.scalar_type())) {
-        refuse(info, "type " + std::string(wire_name(info.dtype)) +
-                         ", expected F64, F32, BF16 or F16");
+        refuse(info,
+               "type " + std::string(wire_name(info.dtype)) + ", expected F64, F32, BF16 or F16");
       }
       widest_ = widest_ ? at::promote_types(*widest_, value.scalar_type()) : value.scalar_type();
       stored = std::make_shared<Stored>(Stored{info.name, value, value});
@@ -124,7 +125,8 @@ class Loader {
     if (!m_->spec_.tied || info.name != head_row(family_, m_->spec_).source) return false;
     const TensorInfo& embedding = m_->checkpoint_->info(m_->rows_.front().source);
     const auto a = m_->checkpoint_->data(info), b = m_->checkpoint_->data(embedding);
-    if (info.shape == embedding.shape && std::equal(a.begin(), a.end(), b.begin(), b.end())) return true;
+    if (info.shape == embedding.shape && std::equal(a.begin(), a.end(), b.begin(), b.end()))
+      return true;
     refuse(info, "differs from '" + embedding.name + "' though tie_word_embeddings is true");
   }
 

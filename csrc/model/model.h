@@ -20,14 +20,14 @@ namespace lenswright {
 /// What a run starts from.
 struct Input {
   Batch batch;
-  at::Tensor residual;    // [batch, pos, d_model]; needed where start_at_layer > 0
+  at::Tensor residual;  // [batch, pos, d_model]; needed where start_at_layer > 0
   KvCache* cache = nullptr;
-  at::Tensor positions;   // [batch, pos]; undefined: counted from each row's first token
+  at::Tensor positions;  // [batch, pos]; undefined: counted from each row's first token
 };
 
 struct Output {
-  at::Tensor logits;      // [batch, pos (1 where only the last is wanted), d_vocab], or undefined
-  at::Tensor residual;    // where the run stopped before the end
+  at::Tensor logits;    // [batch, pos (1 where only the last is wanted), d_vocab], or undefined
+  at::Tensor residual;  // where the run stopped before the end
 };
 
 struct LoadOptions {
@@ -39,7 +39,8 @@ struct LoadOptions {
 /// A spec, weights, a device and a type. `run` is the only forward.
 class Model {
  public:
-  static std::shared_ptr<Model> load(std::shared_ptr<Checkpoint> checkpoint, const LoadOptions& options);
+  static std::shared_ptr<Model> load(std::shared_ptr<Checkpoint> checkpoint,
+                                     const LoadOptions& options);
 
   Output run(const Input& input, const Taps& taps, const Wanted& wanted) const;
 
@@ -69,7 +70,8 @@ class Model {
   Model() : device_(at::kCPU) {}
 
   at::Tensor embed(const Input& input, const at::Tensor& positions, const Taps& taps) const;
-  at::Tensor unembed(at::Tensor residual, const Batch& batch, const Pass& pass, Logits logits) const;
+  at::Tensor unembed(at::Tensor residual, const Batch& batch, const Pass& pass,
+                     Logits logits) const;
   Pass make_pass(const Input& input, const at::Tensor& positions, const Taps& taps) const;
 
   std::shared_ptr<Checkpoint> checkpoint_;

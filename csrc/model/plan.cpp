@@ -50,7 +50,8 @@ Plan make_plan(const Spec& spec, const Taps& taps, const Wanted& wanted) {
   plan.first = checked_layer(wanted.start_at_layer, "start_at_layer", n_layers);
   plan.whole = plan.first;
   const bool stopped = wanted.stop_at_layer.has_value();
-  const int stop = stopped ? checked_layer(*wanted.stop_at_layer, "stop_at_layer", n_layers) : n_layers;
+  const int stop =
+      stopped ? checked_layer(*wanted.stop_at_layer, "stop_at_layer", n_layers) : n_layers;
   TORCH_CHECK_VALUE(plan.first <= stop, "start_at_layer ", plan.first,
                     " lies behind stop_at_layer ", stop);
   plan.logits = stopped ? Logits::none : wanted.logits;

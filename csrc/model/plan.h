@@ -12,16 +12,16 @@ enum class Logits : uint8_t { none, last, all };
 /// What a caller wants of a run besides what its taps see.
 struct Wanted {
   Logits logits = Logits::all;
-  int start_at_layer = 0;             // the input is then the residual before that layer
-  std::optional<int> stop_at_layer;   // exclusive; the output is then the residual before it
+  int start_at_layer = 0;            // the input is then the residual before that layer
+  std::optional<int> stop_at_layer;  // exclusive; the output is then the residual before it
 };
 
 /// The least work that gives what is wanted: the run goes as deep as the deepest tap or output.
 struct Plan {
-  int first = 0;                      // first block
-  int whole = 0;                      // blocks [first, whole) run to their end
-  Until last = Until::resid_pre;      // how far block `whole` runs; unused where whole == n_layers
-  bool partial = false;               // whether block `whole` runs at all
+  int first = 0;                  // first block
+  int whole = 0;                  // blocks [first, whole) run to their end
+  Until last = Until::resid_pre;  // how far block `whole` runs; unused where whole == n_layers
+  bool partial = false;           // whether block `whole` runs at all
   bool final_norm = false;
   Logits logits = Logits::none;
 };

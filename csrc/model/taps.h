@@ -12,9 +12,9 @@ namespace lenswright {
 /// Stands in for changed weights of a writer: what it read and what it wrote pass through here
 /// before any tap sees them, so that to every tap the weights look changed.
 ///
-/// Each may be empty. `after` is linear in (input, output) together, so that parts of what is written
-/// may go through it one by one; its input is what the writer read, before `before`. `shift` adds
-/// what depends on neither.
+/// Each may be empty. `after` is linear in (input, output) together, so that parts of what is
+/// written may go through it one by one; its input is what the writer read, before `before`.
+/// `shift` adds what depends on neither.
 struct Adapter {
   std::function<at::Tensor(at::Tensor input)> before;
   std::function<at::Tensor(const at::Tensor& input, at::Tensor output)> after;

@@ -10,11 +10,20 @@ namespace lenswright {
 namespace {
 
 constexpr std::array<std::pair<Dtype, at::ScalarType>, 14> kTypes{{
-    {Dtype::f64, at::kDouble}, {Dtype::f32, at::kFloat}, {Dtype::bf16, at::kBFloat16},
-    {Dtype::f16, at::kHalf}, {Dtype::i64, at::kLong}, {Dtype::i32, at::kInt},
-    {Dtype::i16, at::kShort}, {Dtype::i8, at::kChar}, {Dtype::u8, at::kByte},
-    {Dtype::boolean, at::kBool}, {Dtype::f8_e4m3, at::kFloat8_e4m3fn},
-    {Dtype::f8_e5m2, at::kFloat8_e5m2}, {Dtype::u16, at::kUInt16}, {Dtype::u32, at::kUInt32},
+    {Dtype::f64, at::kDouble},
+    {Dtype::f32, at::kFloat},
+    {Dtype::bf16, at::kBFloat16},
+    {Dtype::f16, at::kHalf},
+    {Dtype::i64, at::kLong},
+    {Dtype::i32, at::kInt},
+    {Dtype::i16, at::kShort},
+    {Dtype::i8, at::kChar},
+    {Dtype::u8, at::kByte},
+    {Dtype::boolean, at::kBool},
+    {Dtype::f8_e4m3, at::kFloat8_e4m3fn},
+    {Dtype::f8_e5m2, at::kFloat8_e5m2},
+    {Dtype::u16, at::kUInt16},
+    {Dtype::u32, at::kUInt32},
 }};
 
 }  // namespace
@@ -47,8 +56,8 @@ at::Tensor mapped_tensor(const Checkpoint& checkpoint, const TensorInfo& info) {
     std::memcpy(copy.data_ptr(), bytes.data(), bytes.size());
     return copy;
   }
-  return at::from_blob(bytes.data(), info.shape,
-                       [map = checkpoint.map(info.file)](void*) {}, options);
+  return at::from_blob(
+      bytes.data(), info.shape, [map = checkpoint.map(info.file)](void*) {}, options);
 }
 
 }  // namespace lenswright

@@ -24,11 +24,13 @@ Weight Weight::spanning(const std::vector<Weight>& parts) {
   if (parts.empty() || !parts[0].defined()) return {};
   Weight all = parts[0];
   for (size_t i = 1; i < parts.size(); ++i) {
-    const bool follows = parts[i].stored_ == all.stored_ && parts[i].start_ == all.start_ + all.outputs_;
+    const bool follows =
+        parts[i].stored_ == all.stored_ && parts[i].start_ == all.start_ + all.outputs_;
     if (!follows) return {};
     all.outputs_ += parts[i].outputs_;
   }
-  const int64_t stored = all.stored_->value.size(all.layout_ == Layout::out_in || !all.matrix_ ? 0 : 1);
+  const int64_t stored =
+      all.stored_->value.size(all.layout_ == Layout::out_in || !all.matrix_ ? 0 : 1);
   all.whole_ = all.outputs_ == stored;
   return all;
 }

@@ -15,16 +15,16 @@ at::Tensor grouped(const at::Tensor& q, int64_t kv_heads) {
 }  // namespace
 
 at::Tensor causal_mask(int64_t queries, int64_t keys, const at::TensorOptions& options) {
-  return at::ones({queries, keys}, options.dtype(at::kBool)).tril(keys - queries).view(
-      {1, 1, queries, keys});
+  return at::ones({queries, keys}, options.dtype(at::kBool))
+      .tril(keys - queries)
+      .view({1, 1, queries, keys});
 }
 
 at::Tensor attention_scores(const at::Tensor& q, const at::Tensor& k, const at::Tensor& mask,
                             double scale) {
   const at::Tensor raw =
       at::matmul(grouped(q, k.size(1)), k.unsqueeze(2).transpose(-1, -2)).flatten(1, 2) * scale;
-  const at::Tensor allowed =
-      mask.defined() ? mask : causal_mask(q.size(2), k.size(2), q.options());
+  const at::Tensor allowed = mask.defined() ? mask : causal_mask(q.size(2), k.size(2), q.options());
   return raw.masked_fill(allowed.logical_not(), -std::numeric_limits<double>::infinity());
 }
 

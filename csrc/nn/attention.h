@@ -23,7 +23,8 @@ at::Tensor attention_mix(const at::Tensor& pattern, const at::Tensor& v);
 at::Tensor attention_fused(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            const at::Tensor& mask, double scale);
 
-/// The mask "up to the query's own key" for queries that are the last of `keys`: [1, 1, query, key].
+/// The mask "up to the query's own key" for queries that are the last of `keys`: [1, 1, query,
+/// key].
 at::Tensor causal_mask(int64_t queries, int64_t keys, const at::TensorOptions& options);
 
 }  // namespace lenswright

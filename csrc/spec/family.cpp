@@ -70,9 +70,9 @@ const Family& family_of(const Json& config) {
   }
   std::string list;
   for (const auto& name : known) list += (list.empty() ? "" : ", ") + name;
-  throw std::invalid_argument("config.json: architectures is '" + architecture +
-                              "' (model_type '" + type + "'), expected one of the families known: " +
-                              list + did_you_mean(architecture, known));
+  throw std::invalid_argument("config.json: architectures is '" + architecture + "' (model_type '" +
+                              type + "'), expected one of the families known: " + list +
+                              did_you_mean(architecture, known));
 }
 
 }  // namespace lenswright

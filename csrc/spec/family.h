@@ -14,12 +14,12 @@ namespace lenswright {
 ///
 /// Adding one is adding a file under families/ and a line in family.cpp.
 struct Family {
-  std::string architecture;                     // config.json: architectures[0]
-  std::string model_type;                       // config.json: model_type
-  Spec (*read)(const Json& config);             // throws std::invalid_argument by key
-  std::vector<Row> (*rows)(const Spec& spec);   // names as transformers writes them
-  std::vector<std::string> prefixes;            // optional first parts of stored names ("transformer.")
-  std::vector<std::string> ignored;             // globs: stored tensors that hold no weight
+  std::string architecture;                    // config.json: architectures[0]
+  std::string model_type;                      // config.json: model_type
+  Spec (*read)(const Json& config);            // throws std::invalid_argument by key
+  std::vector<Row> (*rows)(const Spec& spec);  // names as transformers writes them
+  std::vector<std::string> prefixes;  // optional first parts of stored names ("transformer.")
+  std::vector<std::string> ignored;   // globs: stored tensors that hold no weight
 };
 
 const std::vector<Family>& families();

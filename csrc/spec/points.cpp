@@ -11,8 +11,8 @@ namespace {
 enum class Where : uint8_t { before, block, after };
 enum class When : uint8_t { always, rope, learned, gated };
 
-// Shapes, one letter a dimension: b batch, p position, q query, k key, d d_model, H heads, K key-value
-// heads, e d_head, m d_mlp, v d_vocab, 1 one.
+// Shapes, one letter a dimension: b batch, p position, q query, k key, d d_model, H heads, K
+// key-value heads, e d_head, m d_mlp, v d_vocab, 1 one.
 struct Entry {
   Site site;
   std::string_view name;
@@ -116,18 +116,41 @@ std::vector<std::string> shape_of(Point point, const Spec& spec) {
   std::vector<std::string> shape;
   for (char letter : entry(point.site).shape) {
     switch (letter) {
-      case 'b': shape.push_back("batch"); break;
-      case 'p': shape.push_back("pos"); break;
-      case 'q': shape.push_back("query"); break;
-      case 'k': shape.push_back("key"); break;
-      case 'd': shape.push_back(std::to_string(spec.d_model)); break;
-      case 'H': shape.push_back(std::to_string(spec.n_heads)); break;
-      case 'K': shape.push_back(std::to_string(spec.n_kv_heads)); break;
-      case 'e': shape.push_back(std::to_string(spec.d_head)); break;
-      case 'm': shape.push_back(std::to_string(spec.d_mlp)); break;
-      case 'v': shape.push_back(std::to_string(spec.d_vocab)); break;
-      case '1': shape.push_back("1"); break;
-      default: throw std::logic_error("unknown shape letter");
+      case 'b':
+        shape.push_back("batch");
+        break;
+      case 'p':
+        shape.push_back("pos");
+        break;
+      case 'q':
+        shape.push_back("query");
+        break;
+      case 'k':
+        shape.push_back("key");
+        break;
+      case 'd':
+        shape.push_back(std::to_string(spec.d_model));
+        break;
+      case 'H':
+        shape.push_back(std::to_string(spec.n_heads));
+        break;
+      case 'K':
+        shape.push_back(std::to_string(spec.n_kv_heads));
+        break;
+      case 'e':
+        shape.push_back(std::to_string(spec.d_head));
+        break;
+      case 'm':
+        shape.push_back(std::to_string(spec.d_mlp));
+        break;
+      case 'v':
+        shape.push_back(std::to_string(spec.d_vocab));
+        break;
+      case '1':
+        shape.push_back("1");
+        break;
+      default:
+        throw std::logic_error("unknown shape letter");
     }
   }
   return shape;

@@ -16,8 +16,8 @@ void Rows::matrix(std::string canonical, std::string source, int64_t outputs, in
 }
 
 void Rows::vector(std::string canonical, std::string source, int64_t size, bool optional) {
-  rows_.push_back({std::move(canonical), std::move(source), Layout::out_in, size, 0, 0, size,
-                   optional});
+  rows_.push_back(
+      {std::move(canonical), std::move(source), Layout::out_in, size, 0, 0, size, optional});
 }
 
 void Rows::parts(const std::vector<std::string>& canonical, const std::string& source,

@@ -8,7 +8,10 @@
 
 namespace lenswright {
 
-enum class Layout : uint8_t { out_in, in_out };  // how a matrix lies in its file: [out, in] or [in, out]
+enum class Layout : uint8_t {
+  out_in,
+  in_out
+};  // how a matrix lies in its file: [out, in] or [in, out]
 
 /// One canonical weight and where it lies: a range of the outputs of a stored tensor.
 ///

@@ -19,8 +19,8 @@ WriterSite projection(const RowIndex& rows, int layer, const std::string& part, 
   const Row& row = *rows.at(prefix + weight);
   const auto found = rows.find(prefix + bias);
   const std::string stored_bias = found == rows.end() ? "" : found->second->source;
-  return {prefix + weight, kind, {site, layer}, row.source, stored_bias,
-          row.layout == Layout::out_in ? 0 : 1};
+  return {prefix + weight, kind,        {site, layer},
+          row.source,      stored_bias, row.layout == Layout::out_in ? 0 : 1};
 }
 
 }  // namespace
@@ -49,8 +49,8 @@ std::vector<WriterSite> writers(const Spec& spec, const std::vector<Row>& rows) 
         embedding(index, "pos_embed.W_pos", WriterKind::positional_embedding, Site::pos_embed));
   }
   for (int layer = 0; layer < spec.n_layers; ++layer) {
-    list.push_back(projection(index, layer, "attn", WriterKind::attention, "W_O", "b_O",
-                              Site::attn_raw_out));
+    list.push_back(
+        projection(index, layer, "attn", WriterKind::attention, "W_O", "b_O", Site::attn_raw_out));
     list.push_back(
         projection(index, layer, "mlp", WriterKind::mlp, "W_out", "b_out", Site::mlp_raw_out));
   }

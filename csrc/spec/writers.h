@@ -11,10 +11,10 @@ namespace lenswright {
 
 enum class WriterKind : uint8_t { token_embedding, positional_embedding, attention, mlp };
 
-/// A place that writes to the residual stream: the stored matrix, its bias, and the point where what
-/// it wrote can be seen.
+/// A place that writes to the residual stream: the stored matrix, its bias, and the point where
+/// what it wrote can be seen.
 struct WriterSite {
-  std::string name;       // canonical: "blocks.3.attn.W_O"
+  std::string name;  // canonical: "blocks.3.attn.W_O"
   WriterKind kind{};
   Point output;           // what the writer wrote, bias included, before any post-norm
   std::string weight;     // stored name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +91,7 @@ def bake(model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]]) 
     before_hashes = _hashes(model)
     with model.edited(edit):
         tried = _ours(model, rows)
-    start = time.monotonic()
     done = edit.commit(model.folder, folder)
-    seconds = time.monotonic() - start
     edit.apply(model)
     try:
         applied, applied_hashes = _ours(model, rows), _hashes(model)
@@ -132,7 +129,6 @@ def bake(model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]]) 
                 "folder": folder.name,
                 "tensors rewritten": len(touched),
                 "tensors carried over": len(written_hashes) - len(touched),
-                "seconds": round(seconds, 3),
             },
         },
         table,

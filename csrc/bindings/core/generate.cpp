@@ -18,8 +18,7 @@ void bind_generate(py::module_& m) {
          const std::string& side, int64_t max_new_tokens, std::vector<int64_t> stop_ids,
          bool use_cache) {
         py::gil_scoped_release release;
-        const Batch batch(std::move(tokens), std::move(lengths),
-                          side_of(side));
+        const Batch batch(std::move(tokens), std::move(lengths), side_of(side));
         const auto interrupted = [](int64_t) {
           py::gil_scoped_acquire gil;
           if (PyErr_CheckSignals() != 0) throw py::error_already_set();

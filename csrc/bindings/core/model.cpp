@@ -106,7 +106,8 @@ void bind_model(py::module_& m) {
           [](std::shared_ptr<Checkpoint> checkpoint, std::string device, std::string dtype,
              bool strict) {
             py::gil_scoped_release release;
-            return Model::load(std::move(checkpoint), {std::move(device), std::move(dtype), strict});
+            return Model::load(std::move(checkpoint),
+                               {std::move(device), std::move(dtype), strict});
           },
           py::arg("checkpoint"), py::arg("device") = "cpu", py::arg("dtype") = "auto",
           py::arg("strict") = false)
@@ -115,8 +116,9 @@ void bind_model(py::module_& m) {
            py::arg("logits") = "all", py::arg("start_at_layer") = 0,
            py::arg("stop_at_layer") = py::none(), py::arg("residual") = py::none(),
            "The only forward: (logits or None, residual where it stopped).")
-      .def("taps", [](const Model& model) { return std::make_unique<PyTaps>(model.spec()); },
-           py::keep_alive<0, 1>(), "A new, empty set of taps for this model.")
+      .def(
+          "taps", [](const Model& model) { return std::make_unique<PyTaps>(model.spec()); },
+          py::keep_alive<0, 1>(), "A new, empty set of taps for this model.")
       .def_property_readonly("spec", [](const Model& model) { return spec_dict(model.spec()); })
       .def("points", &point_list, py::arg("expanded") = false)
       .def("writers", &writer_list)

@@ -1,6 +1,6 @@
-#include <torch/csrc/utils/pybind.h>
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
 
 #include "bindings/core/bindings.h"
 #include "bindings/core/taps.h"
@@ -10,7 +10,8 @@ namespace py = pybind11;
 namespace lenswright {
 namespace {
 
-// Cuts positions where a point has them: the query's in scores and patterns, as TransformerLens does.
+// Cuts positions where a point has them: the query's in scores and patterns, as TransformerLens
+// does.
 at::Tensor cut(const at::Tensor& tensor, Point point, const std::optional<at::Tensor>& index) {
   if (!index) return tensor;
   const bool pattern = point.site == Site::attn_scores || point.site == Site::pattern;
@@ -27,10 +28,11 @@ Side side_of(const std::string& padding_side) {
 
 void PyTaps::write(const std::string& name, py::function function) {
   const Point point = point_of(name, spec);
-  auto shared = std::shared_ptr<py::function>(new py::function(std::move(function)), [](py::function* f) {
-    py::gil_scoped_acquire gil;
-    delete f;
-  });
+  auto shared =
+      std::shared_ptr<py::function>(new py::function(std::move(function)), [](py::function* f) {
+        py::gil_scoped_acquire gil;
+        delete f;
+      });
   taps.write(point, [shared](at::Tensor tensor) {
     py::gil_scoped_acquire gil;
     return (*shared)(std::move(tensor)).cast<at::Tensor>();

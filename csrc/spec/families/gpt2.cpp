@@ -87,7 +87,11 @@ std::vector<Row> rows(const Spec& s) {
 
 Family gpt2_family() {
   // Early GPT-2 files lack the prefix and keep the causal mask as a tensor.
-  return {"GPT2LMHeadModel", "gpt2", read, rows, {"transformer."},
+  return {"GPT2LMHeadModel",
+          "gpt2",
+          read,
+          rows,
+          {"transformer."},
           {"*h.*.attn.bias", "*h.*.attn.masked_bias"}};
 }
 

@@ -59,8 +59,7 @@ Spec read(const Json& json) {
   spec.score_scale.assign(spec.n_layers, 1.0 / std::sqrt(static_cast<double>(spec.d_head)));
   spec.tied = config.flag("tie_word_embeddings", false);
   if (spec.n_heads % spec.n_kv_heads != 0) {
-    throw std::invalid_argument("config.json: num_attention_heads " +
-                                std::to_string(spec.n_heads) +
+    throw std::invalid_argument("config.json: num_attention_heads " + std::to_string(spec.n_heads) +
                                 " is no multiple of num_key_value_heads " +
                                 std::to_string(spec.n_kv_heads));
   }
@@ -103,7 +102,12 @@ std::vector<Row> rows(const Spec& s) {
 }  // namespace
 
 Family llama_family() {
-  return {"LlamaForCausalLM", "llama", read, rows, {}, {"model.layers.*.self_attn.rotary_emb.inv_freq"}};
+  return {"LlamaForCausalLM",
+          "llama",
+          read,
+          rows,
+          {},
+          {"model.layers.*.self_attn.rotary_emb.inv_freq"}};
 }
 
 }  // namespace lenswright

@@ -24,7 +24,7 @@ RESTRICTED = "restricted"
 __all__ = ["MODEL", "REFUSAL_MARKERS", "RESTRICTED", "splits"]
 
 
-def splits(seed: int = 1) -> Splits:
+def splits(seed: int = 2) -> Splits:
     """Requests in three parts with phrasing of their own; the test part has every class.
 
     The contrast is between declined and answered requests to make something, so fit and select hold

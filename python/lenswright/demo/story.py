@@ -14,6 +14,8 @@ from lenswright.report import Report
 from lenswright.story import Plan, Story
 from lenswright.story import tell as tell_any
 
+NULL_PROMPTS = 96  # of each class for each random direction: 20 of them see 1,920 a class
+
 
 def tell(
     model: Model,
@@ -28,8 +30,8 @@ def tell(
     for prompt in _examples(parts):
         say(f"         {prompt!r} -> {_answer(model, prompt)!r}")
     plan = Plan(
-        refusal=language.REFUSAL_MARKERS, null=null, seed=seed, max_new_tokens=12,
-        batch_size=batch_size,
+        refusal=language.REFUSAL_MARKERS, null=null, null_prompts=NULL_PROMPTS, seed=seed,
+        max_new_tokens=12, batch_size=batch_size,
     )  # fmt: skip
     told = tell_any(model, parts, plan, folder, say)
     data: dict[str, Any] = dict(told.report.data)

@@ -24,7 +24,7 @@ from lenswright.demo import language, tokenizer
 from lenswright.model import Model, load
 from lenswright.progress import Progress
 
-SEED = 1
+SEED = 2
 """The seed of the shipped model."""
 
 BATCH = 64
