@@ -157,7 +157,7 @@ def _texts(bench: Bench, after: Outcome, each: int = 4) -> list[dict[str, Any]]:
 
 
 def _title(effects: Sequence[Mapping[str, Any]], bench: Bench) -> str:
-    for name in sorted(bench.positive):
+    for name in (kind for kind in bench.classes if kind in bench.positive):
         for effect in effects:
             if effect["name"] == f"refusal, {name}":
                 change = f"from {effect['before']:.1%} to {effect['after']:.1%}"

@@ -69,8 +69,10 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
 def test_refusal_is_taken_out_of_the_embedded_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    positive = write(tmp_path / "a.jsonl", embedded.rows("test", "restricted", 40))
-    negative = write(tmp_path / "b.jsonl", embedded.rows("test", "benign", 40))
+    positive = write(tmp_path / "a.jsonl", embedded.rows("test", "restricted", 120))
+    # Other nouns with the same verbs, and the same nouns with other verbs.
+    contrast = embedded.rows("test", "benign", 120) + embedded.rows("test", "pseudo", 120)
+    negative = write(tmp_path / "b.jsonl", contrast)
     code = cli.main([
         "ablate", str(embedded.MODEL), "--positive", positive, "--negative", negative, "--null",
         "2", "--max-new-tokens", "12", "--refusal", *language.REFUSAL_MARKERS, "--json",

@@ -255,13 +255,7 @@ def test_pictures(chosen: dict[str, Any]) -> None:
 def embedded() -> tuple[Any, Splits]:
     if not (demo.MODEL / "model.safetensors").is_file():
         pytest.skip("the embedded model is not there")
-    from lenswright.demo import language
-
-    parts = language.splits(0)
-    names = {"positive": "restricted", "negative": "benign"}
-    splits = Splits.from_parts(
-        **{role: {c: rows[names[c]] for c in names} for role, rows in parts.items()}
-    )
+    splits = demo.splits()
     return lw.load(demo.MODEL), splits
 
 

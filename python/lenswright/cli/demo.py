@@ -86,10 +86,11 @@ def _run(args: argparse.Namespace, out: Path) -> int:
     }
     page = told.save(out)
     rows: list[dict[str, Any]] = told.data["criteria"]
+    judged = [row for row in rows if row["passed"] is not None]
     missed = [row["name"] for row in rows if row["passed"] is False]
     if args.json:
         print(json.dumps(told.data))
-    say(f"{len(rows) - len(missed)} of {len(rows)} demands reached"
+    say(f"{len(judged) - len(missed)} of {len(judged)} demands reached"
         + (f"; missed: {', '.join(missed)}" if missed else "")
         + f", {time.monotonic() - start:.0f} s")  # fmt: skip
     say(f"report   {page}")
