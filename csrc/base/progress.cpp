@@ -15,7 +15,7 @@ Cancelled::~Cancelled() = default;
 Progress::Progress(Report report, int64_t total) : report_(std::move(report)), total_(total) {}
 
 void Progress::step(int64_t n) {
-  if (cancelled_) throw Cancelled();
+  stop_if_cancelled();
   done_ += n;
   if (!report_) return;
   if (Clock::now().time_since_epoch().count() < next_) return;
@@ -24,17 +24,22 @@ void Progress::step(int64_t n) {
 }
 
 void Progress::finish() {
-  if (cancelled_) throw Cancelled();
+  stop_if_cancelled();
   if (!report_) return;
   const std::lock_guard lock(mutex_);
   report_now();
 }
 
+void Progress::stop_if_cancelled() const {
+  if (cancelled_) std::rethrow_exception(cause_);
+}
+
 void Progress::report_now() {
-  if (cancelled_) throw Cancelled();
+  stop_if_cancelled();
   try {
     if (!report_(done_, total_)) throw Cancelled();
   } catch (...) {
+    cause_ = std::current_exception();
     cancelled_ = true;
     throw;
   }

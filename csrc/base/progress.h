@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <stdexcept>
@@ -17,7 +18,8 @@ class Cancelled : public std::runtime_error {
 };
 
 /// Counts work and reports it a few times a second; any thread may step. Once a report returned
-/// false (or threw), every later step throws Cancelled, so that all workers stop.
+/// false or threw, every later step throws the same (Cancelled, or the reporter's own), so that all
+/// workers stop and the caller sees the cause, whichever of them it hears first.
 class Progress {
  public:
   /// (done, total) -> go on? Called under a lock, so never from two threads at once.
@@ -37,11 +39,13 @@ class Progress {
   int64_t total() const { return total_; }
 
  private:
+  void stop_if_cancelled() const;
   void report_now();  // with mutex_ held
 
   Report report_;
   std::atomic<int64_t> done_{0};
   std::atomic<int64_t> total_{0};
+  std::exception_ptr cause_;  // written once, before cancelled_
   std::atomic<bool> cancelled_{false};
   std::atomic<std::chrono::steady_clock::duration::rep> next_{0};
   std::mutex mutex_;
