@@ -5,8 +5,8 @@
 #include <c10/core/InferenceMode.h>
 
 #include "base/parallel.h"
+#include "edits/changes.h"
 #include "edits/hashes.h"
-#include "edits/targets.h"
 #include "model/tensors.h"
 
 namespace lenswright {
@@ -16,24 +16,14 @@ constexpr int64_t kSlab = int64_t{1} << 18;  // numbers one thread works on at a
 
 struct Target {
   std::shared_ptr<Stored> stored;
-  const Base* base;
-  FactorSpans factors;
-  int residual_axis;
-  at::Tensor result;
+  Change change;
+  at::Tensor result{};
 };
 
 std::vector<Target> targets_of(const Model& model, const Edit& edit) {
   std::vector<Target> targets;
-  for (const Part& part : edit.parts()) {
-    const WriterSite& writer = writer_named(model.writers(), part.writer);
-    const auto& weight = model.stored(writer.weight);
-    part.factors.checked(part.writer, weight->original.size(writer.residual_axis),
-                         weight->original.size(1 - writer.residual_axis));
-    targets.push_back({weight, &part.weight, part.factors.spans(), writer.residual_axis, {}});
-    TORCH_CHECK_VALUE(!part.factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
-                      writer.name, "': this writer has no bias to shift");
-    if (writer.bias.empty() || !part.factors.changes_bias()) continue;
-    targets.push_back({model.stored(writer.bias), &part.bias, part.factors.bias_spans(), 1, {}});
+  for (auto& [name, change] : changes_of(edit, model.writers())) {
+    targets.push_back({model.stored(name), change});
   }
   return targets;
 }
@@ -47,34 +37,41 @@ void check_bases(const std::vector<Target>& targets) {
   }
   const std::vector<std::string> hashes = sha256_of(tensors);
   for (size_t i = 0; i < targets.size(); ++i) {
-    const std::string& wanted = targets[i].base->sha256;
+    const std::string& wanted = targets[i].change.expected;
     TORCH_CHECK_VALUE(wanted.empty() || wanted == hashes[i], "tensor '", tensors[i]->name,
                       "' has SHA-256 ", hashes[i], ", but the edit was made for ", wanted);
   }
 }
 
-at::Tensor computed(const Target& target) {
-  const at::Tensor original = target.stored->original.detach().cpu().contiguous();
-  at::Tensor result = at::empty(original.sizes(), original.options());
-  const bool matrix = original.dim() == 2;
-  const StoredMatrix source{stored_type(original.scalar_type()),
-                            static_cast<const std::byte*>(original.const_data_ptr()),
-                            matrix ? original.size(0) : 1, original.size(-1), target.residual_axis};
+void write_piece(const StoredMatrix& source, const FactorSpans& factors, std::byte* to) {
   const int threads = at::get_num_threads();
-  const EditedMatrix edited(source, target.factors, threads);
-  auto* const to = static_cast<std::byte*>(result.mutable_data_ptr());
+  const EditedMatrix edited(source, factors, threads);
   const int64_t step = std::max<int64_t>(1, kSlab / source.columns);
   parallel_for((source.rows + step - 1) / step, threads, [&](int64_t slab) {
     const int64_t first = slab * step;
     edited.write(first, std::min(step, source.rows - first), to + first * source.row_bytes());
   });
+}
+
+// A copy of the whole tensor, where an edit may change some of many experts' matrices.
+at::Tensor computed(const Target& target) {
+  const at::Tensor original = target.stored->original.detach().cpu().contiguous();
+  const bool whole = target.change.pieces.front().slice < 0;
+  at::Tensor result = whole ? at::empty_like(original) : original.clone();
+  const auto* const from = static_cast<const std::byte*>(original.const_data_ptr());
+  auto* const to = static_cast<std::byte*>(result.mutable_data_ptr());
+  const Dtype dtype = stored_type(original.scalar_type());
+  const std::vector<int64_t> shape = original.sizes().vec();
+  for (const Piece& piece : target.change.pieces) {
+    write_piece(piece.matrix(dtype, shape, from), piece.factors, to + piece.offset(dtype, shape));
+  }
   return result.to(target.stored->original.device());
 }
 
 bool unties(const Model& model, const Edit& edit) {
   return model.spec().tied &&
          std::any_of(edit.parts().begin(), edit.parts().end(),
-                     [](const auto& p) { return p.kind == WriterKind::token_embedding; });
+                     [](const auto& p) { return p.key.kind == WriterKind::token_embedding; });
 }
 
 }  // namespace

@@ -7,8 +7,7 @@
 #include "base/narrow.h"
 #include "base/parallel.h"
 #include "base/sha256.h"
-#include "edits/targets.h"
-#include "spec/family.h"
+#include "spec/decoder.h"
 
 namespace lenswright {
 namespace {
@@ -16,39 +15,25 @@ namespace {
 class Planner {
  public:
   Planner(const Edit& edit, const std::filesystem::path& input)
-      : edit_(edit),
-        checkpoint_(Checkpoint::open(input)),
-        family_(family_of(checkpoint_->config())) {
-    spec_ = family_.read(checkpoint_->config());
-    rows_ = rows_in(family_, spec_,
-                    [&](const std::string& name) { return checkpoint_->contains(name); });
-    for (const Row& row : rows_) shapes_[row.source] = row.stored_shape();
-    writers_ = writers(spec_, rows_);
+      : edit_(edit), checkpoint_(Checkpoint::open(input)), decoder_(decoder_of(*checkpoint_)) {
+    for (const Row& row : decoder_.rows) shapes_[row.source] = row.stored_shape();
   }
 
   CommitPlan plan() {
     edit_.check_single("commit");
     plan_.checkpoint = checkpoint_;
-    for (const Part& part : edit_.parts()) add(part);
+    for (auto& [name, change] : changes_of(edit_, writers(decoder_.spec, decoder_.rows))) {
+      plan_.targets[name] = {stored(name), std::move(change)};
+    }
+    for (const Part& part : edit_.parts()) {
+      if (part.key.kind == WriterKind::token_embedding && decoder_.spec.tied) {
+        untie(checkpoint_->info(decoder_.rows.front().source));
+      }
+    }
     return std::move(plan_);
   }
 
  private:
-  void add(const Part& part) {
-    const WriterSite& writer = writer_named(writers_, part.writer);
-    const TensorInfo weight = stored(writer.weight);
-    const int axis = writer.residual_axis;
-    part.factors.checked(part.writer, weight.shape[axis], weight.shape[1 - axis]);
-    plan_.targets[weight.name] = {weight, part.weight.sha256, part.factors.spans(), axis};
-    TORCH_CHECK_VALUE(!part.factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
-                      writer.name, "': this writer has no bias to shift");
-    if (!writer.bias.empty() && part.factors.changes_bias()) {
-      plan_.targets[writer.bias] = {stored(writer.bias), part.bias.sha256,
-                                    part.factors.bias_spans(), 1};
-    }
-    if (writer.kind == WriterKind::token_embedding && spec_.tied) untie(weight);
-  }
-
   TensorInfo stored(const std::string& name) const {
     const std::string first = checkpoint_->shards().front();
     if (!checkpoint_->contains(name)) {
@@ -72,7 +57,7 @@ class Planner {
   void untie(const TensorInfo& embedding) {
     plan_.unties = true;
     plan_.embedding = embedding;
-    const std::string head = head_row(family_, spec_).source;
+    const std::string& head = decoder_.head.source;
     if (!checkpoint_->contains(head)) {
       plan_.head = head;
       return;
@@ -93,21 +78,12 @@ class Planner {
 
   const Edit& edit_;
   std::shared_ptr<Checkpoint> checkpoint_;
-  const Family& family_;
-  Spec spec_;
-  std::vector<Row> rows_;
+  Decoder decoder_;
   std::map<std::string, std::vector<int64_t>> shapes_;
-  std::vector<WriterSite> writers_;
   CommitPlan plan_;
 };
 
 }  // namespace
-
-StoredMatrix CommitTarget::matrix(const Checkpoint& checkpoint) const {
-  const bool matrix = info.shape.size() == 2;
-  return {info.dtype, checkpoint.data(info).data(), matrix ? info.shape[0] : 1, info.shape.back(),
-          residual_axis};
-}
 
 int64_t CommitPlan::bytes() const {
   uint64_t total = head.empty() ? 0 : embedding.bytes();
@@ -119,6 +95,26 @@ CommitPlan plan_commit(const Edit& edit, const std::filesystem::path& input) {
   return Planner(edit, input).plan();
 }
 
+namespace {
+
+// In pieces whose memory is given back: a layer's experts in one tensor are gigabytes.
+std::string hash_of(const Checkpoint& checkpoint, const TensorInfo& info) {
+  constexpr size_t kPiece = size_t{32} << 20;
+  const auto map = checkpoint.map(info.file);
+  map->check_unchanged();
+  map->advise(MappedFile::Advice::will_need, info.begin, info.end);
+  const std::span<const std::byte> bytes = checkpoint.data(info);
+  Sha256 sha;
+  for (size_t begin = 0; begin < bytes.size(); begin += kPiece) {
+    const size_t size = std::min(kPiece, bytes.size() - begin);
+    sha.update(bytes.subspan(begin, size));
+    map->release(info.begin + begin, info.begin + begin + size);
+  }
+  return sha.hex();
+}
+
+}  // namespace
+
 std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threads) {
   std::vector<const CommitTarget*> targets;
   std::map<std::string, std::string> hashes;
@@ -129,16 +125,13 @@ std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threa
   // The largest first, so that no thread is left alone with it at the end.
   std::ranges::sort(targets, std::greater(), [](const auto* t) { return t->info.bytes(); });
   parallel_for(static_cast<int64_t>(targets.size()), threads, [&](int64_t i) {
-    const CommitTarget& target = *targets[i];
-    const auto map = plan.checkpoint->map(target.info.file);
-    map->check_unchanged();
-    map->advise(MappedFile::Advice::will_need, target.info.begin, target.info.end);
-    hashes.at(target.info.name) = Sha256::hex(plan.checkpoint->data(target.info));
+    hashes.at(targets[i]->info.name) = hash_of(*plan.checkpoint, targets[i]->info);
   });
   for (const auto& [name, target] : plan.targets) {
-    TORCH_CHECK_VALUE(target.expected.empty() || target.expected == hashes[name], "tensor '", name,
-                      "' in ", plan.checkpoint->path().string(), " has SHA-256 ", hashes[name],
-                      ", but the edit was made for ", target.expected);
+    const std::string& expected = target.change.expected;
+    TORCH_CHECK_VALUE(expected.empty() || expected == hashes[name], "tensor '", name, "' in ",
+                      plan.checkpoint->path().string(), " has SHA-256 ", hashes[name],
+                      ", but the edit was made for ", expected);
   }
   return hashes;
 }

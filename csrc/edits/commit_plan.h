@@ -5,19 +5,16 @@
 #include <memory>
 #include <string>
 
+#include "edits/changes.h"
 #include "edits/edit.h"
 #include "io/checkpoint.h"
 
 namespace lenswright {
 
-/// A stored tensor that a commit changes.
+/// A stored tensor that a commit changes, in all of its matrices or in some.
 struct CommitTarget {
   TensorInfo info;
-  std::string expected;  // SHA-256 the edit was made for, or ""
-  FactorSpans factors;
-  int residual_axis = 0;
-
-  StoredMatrix matrix(const Checkpoint& checkpoint) const;
+  Change change;
 };
 
 /// What a commit will do, found before the first byte is written and without loading a model.

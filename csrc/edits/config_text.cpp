@@ -22,6 +22,17 @@ size_t string_end(std::string_view text, size_t quote) {
   return i + 1;
 }
 
+// Where an object ends that begins here.
+size_t object_end(std::string_view text, size_t begin) {
+  int depth = 0;
+  for (size_t i = begin;;) {
+    if (text[i] == '{' || text[i] == '[') ++depth;
+    if (text[i] == '}' || text[i] == ']') --depth;
+    i = text[i] == '"' ? string_end(text, i) : i + 1;
+    if (depth == 0) return i;
+  }
+}
+
 std::optional<Range> value_of(std::string_view text, std::string_view key) {
   int depth = 0;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -64,6 +75,21 @@ std::string with_flag(const std::string& text, std::string_view key, bool value,
   }
   if (!(Json::parse(result, where) == wanted)) {
     throw std::logic_error(std::string(where) + ": could not set '" + std::string(key) + "'");
+  }
+  return result;
+}
+
+std::string with_flag_in(const std::string& text, std::string_view parent, std::string_view key,
+                         bool value, std::string_view where) {
+  Json wanted = Json::parse(text, where), inner = wanted.at(parent);
+  const std::string name = std::string(where) + " (" + std::string(parent) + ")";
+  const size_t begin = value_of(text, parent)->begin, size = object_end(text, begin) - begin;
+  std::string result = text;
+  result.replace(begin, size, with_flag(text.substr(begin, size), key, value, name));
+  inner.set(key, value);
+  wanted.set(parent, inner);
+  if (!(Json::parse(result, where) == wanted)) {
+    throw std::logic_error(name + ": could not set '" + std::string(key) + "'");
   }
   return result;
 }

@@ -10,4 +10,8 @@ namespace lenswright {
 std::string with_flag(const std::string& text, std::string_view key, bool value,
                       std::string_view where);
 
+/// The same for a member of the object that the top-level member `parent` is.
+std::string with_flag_in(const std::string& text, std::string_view parent, std::string_view key,
+                         bool value, std::string_view where);
+
 }  // namespace lenswright

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -39,6 +40,7 @@ Edit::Edit(std::vector<Part> parts, std::vector<Untouched> untouched, Json prove
       untouched_(std::move(untouched)),
       provenance_(std::move(provenance)) {
   std::set<std::string> seen;
+  std::map<std::array<const void*, 7>, std::shared_ptr<CastFactors>> casts;
   for (const Part& part : parts_) {
     TORCH_CHECK_VALUE(seen.insert(part.writer).second, "writer '", part.writer,
                       "' appears twice, expected one set of factors each");
@@ -46,7 +48,9 @@ Edit::Edit(std::vector<Part> parts, std::vector<Untouched> untouched, Json prove
     TORCH_CHECK_VALUE(rows == 0 || rows_ == 0 || rows == rows_, "writer '", part.writer, "' has ",
                       rows, " rows, but another has ", rows_);
     rows_ = std::max(rows_, rows);
-    casts_.push_back(std::make_shared<CastFactors>(part.factors));
+    auto& cast = casts[part.factors.identity()];
+    if (!cast) cast = std::make_shared<CastFactors>(part.factors);
+    casts_.push_back(cast);
   }
 }
 
@@ -59,7 +63,8 @@ void Edit::check_single(const char* action) const {
 Edit Edit::row(int64_t index) const {
   TORCH_CHECK_INDEX(index >= 0 && index < rows_, "row is ", index, ", expected 0 to ", rows_ - 1);
   std::vector<Part> parts = parts_;
-  for (Part& part : parts) part.factors = part.factors.row(index);
+  OnceEach once;
+  for (Part& part : parts) part.factors = part.factors.row(index, once);
   Json provenance = provenance_;
   if (provenance.is_object()) provenance.set("row", index);
   return {std::move(parts), untouched_, std::move(provenance)};
@@ -72,7 +77,8 @@ Edit Edit::take(const std::vector<int64_t>& rows) const {
   TORCH_CHECK_VALUE(!rows.empty(), "rows is empty, expected at least one");
   const at::Tensor index = at::tensor(rows, at::kLong);
   std::vector<Part> parts = parts_;
-  for (Part& part : parts) part.factors = part.factors.take(index);
+  OnceEach once;
+  for (Part& part : parts) part.factors = part.factors.take(index, once);
   return {std::move(parts), untouched_, provenance_};
 }
 
@@ -106,6 +112,7 @@ std::string Edit::action(const Part& part) {
   if (f.shift.defined()) add("shifts the bias");
   if (text.empty()) return "nothing";
   if (!part.bias.name.empty()) text += ", bias included";
+  if (!part.note.empty()) text += ", " + part.note;
   if (part.unties) text += ", unembedding untied and kept";
   if (f.rows() > 0) text = counted(f.rows(), "row") + ", each: " + text;
   return text;

@@ -20,11 +20,11 @@ struct Base {
 /// What an edit does to one writer.
 struct Part {
   std::string writer;  // canonical: "blocks.3.attn.W_O"
-  WriterKind kind{};
-  Point output;
+  WriterKey key;
   Factors factors;
   Base weight, bias;
   bool unties = false;  // the unembedding, which shares its tensor, gets one of its own
+  std::string note{};   // what else there is to say, for people
 };
 
 /// A writer that an edit leaves alone, and why.

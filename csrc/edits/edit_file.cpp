@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <map>
+
 #include "base/error.h"
 #include "edits/edit.h"
 #include "io/checkpoint.h"
@@ -9,9 +11,9 @@
 namespace lenswright {
 namespace {
 
-constexpr const char* kFormat = "lenswright edit 1";
-constexpr std::array kKinds = {WriterKind::token_embedding, WriterKind::positional_embedding,
-                               WriterKind::attention, WriterKind::mlp};
+// Version 1 stored factors once for each writer, version 2 stores what writers share once.
+constexpr const char* kFormat = "lenswright edit 2";
+constexpr const char* kFormerFormat = "lenswright edit 1";
 
 Json json_of(const Base& base) {
   Json json = Json::object();
@@ -27,11 +29,13 @@ Base base_of(const Json& json) {
 Json json_of(const Part& part) {
   Json json = Json::object();
   json.set("writer", part.writer);
-  json.set("kind", name_of(part.kind));
-  json.set("layer", part.output.layer);
+  json.set("kind", name_of(part.key.kind));
+  json.set("layer", part.key.layer);
+  if (part.key.expert >= 0) json.set("expert", part.key.expert);
   json.set("weight", json_of(part.weight));
   json.set("bias", json_of(part.bias));
   json.set("unties", part.unties);
+  if (!part.note.empty()) json.set("note", part.note);
   return json;
 }
 
@@ -45,7 +49,8 @@ Json json_of(const Untouched& untouched) {
 
 WriterKind kind_of(const Json& name) {
   std::vector<std::string> known;
-  for (WriterKind kind : kKinds) {
+  for (int i = 0; i < kWriterKinds; ++i) {
+    const auto kind = static_cast<WriterKind>(i);
     if (name_of(kind) == name.as_string()) return kind;
     known.emplace_back(name_of(kind));
   }
@@ -53,25 +58,11 @@ WriterKind kind_of(const Json& name) {
                     did_you_mean(name.as_string(), known));
 }
 
-Site site_of(WriterKind kind) {
-  switch (kind) {
-    case WriterKind::token_embedding:
-      return Site::embed;
-    case WriterKind::positional_embedding:
-      return Site::pos_embed;
-    case WriterKind::attention:
-      return Site::attn_raw_out;
-    case WriterKind::mlp:
-      return Site::mlp_raw_out;
-  }
-  TORCH_INTERNAL_ASSERT(false, "unnamed writer kind");
-}
-
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path) : file_(Checkpoint::open(path)) {
     for (const auto& [key, value] : file_->header(shard()).metadata) {
-      if (key == "format" && value == kFormat) known_ = true;
+      if (key == "format") known_ = value == kFormat || value == kFormerFormat;
       if (key == "edit") json_ = Json::parse(value, shard() + " (edit)");
     }
     if (!known_ || json_.is_null())
@@ -100,14 +91,27 @@ class Reader {
   Part part(const Json& json) {
     Part part;
     part.writer = json.at("writer").as_string();
-    part.kind = kind_of(json.at("kind"));
-    part.output = {site_of(part.kind), static_cast<int>(json.at("layer").as_int())};
+    part.key = {kind_of(json.at("kind")), static_cast<int>(json.at("layer").as_int())};
+    if (json.contains("expert")) part.key.expert = json.at("expert").as_int();
     part.weight = base_of(json.at("weight"));
     part.bias = base_of(json.at("bias"));
     part.unties = json.at("unties").as_bool();
+    if (json.contains("note")) part.note = json.at("note").as_string();
+    part.factors = json.contains("same_as") ? earlier(json.at("same_as")) : stored(part.writer);
+    factors_[part.writer] = part.factors;
+    return part;
+  }
+
+  Factors earlier(const Json& name) const {
+    const auto found = factors_.find(name.as_string());
+    if (found == factors_.end()) refuse(name.where() + " names no writer before it");
+    return found->second;
+  }
+
+  Factors stored(const std::string& writer) {
     Factors factors;
     for (const FactorSlot& slot : kFactorSlots) {
-      const std::string name = part.writer + "." + slot.name;
+      const std::string name = writer + "." + slot.name;
       if (!file_->contains(name)) continue;
       ++read_;
       factors.*slot.tensor = mapped_tensor(*file_, file_->info(name)).clone();
@@ -117,14 +121,14 @@ class Reader {
     };
     const Factors& f = factors;
     const at::Tensor& left = f.s.defined() ? f.s : f.shift;
-    part.factors = factors.checked(part.writer, width(f.u, f.a, left), width(f.c, f.b, {}));
-    return part;
+    return factors.checked(writer, width(f.u, f.a, left), width(f.c, f.b, {}));
   }
 
   std::shared_ptr<Checkpoint> file_;
   Json json_;
   bool known_ = false;
   size_t read_ = 0;
+  std::map<std::string, Factors> factors_;  // by writer
 };
 
 }  // namespace
@@ -133,8 +137,13 @@ void Edit::save(const std::filesystem::path& path) const {
   Json parts = Json::array(), untouched = Json::array();
   std::vector<TensorSpec> specs;
   std::vector<std::pair<std::string, at::Tensor>> tensors;
+  std::map<std::array<const void*, 7>, std::string> seen;
   for (const Part& part : parts_) {
-    parts.push_back(json_of(part));
+    const auto [first, fresh] = seen.emplace(part.factors.identity(), part.writer);
+    Json json = json_of(part);
+    if (!fresh) json.set("same_as", first->second);
+    parts.push_back(json);
+    if (!fresh) continue;
     for (const FactorSlot& slot : kFactorSlots) {
       const at::Tensor& tensor = part.factors.*slot.tensor;
       if (!tensor.defined()) continue;

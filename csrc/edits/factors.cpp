@@ -16,7 +16,7 @@ std::span<const double> span_of(const at::Tensor& tensor) {
 }
 
 at::Tensor normal_form(const at::Tensor& tensor, const FactorSlot& slot, const std::string& writer,
-                       int64_t width) {
+                       int64_t width, OnceEach& once) {
   if (!tensor.defined()) return {};
   TORCH_CHECK_TYPE(at::isFloatingType(tensor.scalar_type()), "factor ", slot.name, " of '", writer,
                    "' has type ", tensor.scalar_type(), ", expected floating-point numbers");
@@ -25,10 +25,12 @@ at::Tensor normal_form(const at::Tensor& tensor, const FactorSlot& slot, const s
   TORCH_CHECK_VALUE(fits, "factor ", slot.name, " of '", writer, "' has shape ", tensor.sizes(),
                     ", expected ", slot.dims == 1 ? "[" : "[any, ", width,
                     "], or that with a leading axis of rows");
-  const at::Tensor form = tensor.detach().to(at::kCPU, at::kDouble).contiguous().clone();
-  TORCH_CHECK_VALUE(at::isfinite(form).all().item<bool>(), "factor ", slot.name, " of '", writer,
-                    "' has numbers that are not finite");
-  return form;
+  return once(tensor, [&] {
+    const at::Tensor form = tensor.detach().to(at::kCPU, at::kDouble).contiguous().clone();
+    TORCH_CHECK_VALUE(at::isfinite(form).all().item<bool>(), "factor ", slot.name, " of '", writer,
+                      "' has numbers that are not finite");
+    return form;
+  });
 }
 
 void check_pair(const Factors& f, const std::string& writer, at::Tensor Factors::*first,
@@ -41,6 +43,13 @@ void check_pair(const Factors& f, const std::string& writer, at::Tensor Factors:
 }
 
 }  // namespace
+
+at::Tensor OnceEach::operator()(const at::Tensor& from, const std::function<at::Tensor()>& make) {
+  const void* const key = from.unsafeGetTensorImpl();
+  const auto found = made_.find(key);
+  if (found != made_.end()) return found->second.result;
+  return made_.emplace(key, Made{from, make()}).first->second.result;
+}
 
 bool Factors::empty() const {
   return std::none_of(kFactorSlots.begin(), kFactorSlots.end(),
@@ -56,21 +65,41 @@ int64_t Factors::rows() const {
 }
 
 Factors Factors::take(const at::Tensor& rows) const {
+  OnceEach once;
+  return take(rows, once);
+}
+
+Factors Factors::take(const at::Tensor& rows, OnceEach& once) const {
   Factors taken = *this;
   for (const FactorSlot& slot : kFactorSlots) {
     at::Tensor& tensor = taken.*slot.tensor;
-    if (tensor.defined() && tensor.dim() > slot.dims) tensor = tensor.index_select(0, rows);
+    if (!tensor.defined() || tensor.dim() == slot.dims) continue;
+    tensor = once(tensor, [&] { return tensor.index_select(0, rows); });
   }
   return taken;
 }
 
 Factors Factors::row(int64_t index) const {
+  OnceEach once;
+  return row(index, once);
+}
+
+Factors Factors::row(int64_t index, OnceEach& once) const {
   Factors taken = *this;
   for (const FactorSlot& slot : kFactorSlots) {
     at::Tensor& tensor = taken.*slot.tensor;
-    if (tensor.defined() && tensor.dim() > slot.dims) tensor = tensor.select(0, index).contiguous();
+    if (!tensor.defined() || tensor.dim() == slot.dims) continue;
+    tensor = once(tensor, [&] { return tensor.select(0, index).contiguous(); });
   }
   return taken;
+}
+
+std::array<const void*, 7> Factors::identity() const {
+  std::array<const void*, 7> all{};
+  for (size_t i = 0; i < all.size(); ++i) {
+    all[i] = (this->*kFactorSlots[i].tensor).unsafeGetTensorImpl();
+  }
+  return all;
 }
 
 FactorSpans Factors::spans() const {
@@ -84,12 +113,19 @@ FactorSpans Factors::bias_spans() const {
 }
 
 Factors Factors::checked(const std::string& writer, int64_t outputs, int64_t inputs) const {
+  OnceEach once;
+  return checked(writer, outputs, inputs, once);
+}
+
+Factors Factors::checked(const std::string& writer, int64_t outputs, int64_t inputs,
+                         OnceEach& once) const {
   const c10::InferenceMode no_inference(false);
   Factors form;
   int64_t rows = 0;
   for (const FactorSlot& slot : kFactorSlots) {
     at::Tensor& tensor = form.*slot.tensor;
-    tensor = normal_form(this->*slot.tensor, slot, writer, slot.along_inputs ? inputs : outputs);
+    tensor =
+        normal_form(this->*slot.tensor, slot, writer, slot.along_inputs ? inputs : outputs, once);
     if (!tensor.defined() || tensor.dim() == slot.dims) continue;
     TORCH_CHECK_VALUE(rows == 0 || rows == tensor.size(0), "factor ", slot.name, " of '", writer,
                       "' has ", tensor.size(0), " rows, but another has ", rows);

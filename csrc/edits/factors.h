@@ -4,13 +4,27 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "edits/kernel.h"
 
 namespace lenswright {
+
+/// Makes tensors from tensors, one from each: an edit of thousands of experts has one direction.
+class OnceEach {
+ public:
+  at::Tensor operator()(const at::Tensor& from, const std::function<at::Tensor()>& make);
+
+ private:
+  struct Made {
+    at::Tensor from, result;  // held, so that no other tensor takes its place in memory
+  };
+  std::unordered_map<const void*, Made> made_;
+};
 
 /// What an edit does to one writer, whose weight is W [out, in] in whatever way it is stored:
 ///
@@ -33,7 +47,11 @@ struct Factors {
   int64_t rows() const;
   /// The factors of these rows, in this order; repeating is allowed. One row: without the axis.
   Factors take(const at::Tensor& rows) const;
+  Factors take(const at::Tensor& rows, OnceEach& once) const;
   Factors row(int64_t index) const;
+  Factors row(int64_t index, OnceEach& once) const;
+  /// Equal for factors that are the same tensors.
+  std::array<const void*, 7> identity() const;
 
   FactorSpans spans() const;
   /// For the bias as a matrix of one input.
@@ -42,6 +60,7 @@ struct Factors {
   /// Brings tensors of any real type and device into the form above and checks that they fit a
   /// writer of this size. Throws ValueError naming `writer` and the factor.
   Factors checked(const std::string& writer, int64_t outputs, int64_t inputs) const;
+  Factors checked(const std::string& writer, int64_t outputs, int64_t inputs, OnceEach& once) const;
 };
 
 /// The factors one by one: their names in files and messages, and how many axes each has.

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <set>
+
 #include "base/parallel.h"
 #include "base/sha256.h"
 
@@ -14,8 +16,11 @@ std::string sha256_of(const at::Tensor& tensor) {
 }
 
 std::vector<std::string> sha256_of(const std::vector<std::shared_ptr<Stored>>& tensors) {
-  parallel_for(static_cast<int64_t>(tensors.size()), at::get_num_threads(), [&](int64_t i) {
-    Stored& stored = *tensors[i];
+  // Several writers may share a tensor.
+  const std::set<std::shared_ptr<Stored>> all(tensors.begin(), tensors.end());
+  const std::vector<std::shared_ptr<Stored>> each(all.begin(), all.end());
+  parallel_for(static_cast<int64_t>(each.size()), at::get_num_threads(), [&](int64_t i) {
+    Stored& stored = *each[i];
     const int64_t version = stored.original.is_inference() ? 0 : stored.original._version();
     if (stored.digest.version != version) stored.digest = {sha256_of(stored.original), version};
   });

@@ -2,20 +2,17 @@
 
 #include <ATen/ATen.h>
 
+#include "edits/changes.h"
 #include "edits/hashes.h"
 #include "edits/targets.h"
 
 namespace lenswright {
 namespace {
 
-Part part_of(const Model& model, const WriterSite& writer, const Factors& factors) {
-  const at::Tensor weight = model.stored(writer.weight)->original;
-  const int64_t outputs = weight.size(writer.residual_axis);
-  const int64_t inputs = weight.size(1 - writer.residual_axis);
-  TORCH_CHECK_VALUE(!factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
-                    writer.name, "': this writer has no bias to shift");
-  Part part{writer.name, writer.kind, writer.output, {}, {writer.weight, ""}, {}};
-  part.factors = factors.checked(writer.name, outputs, inputs);
+Part part_of(const Model& model, const WriterSite& writer, const Factors& factors, OnceEach& once) {
+  check_shift(writer, factors);
+  Part part{writer.name, writer.key(), {}, {writer.weight, ""}, {}};
+  part.factors = factors.checked(writer.name, writer.outputs, writer.inputs, once);
   if (factors.changes_bias()) part.bias.name = writer.bias;
   part.unties = model.spec().tied && writer.kind == WriterKind::token_embedding;
   return part;
@@ -39,15 +36,19 @@ void note_hashes(const Model& model, std::vector<Part>& parts) {
 
 std::shared_ptr<Edit> make_edit(const Model& model, const std::map<std::string, Factors>& factors,
                                 const std::map<std::string, std::string>& reasons,
-                                Json provenance) {
-  for (const auto& [name, unused] : factors) writer_named(model.writers(), name);
+                                const std::map<std::string, std::string>& notes, Json provenance) {
+  const WriterIndex index(model.writers());
+  for (const auto& [name, unused] : factors) index.named(name);
+  OnceEach once;
   std::vector<Part> parts;
   std::vector<Untouched> untouched;
   bool rows = false;
   for (const WriterSite& writer : model.writers()) {
     const auto found = factors.find(writer.name);
     if (found != factors.end() && !found->second.empty()) {
-      parts.push_back(part_of(model, writer, found->second));
+      parts.push_back(part_of(model, writer, found->second, once));
+      const auto note = notes.find(writer.name);
+      if (note != notes.end()) parts.back().note = note->second;
       rows = rows || found->second.rows() > 0;
       continue;
     }

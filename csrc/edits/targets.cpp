@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/glob.h"
@@ -10,10 +11,39 @@
 namespace lenswright {
 namespace {
 
-bool matches(const WriterSite& writer, const std::string& asked) {
-  if (asked == "all" || asked == name_of(writer.kind) || asked == writer.name) return true;
-  return Glob::is_pattern(asked) && Glob(asked).matches(writer.name);
-}
+// What is asked for, made ready: mixtures have thousands of writers, and edits may name each.
+class Asked {
+ public:
+  explicit Asked(const std::vector<std::string>& asked) {
+    for (const std::string& one : asked) {
+      words_.insert(one);
+      if (Glob::is_pattern(one)) globs_.emplace_back(one);
+    }
+  }
+
+  /// Notes what has matched.
+  bool matches(const WriterSite& writer) {
+    bool any = false;
+    for (const std::string& word :
+         {std::string("all"), std::string(name_of(writer.kind)), writer.name}) {
+      if (!words_.contains(word)) continue;
+      used_.insert(word);
+      any = true;
+    }
+    for (const Glob& glob : globs_) {
+      if (!glob.matches(writer.name)) continue;
+      used_.insert(glob.pattern());
+      any = true;
+    }
+    return any;
+  }
+
+  bool used(const std::string& one) const { return used_.contains(one); }
+
+ private:
+  std::unordered_set<std::string> words_, used_;
+  std::vector<Glob> globs_;
+};
 
 std::vector<std::string> names_of(const std::vector<WriterSite>& writers) {
   std::vector<std::string> names;
@@ -25,6 +55,13 @@ std::string joined(const std::vector<std::string>& texts) {
   std::string all;
   for (const std::string& text : texts) all += (all.empty() ? "'" : ", '") + text + "'";
   return all;
+}
+
+std::string abridged(const std::vector<std::string>& texts) {
+  constexpr size_t kShown = 8;
+  if (texts.size() <= kShown) return joined(texts);
+  return joined({texts.begin(), texts.begin() + kShown}) + " and " +
+         std::to_string(texts.size() - kShown) + " more";
 }
 
 [[noreturn]] void refuse(const std::vector<WriterSite>& writers, const std::string& asked) {
@@ -45,30 +82,31 @@ std::string joined(const std::vector<std::string>& texts) {
 Targets choose_writers(const std::vector<WriterSite>& writers,
                        const std::vector<std::string>& asked) {
   TORCH_CHECK_VALUE(!asked.empty(), "writers is empty, expected 'all', kinds, names or globs");
-  for (const std::string& one : asked) {
-    const bool used = std::any_of(writers.begin(), writers.end(),
-                                  [&](const WriterSite& writer) { return matches(writer, one); });
-    if (!used) refuse(writers, one);
-  }
+  Asked wanted(asked);
   Targets targets;
+  const std::string why = "not among the writers asked for (" + abridged(asked) + ")";
   for (const WriterSite& writer : writers) {
-    const bool wanted = std::any_of(asked.begin(), asked.end(),
-                                    [&](const std::string& one) { return matches(writer, one); });
-    if (wanted) {
+    if (wanted.matches(writer)) {
       targets.chosen.push_back(&writer);
     } else {
-      targets.reasons[writer.name] = "not among the writers asked for (" + joined(asked) + ")";
+      targets.reasons[writer.name] = why;
     }
+  }
+  for (const std::string& one : asked) {
+    if (!wanted.used(one)) refuse(writers, one);
   }
   return targets;
 }
 
-const WriterSite& writer_named(const std::vector<WriterSite>& writers, const std::string& name) {
-  const auto found = std::find_if(writers.begin(), writers.end(),
-                                  [&](const WriterSite& writer) { return writer.name == name; });
-  TORCH_CHECK_VALUE(found != writers.end(), "the edit has writer '", name,
-                    "', which this model does not have", did_you_mean(name, names_of(writers)));
-  return *found;
+WriterIndex::WriterIndex(const std::vector<WriterSite>& writers) : writers_(writers) {
+  for (const WriterSite& writer : writers) by_name_[writer.name] = &writer;
+}
+
+const WriterSite& WriterIndex::named(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  TORCH_CHECK_VALUE(found != by_name_.end(), "the edit has writer '", name,
+                    "', which this model does not have", did_you_mean(name, names_of(writers_)));
+  return *found->second;
 }
 
 }  // namespace lenswright

@@ -9,17 +9,33 @@
 namespace lenswright {
 namespace {
 
-using Cast = std::shared_ptr<CastFactors>;
+// The factors of a run's batch, or of tokens gathered from it.
+class RunFactors {
+ public:
+  explicit RunFactors(std::shared_ptr<CastFactors> cast) : cast_(std::move(cast)) {}
 
-// Sixteen bits are too few for a projection: it is computed in float there.
-const Factors& factors_for(const Cast& cast, const at::Tensor& x) {
-  const at::ScalarType type = at::toOpMathType(x.scalar_type());
-  const Factors& factors = cast->as(type, x.device());
-  const int64_t rows = cast->rows();
-  TORCH_CHECK_VALUE(rows == 0 || rows == x.size(0), "the batch has ", x.size(0),
-                    " rows, but the edit has one for each of ", rows);
-  return factors;
-}
+  RunFactors of(const Gathered& tokens) const {
+    RunFactors taken = *this;
+    taken.tokens_ = tokens;
+    return taken;
+  }
+
+  bool differ() const { return cast_->rows() > 0; }
+
+  // Sixteen bits are too few for a projection: it is computed in float there.
+  Factors like(const at::Tensor& x) const {
+    const Factors& factors = cast_->as(at::toOpMathType(x.scalar_type()), x.device());
+    const bool gathered = tokens_.rows.defined();
+    const int64_t rows = cast_->rows(), batch = gathered ? tokens_.batch : x.size(0);
+    TORCH_CHECK_VALUE(rows == 0 || rows == batch, "the batch has ", batch,
+                      " rows, but the edit has one for each of ", rows);
+    return gathered ? factors.take(tokens_.rows) : factors;
+  }
+
+ private:
+  std::shared_ptr<CastFactors> cast_;
+  Gathered tokens_;
+};
 
 // A diagonal [width] or [rows, width], to be multiplied with [batch, pos, width].
 at::Tensor per_row(const at::Tensor& factor) {
@@ -59,16 +75,16 @@ at::Tensor left(at::Tensor y, const Factors& f) {
   return f.s.defined() ? y * per_row(f.s) : y;
 }
 
-Adapter projection_adapter(const Cast& cast, const Factors& has) {
+Adapter projection_adapter(const RunFactors& own, const Factors& has) {
   Adapter adapter;
   if (has.c.defined()) {
-    adapter.before = [cast](at::Tensor input) {
-      return (input * per_row(factors_for(cast, input).c)).to(input.scalar_type());
+    adapter.before = [own](at::Tensor input) {
+      return (input * per_row(own.like(input).c)).to(input.scalar_type());
     };
   }
   if (has.u.defined() || has.s.defined() || has.a.defined()) {
-    adapter.after = [cast](const at::Tensor& input, at::Tensor output) {
-      const Factors& f = factors_for(cast, output);
+    adapter.after = [own](const at::Tensor& input, at::Tensor output) {
+      const Factors f = own.like(output);
       const at::ScalarType type = at::toOpMathType(output.scalar_type());
       at::Tensor y = left(output.to(type), f);
       if (f.a.defined()) y = plus(y, along(input.to(type), f.b), f.a, 1.0);
@@ -79,10 +95,10 @@ Adapter projection_adapter(const Cast& cast, const Factors& has) {
 }
 
 // An embedding reads ids, which stand for unit vectors.
-Adapter embedding_adapter(const Cast& cast) {
+Adapter embedding_adapter(const RunFactors& own) {
   Adapter adapter;
-  adapter.after = [cast](const at::Tensor& ids, at::Tensor output) {
-    const Factors& f = factors_for(cast, output);
+  adapter.after = [own](const at::Tensor& ids, at::Tensor output) {
+    const Factors f = own.like(output);
     at::Tensor y = left(output.to(at::toOpMathType(output.scalar_type())), f);
     if (f.c.defined()) y = y * picked(f.c.unsqueeze(-2), ids);
     if (f.a.defined()) y = plus(y, picked(f.b, ids), f.a, 1.0);
@@ -91,24 +107,27 @@ Adapter embedding_adapter(const Cast& cast) {
   return adapter;
 }
 
-Adapter adapter_of(const Part& part, const Cast& cast) {
-  const bool embeds = part.output.layer < 0;
-  Adapter adapter = embeds ? embedding_adapter(cast) : projection_adapter(cast, part.factors);
-  if (part.factors.shift.defined()) {
-    adapter.shift = [cast](at::Tensor output) {
-      const at::Tensor shift = per_row(factors_for(cast, output).shift);
+Adapter adapter_of(WriterKind kind, const Factors& has, const RunFactors& own) {
+  const bool embeds =
+      kind == WriterKind::token_embedding || kind == WriterKind::positional_embedding;
+  Adapter adapter = embeds ? embedding_adapter(own) : projection_adapter(own, has);
+  if (has.shift.defined()) {
+    adapter.shift = [own](at::Tensor output) {
+      const at::Tensor shift = per_row(own.like(output).shift);
       return (output + shift).to(output.scalar_type());
+    };
+  }
+  if (own.differ()) {
+    adapter.take = [kind, has, own](const Gathered& tokens) {
+      return adapter_of(kind, has, own.of(tokens));
     };
   }
   return adapter;
 }
 
 void check_fits(const Part& part, const Spec& spec) {
-  const bool missing =
-      part.output.layer >= spec.n_layers ||
-      (part.kind == WriterKind::positional_embedding && spec.position != PositionKind::learned);
-  TORCH_CHECK_VALUE(!missing, "the edit has writer '", part.writer, "', which this model (",
-                    spec.n_layers, " layers, ", name_of(spec.position),
+  TORCH_CHECK_VALUE(has_writer(spec, part.key), "the edit has writer '", part.writer,
+                    "', which this model (", spec.n_layers, " layers, ", name_of(spec.position),
                     " positions) does not have");
   const Factors& f = part.factors;
   for (const at::Tensor* factor : {&f.s, &f.u, &f.a, &f.shift}) {
@@ -124,7 +143,7 @@ void try_edit(Taps& taps, const Spec& spec, const Edit& edit) {
   for (const Part& part : edit.parts()) check_fits(part, spec);
   for (size_t i = 0; i < edit.parts().size(); ++i) {
     const Part& part = edit.parts()[i];
-    taps.adapt(part.output, adapter_of(part, edit.cast(i)));
+    taps.adapt(part.key, adapter_of(part.key.kind, part.factors, RunFactors(edit.cast(i))));
   }
 }
 

@@ -1,122 +1,114 @@
 #include <ATen/ATen.h>
 
-#include <optional>
-
 #include "model/layer.h"
 #include "nn/attention.h"
 #include "nn/attention_rows.h"
-#include "nn/linear.h"
+#include "nn/deterministic.h"
 #include "nn/norm.h"
 
 namespace lenswright {
 namespace {
 
-struct Heads {
-  at::Tensor q, k, v;  // [batch, pos, heads or kv_heads, d_head]
-};
-
-at::Tensor by_head(const at::Tensor& x, int64_t heads, int64_t d_head) {
-  return x.unflatten(-1, {heads, d_head});
+at::Tensor by_head(const at::Tensor& x, int64_t heads) {
+  return x.unflatten(-1, {heads, x.size(-1) / heads});
 }
 
-// x copied to every head, without a copy: [batch, pos, heads, d_model].
-at::Tensor per_head(const at::Tensor& x, int64_t heads) {
-  return x.unsqueeze(2).expand({-1, -1, heads, -1});
-}
-
-// Each head projects an input of its own: input [batch, pos, heads, d_model].
-at::Tensor project_per_head(const at::Tensor& input, const Linear& linear, int64_t heads,
-                            const LayerWeights& weights, const Pass& pass) {
-  const Spec& spec = pass.spec;
-  const at::Tensor bias = weights.ln1.bias.defined() ? weights.ln1.bias.view() : at::Tensor();
-  const at::Tensor y = norm(input, spec.norm, spec.norm_eps, weights.ln1.gain.view(), bias);
-  const at::Tensor w = linear.weight.view().to(y.scalar_type()).unflatten(0, {heads, spec.d_head});
-  const at::Tensor out = at::einsum("bphd,hed->bphe", {y, w});
-  if (!linear.bias.defined()) return out;
-  return out + linear.bias.view().to(out.scalar_type()).view({heads, spec.d_head});
-}
-
-bool splits_inputs(int layer, const Taps& taps) {
-  for (Site site : {Site::attn_in, Site::q_input, Site::k_input, Site::v_input}) {
-    if (taps.writes({site, layer})) return true;
-  }
-  return false;
-}
-
-// The inputs of q, k and v as TransformerLens splits them; nothing where no writer changed one.
-std::optional<Heads> split_projections(const at::Tensor& x, const LayerWeights& weights, int layer,
-                                       const Pass& pass) {
-  const Spec& spec = pass.spec;
-  const Taps& taps = pass.taps;
-  const int64_t group = spec.n_heads / spec.n_kv_heads;
-  TORCH_CHECK_VALUE(!taps.writes({Site::attn_in, layer}) || group == 1, "hook 'blocks.", layer,
-                    ".hook_attn_in' cannot be written with grouped keys and values (", spec.n_heads,
-                    " heads over ", spec.n_kv_heads,
-                    "); expected hook_q_input, hook_k_input or hook_v_input");
-  bool changed = false;
-  const auto visit = [&](Site site, const at::Tensor& given) {
-    const Unchanged unchanged(given);
-    const at::Tensor input = taps.visit({site, layer}, given);
-    changed = changed || !unchanged(input);
-    return input;
+// Norms of queries or keys [batch, pos, heads, d_head].
+at::Tensor head_norm(const at::Tensor& x, const HeadNorms& norms, const Spec& spec) {
+  const auto of_all = [&](Weight NormWeights::*part) -> at::Tensor {
+    if (norms.empty() || !(norms[0].*part).defined()) return {};
+    if (norms.size() == 1) return (norms[0].*part).view();
+    std::vector<at::Tensor> each;
+    for (const NormWeights& own : norms) each.push_back((own.*part).view());
+    return at::stack(each);
   };
-  const at::Tensor in = visit(Site::attn_in, per_head(x, spec.n_heads));
-  const at::Tensor kv = group == 1 ? in : per_head(x, spec.n_kv_heads);
-  const at::Tensor q = visit(Site::q_input, in);
-  const at::Tensor k = visit(Site::k_input, kv);
-  const at::Tensor v = visit(Site::v_input, kv);
-  if (!changed) return std::nullopt;
-  return Heads{project_per_head(q, weights.qkv[0], spec.n_heads, weights, pass),
-               project_per_head(k, weights.qkv[1], spec.n_kv_heads, weights, pass),
-               project_per_head(v, weights.qkv[2], spec.n_kv_heads, weights, pass)};
+  const at::Tensor gain = of_all(&NormWeights::gain), bias = of_all(&NormWeights::bias);
+  if (spec.qk_norm == QkNorm::head) return norm(x, spec.qk_norms, gain, bias);
+  return norm(x.flatten(-2), spec.qk_norms, gain, bias).view_as(x);
 }
 
-Heads projections(const at::Tensor& x, const LayerWeights& weights, int layer, const Pass& pass) {
+void norm_heads(Heads& heads, const AttentionWeights& weights, int layer, const Pass& pass) {
   const Spec& spec = pass.spec;
-  const Taps& taps = pass.taps;
-  const at::Tensor y =
-      norm_layer(x, weights.ln1, {Site::ln1_scale, layer}, {Site::ln1_normalized, layer}, pass);
-  if (splits_inputs(layer, taps)) {
-    if (auto heads = split_projections(x, weights, layer, pass)) return *heads;
-  } else {
-    taps.show({Site::attn_in, layer}, [&] { return per_head(x, spec.n_heads); });
-    taps.show({Site::q_input, layer}, [&] { return per_head(x, spec.n_heads); });
-    taps.show({Site::k_input, layer}, [&] { return per_head(x, spec.n_kv_heads); });
-    taps.show({Site::v_input, layer}, [&] { return per_head(x, spec.n_kv_heads); });
+  if (!spec.norms_heads(layer)) return;
+  const bool limited = spec.qkv_limit > 0.0 && spec.qkv_limit_after_norm;
+  const auto normed = [&](Site site, const at::Tensor& x, const HeadNorms& norms) {
+    at::Tensor y = head_norm(x, norms, spec);
+    if (limited) y = y.clamp(-spec.qkv_limit, spec.qkv_limit);
+    return pass.taps.visit({site, layer}, std::move(y));
+  };
+  heads.q = normed(Site::q_normed, heads.q, weights.q_norm);
+  heads.k = normed(Site::k_normed, heads.k, weights.k_norm);
+}
+
+// Queries [batch, pos, heads, d_head] by their positions; see QueryGrowth.
+at::Tensor grown(const at::Tensor& q, const Pass& pass, int layer) {
+  const QueryGrowth& growth = pass.spec.query_growth;
+  if (growth.beta == 0.0) return q;
+  if (growth.unrotated_only && pass.spec.rotates(layer)) return q;
+  const at::Tensor steps = at::floor_divide(pass.positions + growth.offset, growth.step);
+  const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto log = [](const at::Tensor& x) { return at::log1p(x); };
+  const at::Tensor logs = deterministic() ? by_chunks(steps.to(wide), log) : log(steps.to(wide));
+  const at::Tensor factor = logs * growth.beta + 1.0;
+  return q * factor.unsqueeze(-1).unsqueeze(-1).to(q.scalar_type());
+}
+
+void rotate_heads(Heads& heads, int layer, const Pass& pass) {
+  if (!pass.spec.rotates(layer)) {
+    heads.q = grown(heads.q, pass, layer);
+    return;
   }
-  const std::vector<at::Tensor> qkv = weights.qkv(y);
-  return {by_head(qkv[0], spec.n_heads, spec.d_head), by_head(qkv[1], spec.n_kv_heads, spec.d_head),
-          by_head(qkv[2], spec.n_kv_heads, spec.d_head)};
+  const auto which = static_cast<size_t>(pass.spec.layers[static_cast<size_t>(layer)].rope);
+  const Rope& rule = pass.spec.ropes[which];
+  const RopeTable& table = pass.ropes[which];
+  heads.q =
+      pass.taps.visit({Site::rot_q, layer}, grown(rotated(heads.q, table, rule), pass, layer));
+  heads.k = pass.taps.visit({Site::rot_k, layer}, rotated(heads.k, table, rule));
+}
+
+// What the sinks take is a consequence of the scores: to be watched, not changed.
+void show_sinks(const at::Tensor& scores, const AttentionSetting& set, int layer,
+                const Pass& pass) {
+  const Point sink{Site::attn_sink, layer};
+  if (!pass.taps.wants(sink)) return;
+  const at::Tensor mass = pass.spans.empty() ? sink_mass(scores, set.sinks)
+                                             : row_sink_mass(scores, pass.spans, set.sinks);
+  const at::Tensor seen = pass.taps.visit(sink, mass);
+  TORCH_CHECK_VALUE(seen.is_same(mass) || at::equal(seen, mass), "hook '", name_of(sink),
+                    "' can be watched but not changed; expected attn.hook_attn_scores or "
+                    "attn.hook_pattern");
 }
 
 // Attention step by step, with the scores and the pattern in sight; undefined where no writer
 // changed them.
-at::Tensor open_attention(const Heads& heads, int layer, const Pass& pass) {
+at::Tensor open_attention(const Heads& heads, const AttentionSetting& set, int layer,
+                          const Pass& pass) {
   const Taps& taps = pass.taps;
-  const double scale = pass.spec.score_scale[layer];
   const bool by_row = !pass.spans.empty();
-  const at::Tensor s0 = by_row ? row_scores(heads.q, heads.k, pass.spans, scale)
-                               : attention_scores(heads.q, heads.k, pass.mask, scale);
+  const at::Tensor s0 = by_row ? row_scores(heads.q, heads.k, pass.spans, set)
+                               : attention_scores(heads.q, heads.k, set);
   const Unchanged same_scores(s0);
   const at::Tensor scores = taps.visit({Site::attn_scores, layer}, s0);
-  const at::Tensor p0 = by_row ? row_pattern(scores, pass.spans) : attention_pattern(scores);
+  show_sinks(scores, set, layer, pass);
+  const at::Tensor p0 =
+      by_row ? row_pattern(scores, pass.spans, set.sinks) : attention_pattern(scores, set.sinks);
   const Unchanged same_pattern(p0);
   const at::Tensor pattern = taps.visit({Site::pattern, layer}, p0);
   if (same_scores(scores) && same_pattern(pattern)) return {};
   return by_row ? row_mix(pattern, heads.v, pass.spans) : attention_mix(pattern, heads.v);
 }
 
-at::Tensor attend(const Heads& heads, int layer, const Pass& pass) {
+at::Tensor attend(const Heads& heads, const AttentionSetting& set, int layer, const Pass& pass) {
   const Taps& taps = pass.taps;
-  const double scale = pass.spec.score_scale[layer];
   const Point scores{Site::attn_scores, layer}, pattern{Site::pattern, layer};
-  if (taps.wants(scores) || taps.wants(pattern)) {
+  const Point sink{Site::attn_sink, layer};
+  if (taps.wants(scores) || taps.wants(pattern) || taps.wants(sink)) {
     // Who only looks gets scores and pattern computed beside the fused run.
-    const at::Tensor open = open_attention(heads, layer, pass);
+    const at::Tensor open = open_attention(heads, set, layer, pass);
     if (open.defined() && (taps.writes(scores) || taps.writes(pattern))) return open;
   }
-  if (!pass.spans.empty()) return row_attention(heads.q, heads.k, heads.v, pass.spans, scale);
-  return attention_fused(heads.q, heads.k, heads.v, pass.mask, scale);
+  if (!pass.spans.empty()) return row_attention(heads.q, heads.k, heads.v, pass.spans, set);
+  return attention_fused(heads.q, heads.k, heads.v, set);
 }
 
 // z [batch, pos, heads, d_head] with one head left in each of `heads` copies, as the writer reads
@@ -129,15 +121,16 @@ at::Tensor one_head_each(const at::Tensor& z) {
 }
 
 // What each head writes, without the bias: [batch, pos, heads, d_model].
-at::Tensor results(const at::Tensor& z, const Linear& out, Point writer, const Pass& pass) {
+at::Tensor results(const at::Tensor& z, const Linear& out, const WriterKey& writer,
+                   const Pass& pass) {
   const Spec& spec = pass.spec;
   const Adapter* adapter = pass.taps.adapter(writer);
   at::Tensor input = z;
   if (adapter && adapter->before) {
-    input = by_head(adapter->before(z.flatten(-2)), spec.n_heads, spec.d_head);
+    input = by_head(adapter->before(z.flatten(-2)), spec.n_heads);
   }
   const at::Tensor w =
-      out.weight.view().to(z.scalar_type()).unflatten(1, {spec.n_heads, spec.d_head});
+      out.weight.view().to(z.scalar_type()).unflatten(1, {spec.n_heads, spec.d_value});
   const at::Tensor result = at::einsum("bphe,dhe->bphd", {input, w});
   if (!adapter || !adapter->after) return result;
   // A linear change of the sum is that change of every part; parts stand as extra positions.
@@ -145,7 +138,8 @@ at::Tensor results(const at::Tensor& z, const Linear& out, Point writer, const P
 }
 
 // The writer's bias as an edit in trial would have it: [batch or 1, 1, d_model], or undefined.
-at::Tensor written_bias(const at::Tensor& z, const Linear& out, Point writer, const Taps& taps) {
+at::Tensor written_bias(const at::Tensor& z, const Linear& out, const WriterKey& writer,
+                        const Taps& taps) {
   if (!out.bias.defined()) return {};
   const int64_t d = out.bias.outputs();
   at::Tensor bias = out.bias.view().to(z.scalar_type()).view({1, 1, d}).expand({z.size(0), 1, d});
@@ -158,39 +152,41 @@ at::Tensor written_bias(const at::Tensor& z, const Linear& out, Point writer, co
 
 }  // namespace
 
-at::Tensor attention_layer(const at::Tensor& x, const LayerWeights& weights, int layer,
-                           const Pass& pass) {
+at::Tensor attention_layer(const at::Tensor& x, const at::Tensor& y, const LayerWeights& weights,
+                           int layer, const Pass& pass) {
   const Spec& spec = pass.spec;
   const Taps& taps = pass.taps;
-  Heads heads = projections(x, weights, layer, pass);
+  const AttentionWeights& own = weights.attention;
+  Heads heads = projected_heads(x, y, weights, layer, pass);
   heads.q = taps.visit({Site::q, layer}, heads.q);
   heads.k = taps.visit({Site::k, layer}, heads.k);
   heads.v = taps.visit({Site::v, layer}, heads.v);
-  if (spec.position == PositionKind::rope) {
-    heads.q = taps.visit({Site::rot_q, layer}, rope(heads.q, pass.rope, spec.rope.layout));
-    heads.k = taps.visit({Site::rot_k, layer}, rope(heads.k, pass.rope, spec.rope.layout));
-  }
+  if (!spec.qk_norm_after_rope) norm_heads(heads, own, layer, pass);
+  rotate_heads(heads, layer, pass);
+  if (spec.qk_norm_after_rope) norm_heads(heads, own, layer, pass);
   heads = {heads.q.transpose(1, 2), heads.k.transpose(1, 2), heads.v.transpose(1, 2)};
   if (pass.cache) {
     std::tie(heads.k, heads.v) = pass.cache->store(layer, heads.k, heads.v, pass.positions);
   }
-  at::Tensor z = taps.visit({Site::z, layer}, attend(heads, layer, pass).transpose(1, 2));
+  AttentionSetting set = pass.attention[static_cast<size_t>(layer)];
+  if (own.sinks.defined()) set.sinks = own.sinks.view().to(heads.q.scalar_type());
+  at::Tensor z = taps.visit({Site::z, layer}, attend(heads, set, layer, pass).transpose(1, 2));
 
+  const WriterKey writer{WriterKind::attention, layer};
   const Point raw{Site::attn_raw_out, layer}, result{Site::result, layer};
   at::Tensor out;
   if (taps.wants(result)) {
-    const at::Tensor r0 = results(z, weights.attn_out, raw, pass);
+    const at::Tensor r0 = results(z, own.out, writer, pass);
     const Unchanged unchanged(r0);
     const at::Tensor r = taps.visit(result, r0);
     if (taps.writes(result) && !unchanged(r)) {
       out = r.sum(2);
-      const at::Tensor bias = written_bias(z, weights.attn_out, raw, taps);
+      const at::Tensor bias = written_bias(z, own.out, writer, taps);
       if (bias.defined()) out = out + bias;
     }
   }
-  if (!out.defined()) out = write_layer(z.flatten(-2), weights.attn_out, raw, taps);
-  out = taps.visit(raw, std::move(out));
-  return taps.visit({Site::attn_out, layer}, std::move(out));
+  if (!out.defined()) out = write_layer(z.flatten(-2), own.out, writer, taps);
+  return taps.visit(raw, std::move(out));
 }
 
 }  // namespace lenswright

@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include "nn/attention.h"
+#include "nn/attention_mask.h"
 
 namespace lenswright {
 

@@ -1,7 +1,6 @@
 #include <ATen/ATen.h>
 
 #include "model/layer.h"
-#include "nn/activation.h"
 #include "nn/norm.h"
 
 namespace lenswright {
@@ -10,64 +9,102 @@ at::Tensor norm_layer(const at::Tensor& x, const NormWeights& weights, Point sca
                       Point normalized, const Pass& pass) {
   const Spec& spec = pass.spec;
   const Taps& taps = pass.taps;
-  const at::Tensor gain = weights.gain.view();
-  const at::Tensor bias = weights.bias.defined() ? weights.bias.view() : at::Tensor();
+  const at::Tensor gain = weights.gain_view(), bias = weights.bias_view();
   if (taps.writes(scale) || taps.writes(normalized)) {
-    const at::Tensor s0 = norm_scale(x, spec.norm, spec.norm_eps);
+    const at::Tensor s0 = norm_scale(x, spec.norm);
     const Unchanged same_scale(s0);
     const at::Tensor s = taps.visit(scale, s0);
     const at::Tensor n0 = norm_normalized(x, s, spec.norm);
     const Unchanged same_normalized(n0);
     const at::Tensor n = taps.visit(normalized, n0);
-    if (!same_scale(s) || !same_normalized(n)) return norm_gain(n, gain, bias);
+    if (!same_scale(s) || !same_normalized(n)) return norm_gain(n, spec.norm, gain, bias);
   } else if (taps.wants(scale) || taps.wants(normalized)) {
     // Computed beside the norm itself, so that watching changes no number.
-    const at::Tensor s = norm_scale(x, spec.norm, spec.norm_eps);
+    const at::Tensor s = norm_scale(x, spec.norm);
     taps.visit(scale, s);
     taps.show(normalized, [&] { return norm_normalized(x, s, spec.norm); });
   }
-  return norm(x, spec.norm, spec.norm_eps, gain, bias);
+  return norm(x, spec.norm, gain, bias);
 }
 
-at::Tensor write_layer(at::Tensor input, const Linear& linear, Point output, const Taps& taps) {
-  const Adapter* adapter = taps.adapter(output);
-  if (!adapter) return linear(input);
-  at::Tensor written = linear(adapter->before ? adapter->before(input) : input);
-  if (adapter->after) written = adapter->after(input, std::move(written));
-  return adapter->shift ? adapter->shift(std::move(written)) : written;
+at::Tensor write_layer(const at::Tensor& input, const Linear& linear, const WriterKey& writer,
+                       const Taps& taps) {
+  const Adapter* adapter = taps.adapter(writer);
+  return adapter ? adapter->around(input, linear) : linear(input);
 }
 
-at::Tensor mlp_layer(const at::Tensor& x, const LayerWeights& weights, int layer,
-                     const Pass& pass) {
-  const Taps& taps = pass.taps;
-  const at::Tensor input = taps.visit({Site::mlp_in, layer}, x);
-  const at::Tensor y =
-      norm_layer(input, weights.ln2, {Site::ln2_scale, layer}, {Site::ln2_normalized, layer}, pass);
-  std::vector<at::Tensor> in = weights.mlp_in(y);
-  const Point pre{Site::mlp_pre, layer};
-  at::Tensor post;
-  if (pass.spec.gated) {
-    const at::Tensor gate = taps.visit(pre, in[1]);
-    const at::Tensor up = taps.visit({Site::mlp_pre_linear, layer}, in[0]);
-    post = activation(gate, pass.spec.activation) * up;
-  } else {
-    post = activation(taps.visit(pre, in[0]), pass.spec.activation);
+at::Tensor write_gathered(const at::Tensor& input, const Linear& linear, const WriterKey& writer,
+                          const Taps& taps, const Gathered& tokens) {
+  const Adapter* adapter = taps.adapter(writer);
+  if (!adapter || !adapter->take) return write_layer(input, linear, writer, taps);
+  return adapter->take(tokens).around(input.unsqueeze(1), linear).squeeze(1);
+}
+
+namespace {
+
+// What a branch wrote, as it is added to the residual.
+at::Tensor contribution(at::Tensor written, const NormWeights& post, Point scale, Point normalized,
+                        Point added, const Pass& pass) {
+  const Spec& spec = pass.spec;
+  if (spec.has_norm_after()) written = norm_layer(written, post, scale, normalized, pass);
+  if (spec.residual_scale != 1.0) written = written * spec.residual_scale;
+  return pass.taps.visit(added, std::move(written));
+}
+
+at::Tensor attention_branch(const at::Tensor& x, const at::Tensor& y, const LayerWeights& weights,
+                            int layer, const Pass& pass) {
+  return contribution(attention_layer(x, y, weights, layer, pass), weights.ln1_post,
+                      {Site::ln1_post_scale, layer}, {Site::ln1_post_normalized, layer},
+                      {Site::attn_out, layer}, pass);
+}
+
+// x: the residual; y: the same as attention saw it normed, where the MLP shares that norm.
+at::Tensor mlp_branch(const at::Tensor& x, const at::Tensor& y, const LayerWeights& weights,
+                      int layer, const Pass& pass) {
+  const Spec& spec = pass.spec;
+  const Unchanged unchanged(x);
+  const at::Tensor input = pass.taps.visit({Site::mlp_in, layer}, x);
+  at::Tensor normed = input;
+  if (spec.shared_norm) {
+    const NormWeights& ln = weights.ln1;
+    const bool same = !pass.taps.writes({Site::mlp_in, layer}) || unchanged(input);
+    normed = same ? y : norm(input, spec.norm, ln.gain_view(), ln.bias_view());
+  } else if (spec.has_norm_before()) {
+    normed = norm_layer(input, weights.ln2, {Site::ln2_scale, layer}, {Site::ln2_normalized, layer},
+                        pass);
   }
-  post = taps.visit({Site::mlp_post, layer}, std::move(post));
-  const Point raw{Site::mlp_raw_out, layer};
-  at::Tensor out = taps.visit(raw, write_layer(std::move(post), weights.mlp_out, raw, taps));
-  return taps.visit({Site::mlp_out, layer}, std::move(out));
+  const bool mixture = spec.layers[static_cast<size_t>(layer)].mixture;
+  at::Tensor written = mixture ? mixture_layer(normed, weights.mixture, layer, pass)
+                               : mlp_layer(normed, weights.mlp, layer, pass);
+  return contribution(std::move(written), weights.ln2_post, {Site::ln2_post_scale, layer},
+                      {Site::ln2_post_normalized, layer}, {Site::mlp_out, layer}, pass);
 }
+
+}  // namespace
 
 at::Tensor block(at::Tensor x, const LayerWeights& weights, int layer, const Pass& pass,
                  Until until) {
+  const Spec& spec = pass.spec;
   const Taps& taps = pass.taps;
+  const Point ln1_scale{Site::ln1_scale, layer}, ln1_normalized{Site::ln1_normalized, layer};
+  const bool behind = spec.norms == NormPlacement::behind;
   x = taps.visit({Site::resid_pre, layer}, std::move(x));
   if (until == Until::resid_pre) return x;
-  const at::Tensor attention = attention_layer(x, weights, layer, pass);
+  at::Tensor y = x;
+  if (spec.has_norm_before()) y = norm_layer(x, weights.ln1, ln1_scale, ln1_normalized, pass);
+  const at::Tensor attention = attention_branch(x, y, weights, layer, pass);
   if (until == Until::attn_out) return x;
-  x = taps.visit({Site::resid_mid, layer}, x + attention);
-  x = x + mlp_layer(x, weights, layer, pass);
+  if (spec.parallel) {
+    x = x + attention + mlp_branch(x, y, weights, layer, pass);
+    return taps.visit({Site::resid_post, layer}, std::move(x));
+  }
+  x = x + attention;
+  if (behind) x = norm_layer(x, weights.ln1, ln1_scale, ln1_normalized, pass);
+  x = taps.visit({Site::resid_mid, layer}, std::move(x));
+  x = x + mlp_branch(x, y, weights, layer, pass);
+  if (behind) {
+    x = norm_layer(x, weights.ln2, {Site::ln2_scale, layer}, {Site::ln2_normalized, layer}, pass);
+  }
   return taps.visit({Site::resid_post, layer}, std::move(x));
 }
 

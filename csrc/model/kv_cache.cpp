@@ -4,12 +4,12 @@
 
 namespace lenswright {
 
-KvCache::KvCache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t d_head, int64_t slots,
-                 const at::TensorOptions& options)
+KvCache::KvCache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t d_head, int64_t d_value,
+                 int64_t slots, const at::TensorOptions& options)
     : slots_(slots) {
   for (int64_t layer = 0; layer < layers; ++layer) {
     k_.push_back(at::zeros({rows, kv_heads, slots, d_head}, options));
-    v_.push_back(at::zeros({rows, kv_heads, slots, d_head}, options));
+    v_.push_back(at::zeros({rows, kv_heads, slots, d_value}, options));
   }
 }
 
@@ -21,11 +21,10 @@ void KvCache::extend_to(int64_t used) {
 
 std::pair<at::Tensor, at::Tensor> KvCache::store(int64_t layer, const at::Tensor& k,
                                                  const at::Tensor& v, const at::Tensor& positions) {
-  // [batch, pos] -> [batch, kv_heads, pos, d_head]
-  const at::Tensor index = positions.view({positions.size(0), 1, positions.size(1), 1})
-                               .expand({-1, k.size(1), -1, k.size(3)});
-  k_[layer].scatter_(2, index, k);
-  v_[layer].scatter_(2, index, v);
+  // [batch, pos] -> [batch, kv_heads, pos, d_head or d_value]
+  const at::Tensor places = positions.view({positions.size(0), 1, positions.size(1), 1});
+  k_[layer].scatter_(2, places.expand({-1, k.size(1), -1, k.size(3)}), k);
+  v_[layer].scatter_(2, places.expand({-1, v.size(1), -1, v.size(3)}), v);
   return {k_[layer].narrow(2, 0, used_), v_[layer].narrow(2, 0, used_)};
 }
 

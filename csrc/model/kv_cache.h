@@ -14,11 +14,11 @@ namespace lenswright {
 /// between prompt and continuation.
 class KvCache {
  public:
-  KvCache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t d_head, int64_t slots,
-          const at::TensorOptions& options);
+  KvCache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t d_head, int64_t d_value,
+          int64_t slots, const at::TensorOptions& options);
 
-  /// Puts k and v [batch, kv_heads, pos, d_head] of new tokens at positions [batch, pos] and
-  /// returns all that has been stored up to the farthest of them.
+  /// Puts k and v [batch, kv_heads, pos, d_head or d_value] of new tokens at positions [batch, pos]
+  /// and returns all that has been stored up to the farthest of them.
   std::pair<at::Tensor, at::Tensor> store(int64_t layer, const at::Tensor& k, const at::Tensor& v,
                                           const at::Tensor& positions);
 
@@ -29,7 +29,7 @@ class KvCache {
   void extend_to(int64_t used);
 
  private:
-  std::vector<at::Tensor> k_, v_;  // [batch, kv_heads, slots, d_head]
+  std::vector<at::Tensor> k_, v_;  // [batch, kv_heads, slots, d_head or d_value]
   int64_t slots_;
   int64_t used_ = 0;
 };

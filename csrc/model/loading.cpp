@@ -6,9 +6,13 @@
 
 #include "base/error.h"
 #include "base/glob.h"
+#include "model/layer_weights.h"
 #include "model/model.h"
+#include "model/source.h"
 #include "model/tensors.h"
-#include "spec/family.h"
+#include "nn/sinusoids.h"
+#include "spec/decoder.h"
+#include "spec/misreadings.h"
 
 namespace lenswright {
 namespace {
@@ -17,10 +21,6 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
   return text + "]";
-}
-
-[[noreturn]] void refuse(const TensorInfo& info, const std::string& what) {
-  throw CheckpointError(Flaw::layout, info.file, what, info.name, info.begin);
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -53,9 +53,8 @@ at::ScalarType computing_type(const std::string& asked, at::ScalarType stored, a
 
 class Loader {
  public:
-  Loader(std::shared_ptr<Checkpoint> checkpoint, const LoadOptions& options)
-      : options_(options), family_(family_of(checkpoint->config())) {
-    m_->checkpoint_ = std::move(checkpoint);
+  Loader(std::unique_ptr<Source> source, const LoadOptions& options)
+      : options_(options), source_(std::move(source)) {
     m_->device_ = at::Device(options.device);
     read_spec();
   }
@@ -63,7 +62,7 @@ class Loader {
   std::shared_ptr<Model> load() {
     for (const Row& row : m_->rows_) take(row);
     account();
-    build();
+    m_->assemble();
     m_->dtype_ = computing_type(options_.dtype, *widest_, m_->device_);
     m_->writers_ = lenswright::writers(m_->spec_, m_->rows_);
     return std::move(m_);
@@ -71,38 +70,37 @@ class Loader {
 
  private:
   void read_spec() {
-    m_->spec_ = family_.read(m_->checkpoint_->config());
+    Decoder decoder = source_->decoder();
+    family_ = decoder.family;
+    m_->spec_ = std::move(decoder.spec);
+    m_->rows_ = std::move(decoder.rows);
+    m_->head_ = std::move(decoder.head);
     const auto& unknown = m_->spec_.unknown_keys;
     TORCH_CHECK_VALUE(!options_.strict || unknown.empty(), "config.json: keys ", listed(unknown),
                       " are not known to family ", m_->spec_.family,
                       "; expected none of them under strict=True");
-    const Checkpoint& checkpoint = *m_->checkpoint_;
-    m_->rows_ = rows_in(family_, m_->spec_,
-                        [&](const std::string& name) { return checkpoint.contains(name); });
   }
 
   void take(const Row& row) {
-    const Checkpoint& checkpoint = *m_->checkpoint_;
-    if (!checkpoint.contains(row.source)) {
-      throw CheckpointError(Flaw::layout, checkpoint.shards().front(),
-                            "the tensor is missing, but config.json of family " + m_->spec_.family +
-                                " asks for it" + did_you_mean(row.source, checkpoint.names()),
-                            row.source);
-    }
-    const TensorInfo& info = checkpoint.info(row.source);
-    if (info.shape != row.stored_shape()) {
-      refuse(info, "shape " + shape_text(info.shape) + ", config.json asks for " +
-                       shape_text(row.stored_shape()));
+    if (!source_->contains(row.source)) {
+      source_->refuse(row.source, "the tensor is missing, but config.json of family " +
+                                      m_->spec_.family + " asks for it" +
+                                      did_you_mean(row.source, source_->names()));
     }
     auto& stored = m_->stored_[row.source];
     if (!stored) {
-      const at::Tensor value = mapped_tensor(checkpoint, info).to(m_->device_);
-      if (!at::isFloatingType(value.scalar_type())) {
-        refuse(info,
-               "type " + std::string(wire_name(info.dtype)) + ", expected F64, F32, BF16 or F16");
+      const at::Tensor value = source_->tensor(row.source).to(m_->device_);
+      if (!at::isFloatingType(value.scalar_type()) || value.element_size() < 2) {
+        source_->refuse(row.source, "type " +
+                                        std::string(wire_name(stored_type(value.scalar_type()))) +
+                                        ", expected F64, F32, BF16 or F16");
       }
       widest_ = widest_ ? at::promote_types(*widest_, value.scalar_type()) : value.scalar_type();
-      stored = std::make_shared<Stored>(Stored{info.name, value, value});
+      stored = std::make_shared<Stored>(Stored{row.source, value, value});
+    }
+    if (stored->value.sizes() != at::IntArrayRef(row.stored_shape())) {
+      source_->refuse(row.source, "shape " + shape_text(stored->value.sizes().vec()) +
+                                      ", config.json asks for " + shape_text(row.stored_shape()));
     }
     m_->weights_[row.canonical] = Weight(stored, row);
   }
@@ -110,66 +108,73 @@ class Loader {
   // Nothing is silent: a tensor nobody asked for is an error, unless the family says it holds none.
   void account() {
     std::vector<std::string> left;
-    for (const TensorInfo& info : m_->checkpoint_->tensors()) {
-      if (m_->stored_.contains(info.name) || is_copy_of_embedding(info)) continue;
-      const bool ignored = std::any_of(family_.ignored.begin(), family_.ignored.end(),
-                                       [&](const auto& g) { return Glob(g).matches(info.name); });
-      if (!ignored) left.push_back(info.name);
+    for (const std::string& name : source_->names()) {
+      if (m_->stored_.contains(name)) continue;
+      if (m_->spec_.tied && name == m_->head_.source) continue;  // the embedding again
+      const auto matches = [&](const auto& glob) { return Glob(glob).matches(name); };
+      const bool ignored = std::ranges::any_of(family_->ignored, matches) ||
+                           std::ranges::any_of(m_->spec_.unread, matches);
+      if (!ignored) left.push_back(name);
     }
     TORCH_CHECK_VALUE(left.empty(), "the checkpoint has tensors that family ", m_->spec_.family,
                       " does not account for: ", listed(left));
   }
 
-  // A tied checkpoint may store the head again; it must then be the embedding.
-  bool is_copy_of_embedding(const TensorInfo& info) const {
-    if (!m_->spec_.tied || info.name != head_row(family_, m_->spec_).source) return false;
-    const TensorInfo& embedding = m_->checkpoint_->info(m_->rows_.front().source);
-    const auto a = m_->checkpoint_->data(info), b = m_->checkpoint_->data(embedding);
-    if (info.shape == embedding.shape && std::equal(a.begin(), a.end(), b.begin(), b.end()))
-      return true;
-    refuse(info, "differs from '" + embedding.name + "' though tie_word_embeddings is true");
-  }
-
-  Weight weight(const std::string& name) const {
-    const auto found = m_->weights_.find(name);
-    return found == m_->weights_.end() ? Weight() : found->second;
-  }
-  Linear linear(const std::string& prefix, const std::string& part) const {
-    return {weight(prefix + "W_" + part), weight(prefix + "b_" + part)};
-  }
-
-  void build() {
-    const Spec& spec = m_->spec_;
-    for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
-      const std::string at = "blocks." + std::to_string(layer) + ".";
-      LayerWeights w;
-      w.ln1 = {weight(at + "ln1.w"), weight(at + "ln1.b")};
-      w.ln2 = {weight(at + "ln2.w"), weight(at + "ln2.b")};
-      const std::string attn = at + "attn.", mlp = at + "mlp.";
-      w.qkv = Projections({linear(attn, "Q"), linear(attn, "K"), linear(attn, "V")});
-      w.attn_out = linear(attn, "O");
-      std::vector<Linear> in = {linear(mlp, "in")};
-      if (spec.gated) in.push_back(linear(mlp, "gate"));
-      w.mlp_in = Projections(std::move(in));
-      w.mlp_out = linear(mlp, "out");
-      m_->layers_.push_back(std::move(w));
-    }
-    m_->ln_final_ = {weight("ln_final.w"), weight("ln_final.b")};
-    m_->embed_ = {weight("embed.W_E"), {}};
-    m_->pos_embed_ = {weight("pos_embed.W_pos"), {}};
-    m_->head_ = head_row(family_, m_->spec_);
-    m_->unembed_ = {weight(spec.tied ? "embed.W_E" : "unembed.W_U"), weight("unembed.b_U")};
-  }
-
   LoadOptions options_;
-  const Family& family_;
+  std::unique_ptr<Source> source_;
+  const Family* family_ = nullptr;
   std::shared_ptr<Model> m_{new Model()};
   std::optional<at::ScalarType> widest_;
 };
 
 std::shared_ptr<Model> Model::load(std::shared_ptr<Checkpoint> checkpoint,
                                    const LoadOptions& options) {
-  return Loader(std::move(checkpoint), options).load();
+  auto model = Loader(checkpoint_source(checkpoint), options).load();
+  model->checkpoint_ = std::move(checkpoint);
+  return model;
+}
+
+std::shared_ptr<Model> Model::share(Json config, std::map<std::string, at::Tensor> tensors,
+                                    const LoadOptions& options) {
+  return Loader(live_source(std::move(config), std::move(tensors)), options).load();
+}
+
+void Model::assemble() {
+  layers_.clear();
+  for (int64_t layer = 0; layer < spec_.n_layers; ++layer) {
+    layers_.push_back(layer_weights(weights_, spec_, layer));
+  }
+  embed_norm_ = norm_of(weights_, "embed.ln");
+  ln_final_ = norm_of(weights_, "ln_final");
+  embed_ = {weight_or_none(weights_, "embed.W_E"), {}};
+  embed_projection_ = linear_of(weights_, "embed.", "proj");
+  pos_embed_ = {weight_or_none(weights_, "pos_embed.W_pos"), {}};
+  unembed_projection_ = linear_of(weights_, "unembed.", "proj");
+  unembed_ = {weight_or_none(weights_, spec_.tied ? "embed.W_E" : "unembed.W_U"),
+              weight_or_none(weights_, "unembed.b_U")};
+  if (spec_.position == PositionKind::sinusoidal) {
+    sinusoids_ = sinusoids(spec_.n_ctx + spec_.position_offset, spec_.d_model).to(device_);
+  }
+}
+
+std::shared_ptr<Model> Model::reread(const std::vector<std::string>& misreadings,
+                                     const std::string& dtype) const {
+  const std::shared_ptr<Model> other(new Model(*this));
+  if (!dtype.empty()) other->dtype_ = computing_type(dtype, dtype_, device_);
+  if (misreadings.empty()) return other;
+  for (const std::string& name : misreadings) {
+    const Misreading& misreading = misreading_of(name);
+    TORCH_CHECK_VALUE(misreading.applies(other->spec_, other->rows_), "misreading '", name,
+                      "' does not apply to this model");
+    misreading.change(other->spec_, other->rows_);
+  }
+  other->writers_.clear();
+  other->weights_.clear();
+  for (const Row& row : other->rows_) {
+    other->weights_[row.canonical] = Weight(stored(row.source), row);
+  }
+  other->assemble();
+  return other;
 }
 
 void Model::untie(bool on) {

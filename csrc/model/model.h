@@ -41,12 +41,22 @@ class Model {
  public:
   static std::shared_ptr<Model> load(std::shared_ptr<Checkpoint> checkpoint,
                                      const LoadOptions& options);
+  /// A model of tensors somebody holds, which it shares: config as in config.json, tensors by the
+  /// names of a checkpoint or of a live `transformers` model.
+  static std::shared_ptr<Model> share(Json config, std::map<std::string, at::Tensor> tensors,
+                                      const LoadOptions& options);
+
+  /// The same tensors read another way: misread on purpose (see spec/misreadings.h, each by its
+  /// name, in turn), or computed in another type. A misread model has no writers.
+  std::shared_ptr<Model> reread(const std::vector<std::string>& misreadings,
+                                const std::string& dtype = "") const;
 
   Output run(const Input& input, const Taps& taps, const Wanted& wanted) const;
 
   const Spec& spec() const { return spec_; }
   at::ScalarType dtype() const { return dtype_; }
   at::Device device() const { return device_; }
+  /// Null where the model shares somebody's tensors.
   const std::shared_ptr<Checkpoint>& checkpoint() const { return checkpoint_; }
   const std::vector<WriterSite>& writers() const { return writers_; }
   const std::vector<Row>& rows() const { return rows_; }
@@ -56,6 +66,8 @@ class Model {
   const std::shared_ptr<Stored>& stored(const std::string& name) const;
   /// A canonical weight by its TransformerLens name.
   const Weight& weight(const std::string& canonical) const;
+  /// nullptr where the model has no such weight.
+  const Weight* find_weight(const std::string& canonical) const;
 
   /// Where an unembedding of its own lies in this family's checkpoints.
   const Row& head() const { return head_; }
@@ -69,10 +81,15 @@ class Model {
   friend class Loader;
   Model() : device_(at::kCPU) {}
 
+  /// Puts weights_ where the run looks for them.
+  void assemble();
   at::Tensor embed(const Input& input, const at::Tensor& positions, const Taps& taps) const;
+  at::Tensor embed_normed(const at::Tensor& x, const Pass& pass) const;
   at::Tensor unembed(at::Tensor residual, const Batch& batch, const Pass& pass,
                      Logits logits) const;
   Pass make_pass(const Input& input, const at::Tensor& positions, const Taps& taps) const;
+  std::vector<AttentionSetting> attention_settings(const Input& input, const at::Tensor& positions,
+                                                   const at::Tensor& base) const;
 
   std::shared_ptr<Checkpoint> checkpoint_;
   Spec spec_;
@@ -82,8 +99,10 @@ class Model {
   std::map<std::string, Weight> weights_;
   Row head_;  // where an untied unembedding lies
   Linear embed_, pos_embed_, unembed_;
+  Linear embed_projection_, unembed_projection_;  // where embeddings are narrower than d_model
+  at::Tensor sinusoids_;                          // [n_ctx + offset, d_model]
   std::vector<LayerWeights> layers_;
-  NormWeights ln_final_;
+  NormWeights embed_norm_, ln_final_;
   at::ScalarType dtype_ = at::kFloat;
   at::Device device_;
 };

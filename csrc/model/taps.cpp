@@ -4,6 +4,13 @@
 
 namespace lenswright {
 
+at::Tensor Adapter::around(const at::Tensor& input,
+                           const std::function<at::Tensor(const at::Tensor&)>& product) const {
+  at::Tensor written = product(before ? before(input) : input);
+  if (after) written = after(input, std::move(written));
+  return shift ? shift(std::move(written)) : written;
+}
+
 Unchanged::Unchanged(const at::Tensor& tensor)
     : tensor_(tensor), version_(tensor.is_inference() ? 0 : tensor._version()) {}
 
@@ -28,12 +35,10 @@ void Taps::write(Point point, Writer writer) {
   actions_.push_back({point, nullptr, std::move(writer)});
 }
 
-void Taps::adapt(Point output_of_writer, Adapter adapter) {
-  for (const auto& [point, other] : adapters_) {
-    TORCH_CHECK_VALUE(point != output_of_writer, "writer at '", name_of(point),
-                      "' is already edited in this run; expected one edit a writer (compose them)");
-  }
-  adapters_.emplace_back(output_of_writer, std::move(adapter));
+void Taps::adapt(const WriterKey& writer, Adapter adapter) {
+  const bool fresh = adapters_.emplace(writer, std::move(adapter)).second;
+  TORCH_CHECK_VALUE(fresh, "writer '", name_of(writer),
+                    "' is already edited in this run; expected one edit a writer (compose them)");
 }
 
 at::Tensor Taps::visit(Point point, at::Tensor tensor) const {
@@ -49,11 +54,10 @@ at::Tensor Taps::visit(Point point, at::Tensor tensor) const {
   return tensor;
 }
 
-const Adapter* Taps::adapter(Point output_of_writer) const {
-  for (const auto& [point, adapter] : adapters_) {
-    if (point == output_of_writer) return &adapter;
-  }
-  return nullptr;
+const Adapter* Taps::adapter(const WriterKey& writer) const {
+  if (adapters_.empty()) return nullptr;
+  const auto found = adapters_.find(writer);
+  return found == adapters_.end() ? nullptr : &found->second;
 }
 
 std::vector<Point> Taps::points() const {

@@ -3,11 +3,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <vector>
 
-#include "spec/points.h"
+#include "spec/writers.h"
 
 namespace lenswright {
+
+/// Tokens taken out of a batch: the row that each came from, [tokens], of how many.
+struct Gathered {
+  at::Tensor rows;
+  int64_t batch = 0;
+};
 
 /// Stands in for changed weights of a writer: what it read and what it wrote pass through here
 /// before any tap sees them, so that to every tap the weights look changed.
@@ -15,10 +22,19 @@ namespace lenswright {
 /// Each may be empty. `after` is linear in (input, output) together, so that parts of what is
 /// written may go through it one by one; its input is what the writer read, before `before`.
 /// `shift` adds what depends on neither.
+///
+/// Tensors are [batch, pos, width]. Where rows of the batch are treated differently, `take` gives
+/// the adapter of tokens that were gathered from it, as [tokens, 1, width]; where it is empty all
+/// are alike, and tokens may lie in any shape.
 struct Adapter {
   std::function<at::Tensor(at::Tensor input)> before;
   std::function<at::Tensor(const at::Tensor& input, at::Tensor output)> after;
   std::function<at::Tensor(at::Tensor output)> shift;
+  std::function<Adapter(const Gathered& tokens)> take{};
+
+  /// What is written, of what is read: `product` is the writer's own, bias included.
+  at::Tensor around(const at::Tensor& input,
+                    const std::function<at::Tensor(const at::Tensor&)>& product) const;
 };
 
 /// Whether a tensor came back from its writers as it went in, so that the run may take the path it
@@ -44,7 +60,7 @@ class Taps {
 
   void read(Point point, Reader reader);
   void write(Point point, Writer writer);
-  void adapt(Point output_of_writer, Adapter adapter);
+  void adapt(const WriterKey& writer, Adapter adapter);
 
   bool empty() const { return actions_.empty() && adapters_.empty(); }
   bool wants(Point point) const { return flag(point) != 0; }
@@ -59,7 +75,8 @@ class Taps {
     if (wants(point)) visit(point, make());
   }
 
-  const Adapter* adapter(Point output_of_writer) const;
+  /// What stands in for the writer's weights, or nullptr.
+  const Adapter* adapter(const WriterKey& writer) const;
 
   /// All points with a tap.
   std::vector<Point> points() const;
@@ -83,7 +100,7 @@ class Taps {
 
   std::vector<uint8_t> flags_;
   std::vector<Action> actions_;
-  std::vector<std::pair<Point, Adapter>> adapters_;
+  std::map<WriterKey, Adapter> adapters_;
 };
 
 }  // namespace lenswright

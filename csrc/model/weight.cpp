@@ -2,36 +2,60 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "nn/linear.h"
 
 namespace lenswright {
 
 Weight::Weight(std::shared_ptr<Stored> stored, const Row& row)
-    : stored_(std::move(stored)),
-      layout_(row.layout),
-      matrix_(row.inputs > 0),
-      start_(row.start),
-      outputs_(row.outputs),
-      whole_(row.outputs == row.stored) {}
+    : stored_(std::move(stored)), row_(row) {}
+
+namespace {
+
+at::Tensor runs_of(const at::Tensor& x, int64_t axis, const Row& row) {
+  const int64_t turns = row.outputs / row.run;
+  return x.unflatten(axis, {turns, row.distance})
+      .narrow(axis < 0 ? axis : axis + 1, row.start, row.run)
+      .flatten(axis < 0 ? axis - 1 : axis, axis < 0 ? axis : axis + 1);
+}
+
+}  // namespace
 
 at::Tensor Weight::view() const {
   at::Tensor value = stored_->value;
-  if (matrix_ && layout_ == Layout::in_out) value = value.t();
-  return whole_ ? value : value.narrow(0, start_, outputs_);
+  if (row_.experts > 0) value = value.select(0, row_.expert);
+  if (row_.inputs > 0 && row_.layout == Layout::in_out) value = value.t();
+  if (row_.in_runs()) {
+    value = runs_of(value, 0, row_);
+  } else if (row_.outputs != row_.stored) {
+    value = value.narrow(0, row_.start, row_.outputs);
+  }
+  if (row_.times == 1) return value;
+  std::vector<int64_t> times(static_cast<size_t>(value.dim()), 1);
+  times[0] = row_.times;
+  return value.repeat(times);
+}
+
+at::Tensor Weight::part_of(const at::Tensor& all, const Weight& span) const {
+  if (row_.in_runs()) return runs_of(all, -1, row_);
+  return all.narrow(-1, row_.start - span.row_.start, row_.outputs);
 }
 
 Weight Weight::spanning(const std::vector<Weight>& parts) {
   if (parts.empty() || !parts[0].defined()) return {};
   Weight all = parts[0];
+  const bool turns = all.row_.in_runs();
   for (size_t i = 1; i < parts.size(); ++i) {
-    const bool follows =
-        parts[i].stored_ == all.stored_ && parts[i].start_ == all.start_ + all.outputs_;
-    if (!follows) return {};
-    all.outputs_ += parts[i].outputs_;
+    const Row& row = parts[i].row_;
+    const bool same = parts[i].stored_ == all.stored_ && row.expert == all.row_.expert;
+    if (!same || row.in_runs() != turns || row.times > 1) return {};
+    if (!turns && row.start != all.row_.start + all.row_.outputs) return {};
+    all.row_.outputs += row.outputs;
   }
-  const int64_t stored =
-      all.stored_->value.size(all.layout_ == Layout::out_in || !all.matrix_ ? 0 : 1);
-  all.whole_ = all.outputs_ == stored;
+  if (turns && all.row_.outputs != all.row_.stored) return {};
+  if (turns) all.row_.start = 0;
+  all.row_.run = 0;
   return all;
 }
 
@@ -43,6 +67,19 @@ at::Tensor Linear::product(const at::Tensor& x) const {
   return lenswright::linear(x, weight.view(), at::Tensor());
 }
 
+namespace {
+
+// Whether the biases of spanned weights stand in the order of their outputs.
+bool in_order(const std::vector<Linear>& parts, const Linear& whole) {
+  const at::Tensor places = at::arange(whole.weight.outputs());
+  return std::all_of(parts.begin(), parts.end(), [&](const Linear& part) {
+    return at::equal(part.weight.part_of(places, whole.weight),
+                     part.bias.part_of(places, whole.bias));
+  });
+}
+
+}  // namespace
+
 Projections::Projections(std::vector<Linear> parts) : parts_(std::move(parts)) {
   std::vector<Weight> weights, biases;
   for (const Linear& part : parts_) {
@@ -51,8 +88,10 @@ Projections::Projections(std::vector<Linear> parts) : parts_(std::move(parts)) {
   }
   whole_.weight = parts_.size() > 1 ? Weight::spanning(weights) : Weight();
   whole_.bias = Weight::spanning(biases);
-  const bool biased = parts_[0].bias.defined();
+  const bool biased =
+      std::any_of(biases.begin(), biases.end(), [](const Weight& b) { return b.defined(); });
   if (biased != whole_.bias.defined()) whole_.weight = Weight();
+  if (biased && whole_.weight.defined() && !in_order(parts_, whole_)) whole_.weight = Weight();
 }
 
 std::vector<at::Tensor> Projections::operator()(const at::Tensor& x) const {
@@ -62,10 +101,8 @@ std::vector<at::Tensor> Projections::operator()(const at::Tensor& x) const {
     return results;
   }
   const at::Tensor all = whole_(x);
-  int64_t start = 0;
   for (const Linear& part : parts_) {
-    results.push_back(all.narrow(-1, start, part.weight.outputs()));
-    start += part.weight.outputs();
+    results.push_back(part.weight.part_of(all, whole_.weight));
   }
   return results;
 }

@@ -25,7 +25,7 @@ struct Stored {
   Digest digest{};     // of `original`, once somebody asked
 };
 
-/// A canonical weight: a range of the outputs of a stored tensor, never a copy of it.
+/// A canonical weight: some of the outputs of a stored tensor, never a copy of it.
 class Weight {
  public:
   Weight() = default;
@@ -33,23 +33,22 @@ class Weight {
 
   bool defined() const { return stored_ != nullptr; }
   const std::shared_ptr<Stored>& stored() const { return stored_; }
-  int64_t outputs() const { return outputs_; }
+  int64_t outputs() const { return row_.outputs * row_.times; }
 
   /// [outputs, inputs] or [outputs], whatever way it lies in its file. Taken anew at each use, so
-  /// that gradients and edits of the stored tensor reach it.
+  /// that gradients and edits of the stored tensor reach it. A copy only where the outputs lie in
+  /// several runs, or are repeated.
   at::Tensor view() const;
+  /// This weight's part of what `spanning` gave: [..., its outputs of all] -> [..., outputs].
+  at::Tensor part_of(const at::Tensor& all, const Weight& span) const;
 
-  /// The range that spans this weight and the ones after it, where they follow one another in one
-  /// stored tensor; undefined otherwise. One product then serves them all.
+  /// One weight that spans these, where they follow one another or take turns in one stored tensor;
+  /// undefined otherwise. One product then serves them all.
   static Weight spanning(const std::vector<Weight>& parts);
 
  private:
   std::shared_ptr<Stored> stored_;
-  Layout layout_ = Layout::out_in;
-  bool matrix_ = true;
-  int64_t start_ = 0;
-  int64_t outputs_ = 0;
-  bool whole_ = true;
+  Row row_;
 };
 
 /// A weight with its bias: the only door to a product with a stored tensor.

@@ -11,18 +11,26 @@ namespace {
 
 constexpr int64_t kChunk = 16384;  // numbers a task
 
-at::Tensor whole(const at::Tensor& x, Activation function) {
+at::Tensor whole(const at::Tensor& x, Activation function, double alpha) {
   switch (function) {
     case Activation::relu:
       return at::relu(x);
+    case Activation::relu2:
+      return at::relu(x).square();
     case Activation::gelu:
       return at::gelu(x);
     case Activation::gelu_tanh:
       return at::gelu(x, "tanh");
+    case Activation::gelu_bloom:
+      return x * 0.5 * (1.0 + at::tanh(0.79788456 * x * (1.0 + 0.044715 * x * x)));
+    case Activation::gelu_quick:
+      return x * at::sigmoid(x * alpha);
     case Activation::silu:
       return at::silu(x);
+    case Activation::xielu:
+      break;
   }
-  TORCH_INTERNAL_ASSERT(false, "unknown activation");
+  TORCH_INTERNAL_ASSERT(false, "an activation without weights was expected");
 }
 
 at::Tensor by_our_loop(const at::Tensor& x) {
@@ -39,13 +47,28 @@ at::Tensor by_our_loop(const at::Tensor& x) {
 
 }  // namespace
 
-at::Tensor activation(const at::Tensor& x, Activation function) {
-  if (c10::GradMode::is_enabled() && x.requires_grad()) return whole(x, function);
+at::Tensor activation(const at::Tensor& x, Activation function, double alpha) {
+  if (c10::GradMode::is_enabled() && x.requires_grad()) return whole(x, function, alpha);
   const bool ours =
       function == Activation::gelu_tanh && x.is_cpu() && x.scalar_type() == at::kFloat;
   if (ours) return by_our_loop(x);
-  if (!deterministic()) return whole(x, function);
-  return by_chunks(x, [&](const at::Tensor& chunk) { return whole(chunk, function); });
+  if (!deterministic()) return whole(x, function, alpha);
+  return by_chunks(x, [&](const at::Tensor& chunk) { return whole(chunk, function, alpha); });
+}
+
+at::Tensor xielu(const at::Tensor& x, const Xielu& weights) {
+  const at::ScalarType type = x.scalar_type();
+  const at::Tensor beta = weights.beta.to(type), eps = weights.eps.to(type);
+  const at::Tensor right = at::softplus(weights.alpha_p.to(type));
+  const at::Tensor left = beta + at::softplus(weights.alpha_n.to(type));
+  const auto whole = [&](const at::Tensor& part) {
+    const at::Tensor positive = right * part * part + beta * part;
+    const at::Tensor negative = (at::expm1(at::minimum(part, eps)) - part) * left + beta * part;
+    return at::where(part > 0, positive, negative);
+  };
+  const bool weights_too = right.requires_grad() || left.requires_grad() || eps.requires_grad();
+  const bool graph = c10::GradMode::is_enabled() && (x.requires_grad() || weights_too);
+  return deterministic() && !graph ? by_chunks(x, whole) : whole(x);
 }
 
 }  // namespace lenswright

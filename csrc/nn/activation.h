@@ -6,8 +6,16 @@
 
 namespace lenswright {
 
-/// relu; gelu (Hendrycks and Gimpel 2016, arXiv:1606.08415) exact or by tanh; silu = x ·
-/// sigmoid(x).
-at::Tensor activation(const at::Tensor& x, Activation function);
+/// relu; relu2, its square (So et al. 2021, arXiv:2109.08668); gelu (Hendrycks and Gimpel 2016,
+/// arXiv:1606.08415) exact, by tanh, or as x · sigmoid(alpha x); silu = x · sigmoid(x). xielu has
+/// weights and so a function of its own.
+at::Tensor activation(const at::Tensor& x, Activation function, double alpha = 1.702);
+
+/// Huang and Schlag 2024, arXiv:2411.13010, eq. 6, with the weights as checkpoints store them: one
+/// number each.
+struct Xielu {
+  at::Tensor alpha_p, alpha_n, beta, eps;
+};
+at::Tensor xielu(const at::Tensor& x, const Xielu& weights);
 
 }  // namespace lenswright

@@ -32,14 +32,39 @@ LENSWRIGHT_INLINE void add_rows(const T* factors, int64_t rows, const T* from, i
   }
 }
 
+// The first key a query at this place may look at.
+LENSWRIGHT_INLINE int64_t first_seen(const AttentionRule& rule, int64_t place) {
+  int64_t first = 0;
+  if (rule.window > 0 && place - rule.window + 1 > first) first = place - rule.window + 1;
+  if (rule.chunk > 0 && place / rule.chunk * rule.chunk > first) {
+    first = place / rule.chunk * rule.chunk;
+  }
+  return first;
+}
+
+// q·k of keys [first, first + count), in place, as scores.
 template <typename T>
-LENSWRIGHT_INLINE void softmax(T* weights, int64_t count, T scale) {
-  T top = -std::numeric_limits<T>::infinity();
+LENSWRIGHT_INLINE void finish_scores(const Head<T>& head, T* weights, int64_t first,
+                                     int64_t count) {
+  const T scale = static_cast<T>(head.rule.scale), cap = static_cast<T>(head.rule.softcap);
+  for (int64_t j = 0; j < count; ++j) weights[j] *= scale;
+  if (cap > 0) {
+    for (int64_t j = 0; j < count; ++j) weights[j] = std::tanh(weights[j] / cap) * cap;
+  }
+  if (head.slope != 0) {
+    for (int64_t j = 0; j < count; ++j) {
+      weights[j] += head.slope * (static_cast<T>(first + j) - head.origin);
+    }
+  }
+}
+
+template <typename T>
+LENSWRIGHT_INLINE void softmax(T* weights, int64_t count, const T* sink) {
+  T top = sink ? *sink : -std::numeric_limits<T>::infinity();
   for (int64_t j = 0; j < count; ++j) {
-    weights[j] *= scale;
     if (weights[j] > top) top = weights[j];
   }
-  T total = 0;
+  T total = sink ? std::exp(*sink - top) : 0;
   for (int64_t j = 0; j < count; ++j) total += weights[j] = std::exp(weights[j] - top);
   for (int64_t j = 0; j < count; ++j) weights[j] /= total;
 }
@@ -47,13 +72,16 @@ LENSWRIGHT_INLINE void softmax(T* weights, int64_t count, T scale) {
 template <typename T>
 LENSWRIGHT_INLINE void attend(const Head<T>& head, T* weights) {
   for (int64_t i = 0; i < head.queries; ++i) {
-    const int64_t seen = head.keys - head.queries + i + 1;
-    for (int64_t j = 0; j < seen; ++j) weights[j] = 0;
-    add_rows(head.q + i * head.q_stride, head.d, head.keys_turned, head.keys, weights, seen);
-    softmax(weights, seen, head.scale);
+    const int64_t place = head.keys - head.queries + i;
+    const int64_t first = first_seen(head.rule, place), count = place + 1 - first;
+    for (int64_t j = 0; j < count; ++j) weights[j] = 0;
+    add_rows(head.q + i * head.q_stride, head.d, head.keys_turned + first, head.keys, weights,
+             count);
+    finish_scores(head, weights, first, count);
+    softmax(weights, count, head.sink);
     T* z = head.z + i * head.z_stride;
-    for (int64_t e = 0; e < head.d; ++e) z[e] = 0;
-    add_rows(weights, seen, head.v, head.v_stride, z, head.d);
+    for (int64_t e = 0; e < head.d_value; ++e) z[e] = 0;
+    add_rows(weights, count, head.v + first * head.v_stride, head.v_stride, z, head.d_value);
   }
 }
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "nn/attention.h"
+
 namespace lenswright {
 
 /// The places of one row of the batch that are real, among the queries and the keys of a run.
@@ -17,13 +19,14 @@ using RowSpans = std::vector<RowSpan>;
 // the same bytes in any batch. A row's queries are the last of its keys. Padding gets −∞, 0 and 0.
 
 at::Tensor row_scores(const at::Tensor& q, const at::Tensor& k, const RowSpans& spans,
-                      double scale);
-at::Tensor row_pattern(const at::Tensor& scores, const RowSpans& spans);
+                      const AttentionSetting& set);
+at::Tensor row_pattern(const at::Tensor& scores, const RowSpans& spans, const at::Tensor& sinks);
+at::Tensor row_sink_mass(const at::Tensor& scores, const RowSpans& spans, const at::Tensor& sinks);
 at::Tensor row_mix(const at::Tensor& pattern, const at::Tensor& v, const RowSpans& spans);
 
-/// The three in one: [batch, heads, query, d_head]. Where loops of our own cannot be used
-/// (gradients, half types, other devices) it is the three.
+/// The three in one: [batch, heads, query, d_value]. Where loops of our own cannot be used
+/// (autograd, 16-bit types, other devices) it is those three.
 at::Tensor row_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                         const RowSpans& spans, double scale);
+                         const RowSpans& spans, const AttentionSetting& set);
 
 }  // namespace lenswright

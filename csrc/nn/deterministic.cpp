@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/ThreadLocalState.h>
+#include <c10/core/GradMode.h>
 
 namespace lenswright {
 namespace {
@@ -47,6 +48,7 @@ at::Tensor RowBlocks::joined(const at::Tensor& results) const {
 }
 
 at::Tensor by_chunks(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& f) {
+  if (c10::GradMode::is_enabled() && x.requires_grad()) return f(x);  // chunks keep no graph
   const at::Tensor flat = x.reshape({-1});
   at::Tensor result = at::empty(flat.sizes(), flat.options());
   in_parallel((flat.numel() + kChunk - 1) / kChunk, [&](int64_t i) {

@@ -44,32 +44,47 @@ at::Tensor rms_scaled(const at::Tensor& x, double eps) {
   return x.scalar_type() == at::kDouble ? rms_rows<double>(x, eps) : rms_rows<float>(x, eps);
 }
 
+// The normalised x, wide, with gain and bias, in the type of the computation.
+at::Tensor gained(const at::Tensor& normalized, at::ScalarType type, const Norm& rule,
+                  const at::Tensor& gain, const at::Tensor& bias) {
+  at::Tensor y = rule.wide_gain ? wide(normalized) : normalized.to(type);
+  if (gain.defined()) {
+    const at::Tensor g = as(gain, y);
+    y = y * (rule.offset == 0.0 ? g : g + rule.offset);
+  }
+  if (bias.defined()) y = y + as(bias, y);
+  return y.to(type);
+}
+
 }  // namespace
 
-at::Tensor norm(const at::Tensor& x, NormKind kind, double eps, const at::Tensor& gain,
+at::Tensor norm(const at::Tensor& x, const Norm& rule, const at::Tensor& gain,
                 const at::Tensor& bias) {
-  // ATen's layer norm takes one row at a time as it is.
-  if (kind == NormKind::layer) {
-    return at::layer_norm(x, {x.size(-1)}, as(gain, x), as(bias, x), eps);
+  if (rule.kind == NormKind::layer) {
+    // ATen's layer norm takes one row at a time as it is.
+    const bool simple = rule.offset == 0.0 && (!gain.defined() || gain.dim() == 1);
+    if (simple) return at::layer_norm(x, {x.size(-1)}, as(gain, x), as(bias, x), rule.eps);
+    const at::Tensor normalized = at::layer_norm(wide(x), {x.size(-1)}, {}, {}, rule.eps);
+    return gained(normalized, x.scalar_type(), rule, gain, bias);
   }
-  return norm_gain(rms_scaled(wide(x), eps).to(x.scalar_type()), gain, bias);
+  return gained(rms_scaled(wide(x), rule.eps), x.scalar_type(), rule, gain, bias);
 }
 
-at::Tensor norm_scale(const at::Tensor& x, NormKind kind, double eps) {
+at::Tensor norm_scale(const at::Tensor& x, const Norm& rule) {
   at::Tensor y = wide(x);
-  if (kind == NormKind::layer) y = y - y.mean(-1, true);
-  return at::sqrt(y.square().mean(-1, true) + eps);
+  if (rule.kind == NormKind::layer) y = y - y.mean(-1, true);
+  return at::sqrt(y.square().mean(-1, true) + rule.eps);
 }
 
-at::Tensor norm_normalized(const at::Tensor& x, const at::Tensor& scale, NormKind kind) {
+at::Tensor norm_normalized(const at::Tensor& x, const at::Tensor& scale, const Norm& rule) {
   at::Tensor y = wide(x);
-  if (kind == NormKind::layer) y = y - y.mean(-1, true);
+  if (rule.kind == NormKind::layer) y = y - y.mean(-1, true);
   return (y / scale).to(x.scalar_type());
 }
 
-at::Tensor norm_gain(const at::Tensor& normalized, const at::Tensor& gain, const at::Tensor& bias) {
-  at::Tensor y = normalized * as(gain, normalized);
-  return bias.defined() ? y + as(bias, y) : y;
+at::Tensor norm_gain(const at::Tensor& normalized, const Norm& rule, const at::Tensor& gain,
+                     const at::Tensor& bias) {
+  return gained(normalized, normalized.scalar_type(), rule, gain, bias);
 }
 
 }  // namespace lenswright

@@ -13,14 +13,12 @@ struct RopeTable {
   at::Tensor cos, sin;
 };
 
-/// Angles position · theta^(-2i/dim) (Su et al. 2021, arXiv:2104.09864, eq. 15).
-///
-/// The frequencies are made with the float32 operations the checkpoints' authors used and are part
-/// of the model; only then are they widened. positions: [batch, pos] int64.
-RopeTable rope_table(const at::Tensor& positions, double theta, int64_t dim, at::ScalarType dtype);
+/// positions: [batch, pos] int64; lengths: [batch] int64, positions up to each row's last (they
+/// matter to frequencies that depend on it).
+RopeTable rope_table(const at::Tensor& positions, const at::Tensor& lengths, const Rope& rope,
+                     at::ScalarType dtype);
 
-/// Rotates x [batch, pos, heads, d_head] in its first `dim` numbers. Pairs are (i, i + dim/2) or,
-/// in the adjacent layout, (2i, 2i + 1).
-at::Tensor rope(const at::Tensor& x, const RopeTable& table, RopeLayout layout);
+/// Rotates x [batch, pos, heads, d_head] in `dim` of its numbers, from `start` on.
+at::Tensor rotated(const at::Tensor& x, const RopeTable& table, const Rope& rope);
 
 }  // namespace lenswright

@@ -54,6 +54,11 @@ bool ConfigReader::has(std::string_view key) {
   return config_.contains(key) && !config_.at(key).is_null();
 }
 
+bool ConfigReader::absent(std::string_view key) {
+  known_.emplace(key);
+  return !config_.contains(key);
+}
+
 int64_t ConfigReader::size(std::string_view key) {
   if (!has(key)) {
     throw std::invalid_argument("config.json: '" + std::string(key) + "' is missing");

@@ -22,6 +22,7 @@ class ConfigReader {
   std::string text(std::string_view key, std::string otherwise);
   Json object(std::string_view key);  // null where absent
   bool has(std::string_view key);     // present and not null
+  bool absent(std::string_view key);  // not there, not even as null
 
   /// Keys whose value cannot change what the network computes.
   void harmless(const std::vector<std::string>& keys);

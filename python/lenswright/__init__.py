@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from lenswright._files import Cancelled as Cancelled
     from lenswright.checkpoint import Checkpoint as Checkpoint
     from lenswright.checkpoint import CheckpointError as CheckpointError
+    from lenswright.live import from_transformers as from_transformers
     from lenswright.measurement import measure as measure
     from lenswright.model import Model as Model
     from lenswright.model import load as load
     from lenswright.prompts import Splits as Splits
     from lenswright.report import Report as Report
+    from lenswright.selftest import VerificationError as VerificationError
 
 # public name -> the module that defines it
 _NAMES = {
@@ -30,6 +32,8 @@ _NAMES = {
     "Model": "model",
     "Report": "report",
     "Splits": "prompts",
+    "VerificationError": "selftest",
+    "from_transformers": "live",
     "load": "model",
     "measure": "measurement",
 }

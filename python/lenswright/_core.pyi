@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Edit', 'Model', 'Moments', 'Taps', 'ablate', 'deterministic', 'difference_of_means', 'generate', 'is_deterministic', 'make_edit', 'random_directions', 'try_edit']
+__all__: list[str] = ['Edit', 'Model', 'Moments', 'Taps', 'ablate', 'all_misreadings', 'before_norm', 'deterministic', 'difference_of_means', 'generate', 'is_deterministic', 'make_edit', 'misreadings', 'random_directions', 'reread', 'try_edit']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -45,6 +45,13 @@ class Model:
     @staticmethod
     def load(checkpoint: lenswright._files.Checkpoint, device: str = 'cpu', dtype: str = 'auto', strict: bool = False) -> Model:
         ...
+    @staticmethod
+    def share(config: str, tensors: collections.abc.Mapping[str, torch.Tensor], device: str = 'cpu', dtype: str = 'auto') -> Model:
+        """
+        A model of tensors somebody holds, by name; config is JSON.
+        """
+    def has_weight(self, name: str) -> bool:
+        ...
     def points(self, expanded: bool = False) -> list:
         ...
     def run(self, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], side: str = 'right', logits: str = 'all', start_at_layer: typing.SupportsInt | typing.SupportsIndex = 0, stop_at_layer: typing.SupportsInt | typing.SupportsIndex | None = None, residual: torch.Tensor | None = None) -> tuple:
@@ -58,6 +65,10 @@ class Model:
     def taps(self) -> Taps:
         """
         A new, empty set of taps for this model.
+        """
+    def weight(self, name: str) -> torch.Tensor:
+        """
+        One canonical weight as a view of what is stored.
         """
     def weights(self) -> dict[str, torch.Tensor]:
         """
@@ -132,7 +143,7 @@ class Edit:
         ...
     def factors(self) -> dict[str, dict[str, torch.Tensor]]:
         """
-        Copies of the factors by writer and name.
+        Copies of the factors by writer and name; what writers share is copied once.
         """
     def is_applied(self, model: Model) -> bool:
         ...
@@ -166,6 +177,14 @@ def ablate(model: Model, direction: torch.Tensor | None, layers: collections.abc
     """
     Plain orthogonalisation.
     """
+def all_misreadings() -> list[str]:
+    """
+    The names of all misreadings of any model.
+    """
+def before_norm(model: Model, writer: str, directions: torch.Tensor) -> torch.Tensor:
+    """
+    What a writer must not write so that nothing is added along directions [..., d_model].
+    """
 def difference_of_means(positive_first: Moments, positive_second: Moments, negative_first: Moments, negative_second: Moments) -> dict:
     """
     Difference of two classes' means, each class in two halves; a row a position.
@@ -182,9 +201,17 @@ def make_edit(model: Model, factors: collections.abc.Mapping[str, collections.ab
     """
     An edit from factors by writer and name.
     """
+def misreadings(model: Model) -> list[tuple[str, str, str]]:
+    """
+    Ways in which this model could be misread: (knob, value, name) each.
+    """
 def random_directions(count: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
     """
     Unit vectors [count, width] uniform on the sphere, keyed by (seed, row).
+    """
+def reread(model: Model, misreadings: collections.abc.Sequence[str] = [], dtype: str = '') -> Model:
+    """
+    The same tensors, misread on purpose or computed in another type.
     """
 def try_edit(taps: Taps, edit: Edit) -> None:
     """

@@ -55,13 +55,11 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def _transformers_logits(folder: Path, rows: Sequence[Sequence[int]], dtype: torch.dtype) -> Any:
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
+    from lenswright.reference import Reference
 
-    logging.disable_progress_bar()
-    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    model = Reference(folder, dtype).model
     with torch.no_grad():
-        return [reference(torch.tensor([list(row)])).logits[0] for row in rows]
+        return [model(torch.tensor([list(row)])).logits[0] for row in rows]
 
 
 def _ours(model: Model, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:

@@ -89,10 +89,10 @@ class Decomposition:
         return self._gain(residual / scale, bias=True)
 
     def _gain(self, normalized: torch.Tensor, bias: bool) -> torch.Tensor:
-        weights = self.model.weights()
-        result = normalized * weights["ln_final.w"].to(normalized)
-        if bias and "ln_final.b" in weights:
-            result = result + weights["ln_final.b"].to(normalized)
+        core = self.model.core
+        result = normalized * core.weight("ln_final.w").to(normalized)
+        if bias and core.has_weight("ln_final.b"):
+            result = result + core.weight("ln_final.b").to(normalized)
         return result
 
     def apply_ln_to_stack(self, stack: torch.Tensor, pos_slice: Any = None) -> torch.Tensor:
@@ -161,8 +161,8 @@ class Decomposition:
         if name in self.tensors:  # also right where an edit was in force
             return self.tensors[name]
         z = self["z", layer]
-        weight = self.model.weights()[f"blocks.{layer}.attn.W_O"].to(z)  # [d_model, heads * d_head]
-        w = weight.unflatten(1, (self.model.cfg.n_heads, self.model.cfg.d_head))
+        weight = self.model.core.weight(f"blocks.{layer}.attn.W_O").to(z)
+        w = weight.unflatten(1, (self.model.cfg.n_heads, -1))  # [d_model, heads, d_value]
         return torch.einsum("...he,dhe->...hd", z, w)
 
     def stack_head_results(

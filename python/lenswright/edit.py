@@ -115,7 +115,10 @@ class Edit:
         return Edit(self.native.take(list(rows)))
 
     def factors(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Copies of the factors, float64, by writer and name. See `edits.from_factors`."""
+        """Copies of the factors, float64, by writer and name. See `edits.from_factors`.
+
+        Writers that share a factor share its copy.
+        """
         return dict(self.native.factors())
 
     def describe(self) -> Description:

@@ -44,15 +44,21 @@ def ablate(
     """Take a direction out of what is written to the residual stream.
 
     "plain": W' = (I - strength v vᵀ) W and b' = (I - strength v vᵀ) b, with v the direction at
-    length 1 in float64 (Arditi et al. 2024, arXiv:2406.11717).
+    length 1 in float64 (Arditi et al. 2024, arXiv:2406.11717). Where a norm with gain g stands
+    between a writer and the residual (Gemma 2 and 3, GLM-4, OLMo 2 and 3, EXAONE 4; BLOOM's
+    embedding), v is gain ⊙ direction at length 1, for a layer norm with its mean taken out: then
+    nothing is added along the direction. What an edit leaves over is told in its provenance under
+    "remarks": norms behind the sum of residual and branch (OPT-350m) and computed positions.
 
     Args:
         model: whose writers are meant; it is not changed.
         direction: a tensor [d_model] of any length but 0; a `Choice`; `Directions` with one
             direction; or {layer: tensor}, which leaves embeddings and other layers alone.
         method: "plain".
-        writers: "all"; kinds ("attention", "mlp", "token_embedding", "positional_embedding"); names
-            ("blocks.3.attn.W_O") or globs ("blocks.{4..7}.mlp.*"); or a list of these.
+        writers: "all"; kinds ("attention", "mlp", "expert", "shared_expert", "token_embedding",
+            "embedding_projection", "embedding_norm", "positional_embedding"); names
+            ("blocks.3.attn.W_O", "blocks.3.mlp.experts.7.W_out") or globs
+            ("blocks.{4..7}.mlp.*"); or a list of these.
         strength: 1 removes, 2 reflects, negative values amplify.
         rows: directions are [rows, d_model] and row i of a batch gets the i-th (for trials only).
 

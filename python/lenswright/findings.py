@@ -88,6 +88,12 @@ def grid(choice: Choice, score: str) -> dict[str, Any]:
     return part
 
 
+def _matrix_of(tensor: torch.Tensor, site: Mapping[str, Any]) -> torch.Tensor:
+    # [d_model, inputs] in float64, of a tensor that may hold one for each expert
+    matrix = (tensor if site["slice"] < 0 else tensor[site["slice"]]).double()
+    return torch.atleast_2d(matrix).t() if site["residual_axis"] == 1 else matrix
+
+
 def writers(model: Model, edit: Edit, before: Mapping[str, torch.Tensor]) -> list[dict[str, Any]]:
     """What an applied edit changed in each writer's stored matrix, of what stood there before."""
     rows = []
@@ -102,9 +108,7 @@ def writers(model: Model, edit: Edit, before: Mapping[str, torch.Tensor]) -> lis
         }
         if line["edited"]:
             site = sites[line["writer"]]
-            old, new = before[site["weight"]].double(), after[site["weight"]].double()
-            if site["residual_axis"] == 1:
-                old, new = old.t(), new.t()
+            old, new = (_matrix_of(tensors[site["weight"]], site) for tensors in (before, after))
             v = factors[line["writer"]]["V"].double()
             v = v.reshape(-1, v.shape[-1])
             v = v / v.norm(dim=-1, keepdim=True)

@@ -17,6 +17,7 @@ from lenswright.watching import WatchMethods
 
 if TYPE_CHECKING:
     from lenswright.prompts import PromptSet
+    from lenswright.selftest import SelfTest
     from lenswright.statistics import Statistics
 
 
@@ -26,6 +27,7 @@ def load(
     dtype: str | torch.dtype = "auto",
     revision: str | None = None,
     strict: bool = False,
+    verify: bool = False,
 ) -> Model:
     """Load a checkpoint: a folder, or a hub id (safetensors and small files only).
 
@@ -37,12 +39,16 @@ def load(
             or float32 for 16-bit weights on a CPU.
         revision: of a hub id.
         strict: config keys nobody knows are errors instead of a warning.
+        verify: test the model by itself (`Model.verify`) before it is handed out: seconds for small
+            ones. Where how it is read cannot be judged, as with random weights, a warning says so.
 
     Raises:
         FileNotFoundError: no such folder.
         CheckpointError: the files are not what they claim to be.
         ValueError: unknown family, quantised weights, a config key that asks for other arithmetic,
             a device or type that is not there.
+        VerificationError: `verify` found weights that are no numbers, a broken invariant, or a knob
+            that is misread; the message names it.
     """
     from lenswright.checkpoint import Checkpoint
 
@@ -51,7 +57,20 @@ def load(
     core = _core.Model.load(
         checkpoint.native, device=_checked_device(device), dtype=name, strict=strict
     )
-    return Model(core, checkpoint.folder)
+    model = Model(core, checkpoint.folder)
+    if verify:
+        _require_sound(model)
+    return model
+
+
+def _require_sound(model: Model) -> None:
+    from lenswright.selftest import VerificationError
+
+    found = model.verify()
+    if not found.ok:
+        raise VerificationError(found)
+    if not found.judged:
+        warnings.warn(f"verify: {found.scan.silent}", stacklevel=3)
 
 
 def _checked_device(device: str) -> str:
@@ -81,6 +100,7 @@ class Model(TextMethods, WatchMethods):
         self._hooks = []
         self._edits = []
         self._tokenizer = None
+        self.live: Any = None  # the `transformers` model whose weights this one shares
         if self.spec["unknown_keys"]:
             warnings.warn(
                 f"config.json has keys nobody here knows: {', '.join(self.spec['unknown_keys'])}",
@@ -97,7 +117,13 @@ class Model(TextMethods, WatchMethods):
         return {name: self._shapes[name] for name in names}
 
     def writers(self) -> list[dict[str, Any]]:
-        """Every place that writes to the residual stream: point, stored weight, bias, layout."""
+        """Every place that writes to the residual stream, in the order of a run.
+
+        Each has name ("blocks.3.attn.W_O"), kind, layer (-1: none), point (where it can be seen),
+        weight and bias (stored names, "": none), residual_axis (of the matrix), expert and slice
+        (which of a mixture; which matrix of a stored tensor that holds one for each; -1: none)
+        and norm (the one its output passes before it is added, "": none).
+        """
         return list(self.core.writers())
 
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -111,13 +137,13 @@ class Model(TextMethods, WatchMethods):
     @property
     def W_E(self) -> torch.Tensor:
         """Token embedding [d_vocab, d_model], a view."""
-        return self.core.weights()["embed.W_E"]
+        return self.core.weight("embed.W_E")
 
     @property
     def W_U(self) -> torch.Tensor:
         """Unembedding [d_model, d_vocab], a view."""
-        weights = self.core.weights()
-        return weights.get("unembed.W_U", weights["embed.W_E"]).t()
+        own = self.core.has_weight("unembed.W_U")
+        return self.core.weight("unembed.W_U" if own else "embed.W_E").t()
 
     def __repr__(self) -> str:
         c = self.cfg
@@ -166,6 +192,23 @@ class Model(TextMethods, WatchMethods):
         return generate(
             self, x, max_new_tokens, temperature, stop_at_eos, return_type, use_cache, padding_side
         )
+
+    def to_transformers(self) -> Any:
+        """The model as `transformers` has it; see `lenswright.live.to_transformers`."""
+        from lenswright.live import to_transformers
+
+        return to_transformers(self)
+
+    def verify(self, text: str | None = None) -> SelfTest:
+        """Test this model by itself: tensors and keys, invariants, and the knob scan.
+
+        Args:
+            text: for the scan, instead of bundled English ones, one paragraph a line; of a kind
+                that the model was trained for.
+        """
+        from lenswright.selftest import selftest
+
+        return selftest(self, text)
 
     def collect(self, prompts: PromptSet, **arguments: Any) -> Statistics:
         """Streaming statistics of activations; see `lenswright.statistics.collect`."""

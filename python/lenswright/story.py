@@ -178,7 +178,7 @@ def _whole(
         "method": "plain orthogonalisation, W' = (I - s v vᵀ) W",
         "strength": plan.strength,
         "direction from": f"{choice.point}, position '{choice.position}'",
-    }
+    } | {f"remark {i + 1}": text for i, text in enumerate(edit.provenance.get("remarks", []))}
     if baked is not None:
         data["equivalence"] = baked.equivalence
         data["writers"] = baked.writers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,6 +24,19 @@ class TextMethods:
         if self._tokenizer is None:
             self._tokenizer = Tokenizer(self.folder)
         return self._tokenizer
+
+    def use_tokenizer(self, tokenizer: Any) -> None:
+        """Take text through another tokenizer: a folder with tokenizer.json, or `transformers`'s.
+
+        Raises:
+            FileNotFoundError: it has no tokenizer.json (a slow tokenizer of `transformers`).
+        """
+        if isinstance(tokenizer, str | Path):
+            self._tokenizer = Tokenizer(tokenizer)
+            return
+        with TemporaryDirectory() as folder:
+            tokenizer.save_pretrained(folder)
+            self._tokenizer = Tokenizer(folder)
 
     def to_tokens(
         self, text: str | Sequence[str], prepend_bos: bool | None = None

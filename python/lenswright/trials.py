@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lenswright.ablation import ablation_taps
 from lenswright.forcing import (
     Forced,
     Pair,
@@ -35,28 +36,6 @@ class Addition:
     point: str
     layer: int
     vector: torch.Tensor
-
-
-def ablation_taps(
-    model: Model, rows: Sequence[Sequence[int]], directions: torch.Tensor
-) -> _core.Taps:
-    """Taps that take from all that is written to the residual what lies along a row's direction.
-
-    `directions` [rows, d_model], of unit length; a row of zeros changes nothing. It is the edit
-    W' = (I - v vᵀ) W of every writer, biases and embeddings included.
-    """
-    taps = new_taps(model, rows)
-    # Sixteen bits are too few for a projection.
-    wide = torch.promote_types(model.core.dtype, torch.float32)
-    v = directions.to(model.core.device, wide)[:, None]
-
-    def without(written: torch.Tensor) -> torch.Tensor:
-        y = written.to(wide)
-        return (y - (y * v).sum(-1, keepdim=True) * v).to(written.dtype)
-
-    for writer in model.writers():
-        taps.write(writer["point"], without)
-    return taps
 
 
 def ablated_scores(

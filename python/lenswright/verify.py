@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -13,82 +11,14 @@ from typing import Any
 import torch
 
 import lenswright
-from lenswright.reference import Reference
-from lenswright.reference_points import is_expanded, site
+from lenswright.reference.points import is_expanded
+from lenswright.reference.rotary import unlifted
+from lenswright.reference.streamed import Streamed
+from lenswright.verification import TOLERANCES, Verification
+from lenswright.verification import relative_error as relative_error
 
-TOLERANCES = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-2, "bfloat16": 1e-1}
-"""Largest relative error, per type of the computation, that counts as agreement with float64."""
-
-
-def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    """max|ours - theirs| / max|theirs|, with minus infinities compared as a mask.
-
-    ours, theirs: tensors of one shape, any types; computed in float64. Infinite where the masks
-    differ, where a number is not one, or where only `theirs` is all zero. Raises ValueError when
-    the shapes differ.
-    """
-    if ours.shape != theirs.shape:
-        raise ValueError(f"shapes differ: {list(ours.shape)} here, {list(theirs.shape)} there")
-    a, b = ours.detach().double().cpu(), theirs.detach().double().cpu()
-    masked = torch.isneginf(b)
-    if not torch.equal(torch.isneginf(a), masked):
-        return float("inf")
-    a, b = a[~masked], b[~masked]
-    if a.numel() == 0 or torch.equal(a, b):
-        return 0.0
-    error = ((a - b).abs().max() / b.abs().max()).item()
-    return float("inf") if math.isnan(error) else error
-
-
-@dataclass
-class Verification:
-    """What `verify` found: the relative error at every point, and the tolerance for it."""
-
-    path: str
-    family: str
-    dtype: str
-    tolerance: float
-    tokens: int
-    errors: dict[str, float] = field(default_factory=dict)
-    only_here: list[str] = field(default_factory=list)
-    only_there: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """Whether every point agrees and none is missing on either side."""
-        within = all(error <= self.tolerance for error in self.errors.values())
-        return bool(self.errors) and within and not self.only_here and not self.only_there
-
-    def by_site(self) -> dict[str, tuple[float, str]]:
-        """{site: (largest error, the point that has it)} in the order of a run."""
-        found: dict[str, tuple[float, str]] = {}
-        for name, error in self.errors.items():
-            if site(name) not in found or error > found[site(name)][0]:
-                found[site(name)] = (error, name)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain data; infinite errors as null."""
-        errors = {n: e if e != float("inf") else None for n, e in self.errors.items()}
-        return {
-            "path": self.path, "family": self.family, "dtype": self.dtype, "ok": self.ok,
-            "tolerance": self.tolerance, "tokens": self.tokens, "seconds": round(self.seconds, 3),
-            "errors": errors, "only_here": self.only_here, "only_there": self.only_there,
-        }  # fmt: skip
-
-    def __str__(self) -> str:
-        lines = [f"{self.path}: {self.family}, {self.dtype}, {self.tokens} tokens"]
-        for name, (error, worst) in self.by_site().items():
-            mark = "" if error <= self.tolerance else f"  <- beyond {self.tolerance:.0e}"
-            where = f"  ({worst})" if mark and worst != name else ""
-            lines.append(f"  {name:<24} {error:.1e}{mark}{where}")
-        for names, side in ((self.only_here, "transformers"), (self.only_there, "lenswright")):
-            lines += [f"  {name}: no such point in {side}" for name in names]
-        verdict = "agrees with" if self.ok else "DIFFERS from"
-        count = f"{len(self.errors)} points"
-        lines.append(f"{verdict} transformers at {count}, tolerance {self.tolerance:.0e}")
-        return "\n".join(lines)
+CHOICE = "mlp.hook_expert_indices"
+CHOSEN = (CHOICE, "mlp.hook_expert_weights", "mlp.hook_expert_out")
 
 
 def verify(
@@ -107,6 +37,9 @@ def verify(
 ) -> Verification:
     """Run a checkpoint here and in `transformers` (lifted to float64) and compare every point.
 
+    Both run block by block, and the points of one block at a time are kept: memory holds the
+    weights as stored, twice, and one block in float64.
+
     path: checkpoint folder or hub id. dtype: type of the computation here; the reference always
     has float64. prompts: texts to run, beside `rows` rows of `length` random token ids drawn with
     `seed`. points: globs of point names; expanded: also the points that exist only when named.
@@ -122,7 +55,7 @@ def verify(
     model = lenswright.load(path, dtype=dtype, device=device)
     batches = _tokens(model, prompts, rows, min(length, model.cfg.n_ctx), seed)
     progress("loading in transformers")
-    reference = Reference(path)
+    reference = Streamed(path)
     found = Verification(
         path=str(path), family=reference.config.model_type, dtype=dtype,
         tolerance=TOLERANCES[dtype] if tolerance is None else tolerance,
@@ -132,8 +65,7 @@ def verify(
     ours = list(model.points(expanded=True))
     wanted = _chosen(ours, theirs, list(points), expanded, found)
     for done, batch in enumerate(batches):
-        progress(f"comparing {done + 1}/{len(batches)}")
-        _compare(model, reference, batch, wanted, found)
+        _Comparison(model, batch, wanted, found).run(reference, progress, done, len(batches))
     found.seconds = time.perf_counter() - started
     return found
 
@@ -166,12 +98,62 @@ def _chosen(
     return [name for name in ours if meant(name) and name in theirs]
 
 
-def _compare(
-    model: Any, reference: Reference, batch: torch.Tensor, names: list[str], found: Verification
-) -> None:
-    logits, cache = model.run_with_cache(batch, names_filter=names)
-    theirs = reference.points(batch, [*names, "unembed.hook_out"])
-    pairs = {name: (cache[name], theirs[name]) for name in names}
-    pairs["logits"] = (logits, theirs["unembed.hook_out"])
-    for name, (a, b) in pairs.items():
-        found.errors[name] = max(found.errors.get(name, 0.0), relative_error(a, b))
+class _Comparison:
+    """One batch, block by block: this model goes on from its own residual, not from theirs."""
+
+    def __init__(
+        self, model: Any, batch: torch.Tensor, wanted: list[str], found: Verification
+    ) -> None:
+        self.model, self.batch, self.wanted, self.found = model, batch, wanted, found
+        self.residual: torch.Tensor | None = None
+
+    def run(
+        self, reference: Streamed, progress: Callable[[str], None], done: int, batches: int
+    ) -> None:
+        n_layers = self.model.cfg.n_layers
+
+        def visit(layer: int | None, points: dict[str, Callable[[], torch.Tensor]]) -> None:
+            if layer is not None:
+                progress(f"comparing batch {done + 1} of {batches}, block {layer} of {n_layers}")
+            stage = layer if layer is not None else -1 if self.residual is None else n_layers
+            names = [name for name in self.wanted if name in points]
+            with unlifted():
+                ours = self._stage(stage, names)
+            theirs = {n: points[n]() for n in (*names, *(["logits"] if stage == n_layers else []))}
+            with unlifted():
+                self._compare(ours, theirs)
+
+        reference.visit(self.batch, visit)
+
+    def _stage(self, stage: int, names: list[str]) -> dict[str, torch.Tensor]:
+        """The points of a block (-1: before the first; n_layers: behind the last)."""
+        n_layers, core = self.model.cfg.n_layers, self.model.core
+        taps = core.taps()
+        for name in names:
+            taps.capture(name)
+        start = max(stage, 0)
+        stop = None if stage == n_layers else stage + 1
+        logits, self.residual = core.run(
+            taps, self.batch.to(core.device), [], "right", "all", start, stop, self.residual
+        )
+        return taps.captured | ({} if logits is None else {"logits": logits})
+
+    def _compare(self, ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
+        ours, theirs = _by_expert(ours), _by_expert(theirs)
+        errors = self.found.errors
+        for name, value in theirs.items():
+            errors[name] = max(errors.get(name, 0.0), relative_error(ours[name], value))
+
+
+def _by_expert(points: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Chosen experts in the order of their numbers, their weights and outputs too."""
+    points = dict(points)
+    for name in [n for n in points if n.endswith(CHOICE)]:
+        order = points[name].argsort(-1)
+        for part in CHOSEN:
+            whole = name.removesuffix(CHOICE) + part
+            if whole in points:
+                value = points[whole]
+                index = order if value.ndim == 3 else order.unsqueeze(-1).expand_as(value)
+                points[whole] = value.gather(2, index)
+    return points

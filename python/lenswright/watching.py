@@ -17,6 +17,8 @@ from lenswright.running import Input, ReturnType, RunMethods, Side
 if TYPE_CHECKING:
     from lenswright.model import Model
 
+_BY_QUERY = ("hook_pattern", "hook_attn_scores", "hook_sink")  # their positions come third
+
 
 class WatchMethods(RunMethods):
     """Runs that keep what stood at the points."""
@@ -176,6 +178,6 @@ class WatchMethods(RunMethods):
         device: str | torch.device | None,
     ) -> torch.Tensor:
         if positions is not None:
-            dim = 2 if name.endswith(("hook_pattern", "hook_attn_scores")) else 1
+            dim = 2 if name.endswith(_BY_QUERY) else 1
             value = value.index_select(dim, positions)
         return value if device is None else value.to(device)

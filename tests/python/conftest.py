@@ -86,6 +86,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """family(name, knob, **changes): folder of a random checkpoint of a row of `families`."""
+    from families import ROWS, build
+
+    made: dict[str, Path] = {}
+
+    def get(name: str, knob: str = "", **changes: Any) -> Path:
+        key = f"{name}-{knob}" + json.dumps(changes, sort_keys=True)
+        if key not in made:
+            made[key] = build(tmp_path_factory.mktemp(name), ROWS[name], knob, **changes)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture(scope="session")
 def data() -> Path:
     """Small trained models and texts beside the checkout; skips where they are absent."""
     folder = Path(os.environ.get("LENSWRIGHT_DATA") or ROOT.parent / "shared" / "data")

@@ -75,6 +75,11 @@ def committed_hashes(folder: Path) -> dict[str, str]:
     return found
 
 
+def matrix_of(tensor: torch.Tensor, writer: dict[str, Any]) -> torch.Tensor:
+    """A writer's matrix as stored: one of many experts', a norm's bias as a table of one row."""
+    return torch.atleast_2d(tensor if writer["slice"] < 0 else tensor[writer["slice"]])
+
+
 def general_factors(
     model: lw.Model, seed: int = 0, rows: int = 0, names: str = "SUVCABshift"
 ) -> dict[str, dict[str, torch.Tensor]]:
@@ -88,7 +93,7 @@ def general_factors(
 
     factors: dict[str, dict[str, torch.Tensor]] = {}
     for writer in model.writers():
-        shape = stored[writer["weight"]].shape
+        shape = matrix_of(stored[writer["weight"]], writer).shape
         axis = writer["residual_axis"]
         out, inputs = shape[axis], shape[1 - axis]
         own: dict[str, Any] = {

@@ -12,6 +12,7 @@ import embedded
 import lenswright as lw
 import wordy
 from lenswright import cli
+from support import rewrite
 
 Fails = Callable[..., str]
 
@@ -61,7 +62,8 @@ def test_no_config(fails: Fails, prompts: list[object], copy: Callable[..., Path
 def test_unknown_family(fails: Fails, prompts: list[object], copy: Callable[..., Path]) -> None:
     line = fails("ablate", copy(architectures=["LlamaForCausalLN"]), *prompts)
     assert "'LlamaForCausalLN'" in line
-    assert "GPT2LMHeadModel, LlamaForCausalLM" in line
+    assert "GPT2LMHeadModel, " in line
+    assert "LlamaForCausalLM, " in line
     assert "did you mean 'LlamaForCausalLM'?" in line
 
 
@@ -177,9 +179,28 @@ def test_prompts_of_the_test_part_are_not_used_to_fit() -> None:
 
 
 def test_verify_and_diff(fails: Fails, tiny: Callable[..., Path]) -> None:
-    assert "expected one of float64, float32" in fails(
-        "verify", tiny("llama"), "--dtype", "flaot64"
-    )
-    assert "did you mean '--tolerance'?" in fails("verify", tiny("llama"), "--tolerence", "1")
-    assert "blocks.9" in fails("verify", tiny("llama"), "--points", "blocks.9.*")
+    against = ("verify", tiny("llama"), "--against", "transformers")
+    assert "expected one of float64, float32" in fails(*against, "--dtype", "flaot64")
+    assert "did you mean '--tolerance'?" in fails(*against, "--tolerence", "1")
+    assert "blocks.9" in fails(*against, "--points", "blocks.9.*")
     assert "nowhere" in fails("diff", tiny("llama"), tiny("llama").parent / "nowhere")
+
+
+def test_checkpoints_that_do_not_fit(fails: Fails, copy: Callable[..., Path]) -> None:
+    folder = copy(rope_parameters={"rope_type": "spiral", "rope_theta": 1e4})
+    assert "'spiral'" in fails("verify", folder)
+    (folder / "config.json").unlink()
+    assert "config.json" in fails("verify", folder)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda w: w.pop("model.norm.weight") is None, "the tensor is missing"),
+    (lambda w: w.update(extra=w["model.norm.weight"].clone()), "does not account for: 'extra'"),
+    (lambda w: w.update({"model.norm.weight": w["model.norm.weight"][:-1]}), "shape [29]"),
+])  # fmt: skip
+def test_tensors_that_do_not_fit(
+    fails: Fails, copy: Callable[..., Path], change: Callable[..., object], said: str
+) -> None:
+    folder = copy()
+    rewrite(folder, lambda weights: change(weights) and None)
+    assert said in fails("verify", folder)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import lenswright as lw
 from conftest import CONFIGS
 from lenswright.reference import Reference
-from lenswright.reference_points import is_expanded
+from lenswright.reference.points import is_expanded
 from lenswright.verify import relative_error
 from support import LIMITS, random_tokens, worst
 

@@ -8,7 +8,7 @@ import torch
 import lenswright as lw
 from conftest import CONFIGS
 from lenswright.reference import Reference
-from lenswright.reference_points import is_expanded
+from lenswright.reference.points import is_expanded
 from support import random_tokens
 
 

@@ -8,7 +8,7 @@ import torch
 from conftest import CONFIGS
 from lenswright.lifted import lifted
 from lenswright.reference import Reference
-from lenswright.reference_points import is_expanded, site
+from lenswright.reference.points import is_expanded, site
 from plain import Plain
 from support import next_token_loss, random_tokens, worst
 
@@ -70,8 +70,8 @@ def test_lifted_turns_every_kind_of_cast_to_float64():
 
 
 def test_unknown_family_is_named(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "bloom"}')
-    with pytest.raises(ValueError, match=r"'bloom'.*gpt2, llama"):
+    (tmp_path / "config.json").write_text('{"model_type": "rwkv"}')
+    with pytest.raises(ValueError, match=r"'rwkv'.*gpt2.*llama"):
         Reference(tmp_path)
 
 

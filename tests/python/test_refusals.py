@@ -43,7 +43,7 @@ def test_pickles_are_never_opened(copy):
 
 
 def test_unknown_family(copy):
-    refused(copy(model_type="rwkv", architectures=["RwkvForCausalLM"]), r"(?i)rwkv.*gpt2.*llama")
+    refused(copy(model_type="new", architectures=["NewForCausalLM"]), r"(?i)newfor.*gpt2.*llama")
 
 
 def test_no_family(copy):

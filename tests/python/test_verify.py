@@ -44,7 +44,8 @@ def test_a_difference_is_found_where_it_begins(tiny, monkeypatch):
     found = verify(tiny("llama"))
     assert not found.ok
     beyond = [name for name, error in found.errors.items() if error > found.tolerance]
-    assert beyond[0] == "blocks.1.mlp.hook_out"
+    assert beyond[0] == found.first == "blocks.1.mlp.hook_out"
+    assert "first that differs in a run: blocks.1.mlp.hook_out" in str(found)
     assert "DIFFERS" in str(found)
     assert "logits" in beyond
 
@@ -66,23 +67,29 @@ def test_arguments_are_checked(tiny):
             verify(tiny("llama"), **wrong)
 
 
+AGAINST = ["--against", "transformers"]
+
+
 def test_command(tiny, capsys):
-    assert main(["verify", str(tiny("llama"))]) == 0
+    assert main(["verify", str(tiny("llama")), *AGAINST]) == 0
     assert "agrees with transformers" in capsys.readouterr().out
-    assert main(["verify", str(tiny("gpt2")), "--points", "blocks.1.*", "--json"]) == 0
+    assert main(["verify", str(tiny("gpt2")), *AGAINST, "--points", "blocks.1.*", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is True
     assert "blocks.1.hook_resid_mid" in found["errors"]
     assert "blocks.0.hook_resid_mid" not in found["errors"]
-    assert main(["verify", str(tiny("gpt2")), "--tolerance", "0"]) == 1
+    assert main(["verify", str(tiny("gpt2")), *AGAINST, "--tolerance", "0"]) == 1
     capsys.readouterr()
 
 
 def test_command_names_what_is_wrong(tiny, tmp_path, capsys):
     for arguments, word in (
         ([str(tmp_path / "nowhere")], "nowhere"),
+        ([str(tiny("llama")), *AGAINST, "--dtype", "float33"], "float33"),
         ([str(tiny("llama")), "--dtype", "float33"], "float33"),
-        ([str(tiny("llama")), "--points", "blocks.9.*"], "blocks.9."),
+        ([str(tiny("llama")), *AGAINST, "--points", "blocks.9.*"], "blocks.9."),
+        ([str(tiny("llama")), "--points", "blocks.1.*"], "add --against transformers"),
+        ([str(tiny("llama")), *AGAINST, "--text", "a.txt"], "--text"),
         ([str(tiny("llama")), "--rowz", "3"], "--rows"),
     ):
         assert main(["verify", *arguments]) == 2
@@ -93,5 +100,6 @@ def test_command_names_what_is_wrong(tiny, tmp_path, capsys):
 
 def test_prompts(data, capsys):
     folder = data / "TinyStories-656K"
-    assert main(["verify", str(folder), "--prompt", "Once upon a time", "--rows", "0"]) == 0
+    call = ["verify", str(folder), *AGAINST, "--prompt", "Once upon a time", "--rows", "0"]
+    assert main(call) == 0
     assert "6 tokens" in capsys.readouterr().out

@@ -9,9 +9,11 @@
 #include "bindings/core/taps.h"
 #include "bindings/files/progress.h"
 #include "edits/apply.h"
+#include "edits/behind_norm.h"
 #include "edits/commit.h"
 #include "edits/make_edit.h"
 #include "edits/methods/ablate.h"
+#include "edits/targets.h"
 #include "edits/trial.h"
 
 namespace py = pybind11;
@@ -42,7 +44,7 @@ std::shared_ptr<Edit> edit_of(const Model& model,
                               const std::string& provenance) {
   std::map<std::string, Factors> factors;
   for (const auto& [writer, own] : tensors) factors[writer] = factors_of(writer, own);
-  return make_edit(model, factors, {}, json_of(provenance));
+  return make_edit(model, factors, {}, {}, json_of(provenance));
 }
 
 std::shared_ptr<Edit> ablation(const Model& model, std::optional<at::Tensor> direction,
@@ -51,6 +53,11 @@ std::shared_ptr<Edit> ablation(const Model& model, std::optional<at::Tensor> dir
                                const std::string& source) {
   return ablate(model, {direction.value_or(at::Tensor()), std::move(layers), rows,
                         std::move(writers), strength, json_of(source)});
+}
+
+at::Tensor before_norm_of(const Model& model, const std::string& writer,
+                          const at::Tensor& directions) {
+  return before_norm(model, WriterIndex(model.writers()).named(writer), directions);
 }
 
 py::dict line(const std::string& writer, WriterKind kind, bool edited, const std::string& text) {
@@ -66,7 +73,7 @@ py::dict line(const std::string& writer, WriterKind kind, bool edited, const std
 py::list describe(const Edit& edit) {
   py::list list;
   for (const Part& part : edit.parts()) {
-    py::dict d = line(part.writer, part.kind, true, Edit::action(part));
+    py::dict d = line(part.writer, part.key.kind, true, Edit::action(part));
     d["weight"] = part.weight.name;
     d["bias"] = part.bias.name;
     list.append(d);
@@ -82,11 +89,12 @@ py::list describe(const Edit& edit) {
 
 std::map<std::string, FactorTensors> factors(const Edit& edit) {
   std::map<std::string, FactorTensors> all;
+  OnceEach copies;
   for (const Part& part : edit.parts()) {
     FactorTensors& own = all[part.writer];
     for (const FactorSlot& slot : kFactorSlots) {
       const at::Tensor& tensor = part.factors.*slot.tensor;
-      if (tensor.defined()) own[slot.name] = tensor.clone();
+      if (tensor.defined()) own[slot.name] = copies(tensor, [&] { return tensor.clone(); });
     }
   }
   return all;
@@ -142,7 +150,8 @@ void bind_edits(py::module_& m) {
           },
           py::arg("rows"))
       .def("describe", &describe)
-      .def("factors", &factors, "Copies of the factors by writer and name.")
+      .def("factors", &factors,
+           "Copies of the factors by writer and name; what writers share is copied once.")
       .def(
           "apply", [](const Edit& e, Model& model) { apply(model, e); }, py::arg("model"), free)
       .def(
@@ -157,6 +166,8 @@ void bind_edits(py::module_& m) {
   m.def("ablate", &ablation, py::arg("model"), py::arg("direction"), py::arg("layers"),
         py::arg("rows"), py::arg("writers"), py::arg("strength"), py::arg("source"), free,
         "Plain orthogonalisation.");
+  m.def("before_norm", &before_norm_of, py::arg("model"), py::arg("writer"), py::arg("directions"),
+        "What a writer must not write so that nothing is added along directions [..., d_model].");
   m.def(
       "try_edit", [](PyTaps& taps, const Edit& edit) { try_edit(taps.taps, taps.spec, edit); },
       py::arg("taps"), py::arg("edit"), "Makes runs behave as if the edit were in the weights.");

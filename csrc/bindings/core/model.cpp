@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include <algorithm>
+
 #include "bindings/core/bindings.h"
 #include "bindings/core/taps.h"
 
@@ -10,6 +12,52 @@ namespace py = pybind11;
 
 namespace lenswright {
 namespace {
+
+py::list rope_list(const Spec& s) {
+  py::list list;
+  for (const Rope& rope : s.ropes) {
+    py::dict d;
+    d["theta"] = rope.theta;
+    d["dim"] = rope.dim;
+    d["start"] = rope.start;
+    d["layout"] = name_of(rope.layout);
+    d["scaling"] = name_of(rope.scaling);
+    d["factor"] = rope.factor;
+    d["attention_factor"] = rope.attention_factor;
+    list.append(d);
+  }
+  return list;
+}
+
+py::list layer_list(const Spec& s) {
+  py::list list;
+  for (const LayerSpec& layer : s.layers) {
+    py::dict d;
+    d["score_scale"] = layer.score_scale;
+    d["window"] = layer.window;
+    d["chunk"] = layer.chunk;
+    d["rope"] = layer.rope;
+    d["mixture"] = layer.mixture;
+    list.append(d);
+  }
+  return list;
+}
+
+py::object mixture_dict(const Spec& s) {
+  const Routing& r = s.mixture.routing;
+  if (r.experts == 0) return py::none();
+  py::dict d;
+  d["experts"] = r.experts;
+  d["chosen"] = r.chosen;
+  d["router"] = name_of(r.router);
+  d["groups"] = r.groups;
+  d["chosen_groups"] = r.chosen_groups;
+  d["renormalise"] = r.renormalise;
+  d["scale"] = r.scale;
+  d["d_mlp"] = s.mixture.d_mlp;
+  d["d_shared"] = s.mixture.d_shared;
+  return d;
+}
 
 py::dict spec_dict(const Spec& s) {
   py::dict d;
@@ -22,15 +70,28 @@ py::dict spec_dict(const Spec& s) {
   d["d_mlp"] = s.d_mlp;
   d["d_vocab"] = s.d_vocab;
   d["n_ctx"] = s.n_ctx;
-  d["norm"] = name_of(s.norm);
-  d["norm_eps"] = s.norm_eps;
+  d["d_value"] = s.d_value;
+  d["norm"] = name_of(s.norm.kind);
+  d["norm_eps"] = s.norm.eps;
+  d["norm_offset"] = s.norm.offset;
+  d["norms"] = name_of(s.norms);
+  d["parallel"] = s.parallel;
+  d["shared_norm"] = s.shared_norm;
+  d["residual_scale"] = s.residual_scale;
+  d["embed_scale"] = s.embed_scale;
   d["position"] = name_of(s.position);
-  d["rope_theta"] = s.rope.theta;
-  d["rope_dim"] = s.rope.dim;
-  d["rope_layout"] = name_of(s.rope.layout);
+  d["ropes"] = rope_list(s);
+  d["qk_norm"] = name_of(s.qk_norm);
+  d["score_softcap"] = s.score_softcap;
+  d["sinks"] = s.sinks;
+  d["q_rank"] = s.latent.q_rank;
+  d["kv_rank"] = s.latent.kv_rank;
   d["activation"] = name_of(s.activation);
   d["gated"] = s.gated;
-  d["score_scale"] = s.score_scale;
+  d["mixture"] = mixture_dict(s);
+  d["layers"] = layer_list(s);
+  d["logit_scale"] = s.logit_scale;
+  d["logit_softcap"] = s.logit_softcap;
   d["tied"] = s.tied;
   d["unknown_keys"] = s.unknown_keys;
   return d;
@@ -55,6 +116,9 @@ py::list writer_list(const Model& model) {
     d["weight"] = w.weight;
     d["bias"] = w.bias;
     d["residual_axis"] = w.residual_axis;
+    d["expert"] = w.expert;
+    d["slice"] = w.slice;
+    d["norm"] = w.norm;
     list.append(d);
   }
   return list;
@@ -79,6 +143,11 @@ std::map<std::string, at::Tensor> weight_views(const Model& model) {
   std::map<std::string, at::Tensor> views;
   for (const Row& row : model.rows()) views[row.canonical] = model.weight(row.canonical).view();
   return views;
+}
+
+bool has_weight(const Model& model, const std::string& name) {
+  const auto named = [&](const Row& row) { return row.canonical == name; };
+  return std::ranges::any_of(model.rows(), named);
 }
 
 py::tuple run(const Model& model, PyTaps& taps, at::Tensor tokens, std::vector<int64_t> lengths,
@@ -111,6 +180,15 @@ void bind_model(py::module_& m) {
           },
           py::arg("checkpoint"), py::arg("device") = "cpu", py::arg("dtype") = "auto",
           py::arg("strict") = false)
+      .def_static(
+          "share",
+          [](const std::string& config, std::map<std::string, at::Tensor> tensors,
+             std::string device, std::string dtype) {
+            return Model::share(Json::parse(config, "config"), std::move(tensors),
+                                {std::move(device), std::move(dtype), false});
+          },
+          py::arg("config"), py::arg("tensors"), py::arg("device") = "cpu",
+          py::arg("dtype") = "auto", "A model of tensors somebody holds, by name; config is JSON.")
       .def("run", &run, py::arg("taps"), py::arg("tokens"),
            py::arg("lengths") = std::vector<int64_t>{}, py::arg("side") = "right",
            py::arg("logits") = "all", py::arg("start_at_layer") = 0,
@@ -126,6 +204,11 @@ void bind_model(py::module_& m) {
       .def_property_readonly("device", [](const Model& model) { return model.device(); })
       .def_property_readonly("checkpoint", &Model::checkpoint)
       .def("stored", &stored_values, "The stored tensors by their names in the checkpoint.")
+      .def("has_weight", &has_weight, py::arg("name"))
+      .def(
+          "weight",
+          [](const Model& model, const std::string& name) { return model.weight(name).view(); },
+          py::arg("name"), "One canonical weight as a view of what is stored.")
       .def("weights", &weight_views, "Canonical weights as views of the stored tensors.");
 }
 

@@ -14,7 +14,8 @@ namespace {
 // does.
 at::Tensor cut(const at::Tensor& tensor, Point point, const std::optional<at::Tensor>& index) {
   if (!index) return tensor;
-  const bool pattern = point.site == Site::attn_scores || point.site == Site::pattern;
+  const bool pattern = point.site == Site::attn_scores || point.site == Site::pattern ||
+                       point.site == Site::attn_sink;
   return tensor.index_select(pattern ? 2 : 1, index->to(tensor.device()));
 }
 

@@ -1,4 +1,4 @@
-#include "spec/family.h"
+#include "spec/decoder.h"
 
 #include <pybind11/stl.h>
 
@@ -13,7 +13,7 @@ namespace {
 py::dict read_spec(const std::string& config) {
   const Json json = Json::parse(config, "config.json");
   const Family& family = family_of(json);
-  const Spec spec = family.read(json);
+  const Spec spec = spec_of(family, json);
   py::dict out;
   out["family"] = family.architecture;
   out["n_layers"] = spec.n_layers;
@@ -30,11 +30,9 @@ py::dict read_spec(const std::string& config) {
 }
 
 std::vector<std::string> missing_tensors(const Checkpoint& checkpoint) {
-  const Family& family = family_of(checkpoint.config());
-  const auto contains = [&](const std::string& name) { return checkpoint.contains(name); };
   std::vector<std::string> missing;
-  for (const Row& row : rows_in(family, family.read(checkpoint.config()), contains)) {
-    if (!contains(row.source)) missing.push_back(row.source);
+  for (const Row& row : decoder_of(checkpoint).rows) {
+    if (!checkpoint.contains(row.source)) missing.push_back(row.source);
   }
   return missing;
 }
@@ -46,7 +44,10 @@ void bind_families(py::module_& m) {
       "families",
       [] {
         std::vector<std::string> names;
-        for (const Family& family : families()) names.push_back(family.architecture);
+        for (const Family& family : families()) {
+          const bool again = !names.empty() && names.back() == family.architecture;
+          if (!again) names.push_back(family.architecture);  // several decoders may stand in one
+        }
         return names;
       },
       "The architectures that can be loaded, by config.json's name for them.");

@@ -19,7 +19,9 @@ struct Ablation {
 };
 
 /// Plain orthogonalisation, W' = (I - strength v vᵀ) W and b' = (I - strength v vᵀ) b (Arditi et
-/// al. 2024, arXiv:2406.11717), with v the direction at length 1.
+/// al. 2024, arXiv:2406.11717), with v the direction at length 1. Where what a writer wrote passes
+/// a norm before it is added, v is what before_norm makes of the direction, at length 1: then
+/// nothing is left along the direction in what is added.
 std::shared_ptr<Edit> ablate(const Model& model, const Ablation& ablation);
 
 }  // namespace lenswright

@@ -9,15 +9,13 @@
 namespace lenswright {
 namespace {
 
-std::vector<double> score_scales(ConfigReader& config, const Spec& spec) {
+void set_score_scales(Spec& spec, ConfigReader& config) {
   const bool by_width = config.flag("scale_attn_weights", true);
   const bool by_layer = config.flag("scale_attn_by_inverse_layer_idx", false);
-  std::vector<double> scales(spec.n_layers, 1.0);
-  for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
-    if (by_width) scales[layer] /= std::sqrt(static_cast<double>(spec.d_head));
-    if (by_layer) scales[layer] /= static_cast<double>(layer + 1);
+  spec.same_layers(by_width ? 1.0 / std::sqrt(static_cast<double>(spec.d_head)) : 1.0);
+  for (int64_t layer = 0; by_layer && layer < spec.n_layers; ++layer) {
+    spec.layers[static_cast<size_t>(layer)].score_scale /= static_cast<double>(layer + 1);
   }
-  return scales;
 }
 
 Spec read(const Json& json) {
@@ -36,12 +34,11 @@ Spec read(const Json& json) {
   spec.d_mlp = config.size("n_inner", 4 * spec.d_model);
   spec.d_vocab = config.size("vocab_size", 50257);
   spec.n_ctx = config.size("n_positions", 1024);
-  spec.norm = NormKind::layer;
-  spec.norm_eps = config.number("layer_norm_epsilon", 1e-5);
+  spec.norm = {NormKind::layer, config.number("layer_norm_epsilon", 1e-5)};
   spec.position = PositionKind::learned;
   spec.activation = activation_from_name(config.text("activation_function", "gelu_new"));
   spec.gated = false;
-  spec.score_scale = score_scales(config, spec);
+  set_score_scales(spec, config);
   spec.tied = config.flag("tie_word_embeddings", true);
   config.refuse("add_cross_attention", "cross attention is not known");
   // Dropout acts in training only; upcasting changes precision, not arithmetic; summaries belong to
@@ -85,14 +82,14 @@ std::vector<Row> rows(const Spec& s) {
 
 }  // namespace
 
-Family gpt2_family() {
+std::vector<Family> gpt2_families() {
   // Early GPT-2 files lack the prefix and keep the causal mask as a tensor.
-  return {"GPT2LMHeadModel",
-          "gpt2",
-          read,
-          rows,
-          {"transformer."},
-          {"*h.*.attn.bias", "*h.*.attn.masked_bias"}};
+  return {{"GPT2LMHeadModel",
+           "gpt2",
+           read,
+           {rows},
+           {{{"transformer.", ""}}},
+           {"*h.*.attn.bias", "*h.*.attn.masked_bias"}}};
 }
 
 }  // namespace lenswright

@@ -21,7 +21,7 @@ VERBS = {
     "inspect": "say what a checkpoint is, reading headers only; --check reads every byte",
     "ablate": "find a direction from two sets of prompts and take it out of the weights",
     "diff": "compare two checkpoints tensor by tensor",
-    "verify": "compare a checkpoint's numbers with those of transformers",
+    "verify": "test that a model is read as it was meant, alone or against transformers",
 }
 
 OVERVIEW = """\

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="post_instruction (default; needs a chat template), last, or a number such as -2",
     )
     add("--writers", nargs="+", default=["all"], metavar="NAME",
-        help="all (default), attention, mlp, token_embedding, or names and globs")  # fmt: skip
+        help="all (default), attention, mlp, expert ..., or names and globs")  # fmt: skip
     add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
     add(
         "--refusal", nargs="+", metavar="TEXT", help="texts of refusals, instead of the model's own"

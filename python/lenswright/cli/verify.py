@@ -1,51 +1,69 @@
-"""`lenswright verify`: does a checkpoint give the numbers that transformers gives?"""
+"""`lenswright verify`: is a model read as it was meant, and does it give transformers' numbers?"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 HELP = """\
-Run a checkpoint here and in Hugging Face transformers, and compare the logits and the activation at
-every named point. The reference computes in float64 throughout, so the error printed is ours.
-Needs transformers, and memory for the model in float64 (8 bytes a parameter).
+Test a model by itself, in seconds for small ones: whether every tensor and key of config.json is
+accounted for and every weight a number; whether what must hold in any transformer holds on a short
+run; and the knob scan: the loss on a plain text as the model is read, and under each plausible
+misreading (rope layout, norm offset, score scale, packing ...). The one read must be the best.
+The scan needs a tokenizer, and a model that was trained.
 
-Exit code: 0 when everything agrees, 1 when something differs, 2 when the call itself was wrong.
+With --against transformers: run the checkpoint here and in Hugging Face transformers, block by
+block, and compare the logits and the activation at every named point. The reference computes in
+float64 throughout, so the error printed is ours. Needs transformers, and memory for the weights as
+stored, twice, and one block in float64.
+
+Exit code: 0 when nothing is wrong, 1 when something is, 2 when the call itself was wrong.
 
   lenswright verify my-model/
-  lenswright verify my-model/ --dtype float32 --prompt "Once upon a time"
-  lenswright verify my-model/ --points "blocks.3.*" --expanded --json
+  lenswright verify my-model/ --text essays.txt --json
+  lenswright verify my-model/ --against transformers --dtype float32
+  lenswright verify my-model/ --against transformers --points "blocks.3.*" --expanded
 """
+
+AGAINST = {
+    "prompt": [], "rows": 2, "length": 24, "seed": 0, "points": None, "expanded": False,
+    "tolerance": None,
+}  # fmt: skip
+"""Options of a comparison, and what they are where nobody says."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
     add("model", help="checkpoint folder, or a hub id")
+    add("--against", choices=["transformers"], help="compare with this implementation")
     add(
         "--dtype",
-        default="float64",
         metavar="TYPE",
-        help="type of the computation here: float64 (default), float32, float16, bfloat16",
+        help="type of the computation here: float64, float32, float16, bfloat16 (default: as "
+        "loading has it; against transformers float64)",
     )
     add("--device", default="cpu", help="where to compute here (default: cpu)")
-    add(
-        "--prompt",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="a text to run; may be repeated",
-    )
+    add("--text", metavar="FILE", help="a text for the knob scan, one paragraph a line")
+    add("--json", action="store_true", help="print the result as JSON")
+    _add_comparison(parser.add_argument_group("with --against"))
+
+
+def _add_comparison(group: Any) -> None:
+    add = group.add_argument
+    add("--prompt", action="append", metavar="TEXT", help="a text to run; may be repeated")
     add(
         "--rows",
         type=int,
-        default=2,
         metavar="N",
         help="rows of random tokens to run beside the prompts (default: 2)",
     )
-    add("--length", type=int, default=24, metavar="N", help="random tokens in a row (default: 24)")
-    add("--seed", type=int, default=0, help="seed of the random tokens (default: 0)")
+    add("--length", type=int, metavar="N", help="random tokens in a row (default: 24)")
+    add("--seed", type=int, help="seed of the random tokens (default: 0)")
     add(
         "--points",
         action="append",
@@ -55,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--expanded",
         action="store_true",
+        default=None,
         help="also points that exist only when they are named, such as attn.hook_result",
     )
     add(
@@ -63,32 +82,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="largest relative error that passes (default: 1e-10 in float64, 1e-5 in float32)",
     )
-    add("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare, print, and answer 0 for agreement, 1 for a difference."""
-    from lenswright.verify import verify
+    """Test or compare, print, and answer 0 where nothing is wrong."""
+    given = [f"--{name}" for name in AGAINST if getattr(args, name) is not None]
+    if args.against is None and given:
+        raise ValueError(f"{given[0]} belongs to a comparison: add --against transformers")
+    if args.against is not None and args.text is not None:
+        raise ValueError("--text belongs to the self-test; expected --prompt beside --against")
 
     def progress(stage: str) -> None:
         if sys.stderr.isatty():
             print(f"\r\033[K{stage}", end="", file=sys.stderr, flush=True)
 
     try:
-        found = verify(
-            args.model,
-            dtype=args.dtype,
-            device=args.device,
-            prompts=args.prompt,
-            rows=args.rows,
-            length=args.length,
-            seed=args.seed,
-            points=args.points or ["*"],
-            expanded=args.expanded,
-            tolerance=args.tolerance,
-            progress=progress,
-        )
+        found = _tested(args, progress) if args.against is None else _compared(args, progress)
     finally:
         progress("")
     print(json.dumps(found.to_json(), indent=2) if args.json else found)
     return 0 if found.ok else 1
+
+
+def _tested(args: argparse.Namespace, progress: Callable[[str], None]) -> Any:
+    import lenswright
+    from lenswright.selftest import selftest
+
+    text = None if args.text is None else Path(args.text).read_text(encoding="utf-8")
+    progress("loading")
+    model = lenswright.load(args.model, device=args.device, dtype=args.dtype or "auto")
+    return selftest(model, text, progress)
+
+
+def _compared(args: argparse.Namespace, progress: Callable[[str], None]) -> Any:
+    from lenswright.verify import verify
+
+    chosen = {name: getattr(args, name) for name in AGAINST}
+    chosen = {name: AGAINST[name] if value is None else value for name, value in chosen.items()}
+    return verify(
+        args.model,
+        dtype=args.dtype or "float64",
+        device=args.device,
+        prompts=chosen["prompt"],
+        points=chosen["points"] or ["*"],
+        progress=progress,
+        **{name: chosen[name] for name in ("rows", "length", "seed", "expanded", "tolerance")},
+    )

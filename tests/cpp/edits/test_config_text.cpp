@@ -34,6 +34,17 @@ TEST_CASE("keys of inner objects, values and escapes are no keys") {
   REQUIRE(result == inner.substr(0, inner.size() - 1) + ",\"tie_word_embeddings\": false}");
 }
 
+TEST_CASE("a flag of an inner object is set there and nowhere else") {
+  const auto inner = [](const std::string& text) {
+    return with_flag_in(text, "text", "tie", false, "config.json");
+  };
+  REQUIRE(inner(R"({"tie": true, "text": {"a": ["}", {"tie": true}], "tie": true }, "b": {}})") ==
+          R"({"tie": true, "text": {"a": ["}", {"tie": true}], "tie": false }, "b": {}})");
+  REQUIRE(inner("{\n  \"text\": {\n    \"a\": 1\n  }\n}\n") ==
+          "{\n  \"text\": {\n    \"a\": 1,\n    \"tie\": false\n  }\n}\n");
+  REQUIRE_THROWS_AS(inner(R"({"text": {"tie": 3}})"), std::invalid_argument);
+}
+
 TEST_CASE("a value that is no flag is refused") {
   REQUIRE_THROWS_AS(untied("{\"tie_word_embeddings\": 3}"), std::invalid_argument);
   REQUIRE_THROWS_AS(untied("{\"a\": }"), std::invalid_argument);

@@ -12,7 +12,7 @@ Part part(const std::string& writer, int64_t rows = 0) {
   factors.u =
       at::ones(rows > 0 ? at::IntArrayRef({rows, 1, 3}) : at::IntArrayRef({1, 3}), at::kDouble);
   factors.v = at::ones({1, 3}, at::kDouble) / 3;
-  return {writer, WriterKind::mlp, {Site::mlp_raw_out, 0}, factors.checked(writer, 3, 5), {}, {}};
+  return {writer, {WriterKind::mlp, 0}, factors.checked(writer, 3, 5), {}, {}};
 }
 
 }  // namespace
@@ -44,6 +44,25 @@ TEST_CASE("the id tells what an edit does") {
   REQUIRE(edit.id() == Edit({part("a"), part("b")}, {{"c", WriterKind::mlp, "why"}}, {}).id());
   REQUIRE(edit.id() != Edit({part("a"), part("c")}, {}, {}).id());
   REQUIRE(edit.id() == Edit({part("a", 2), part("b", 2)}, {}, {}).row(1).id());
+}
+
+TEST_CASE("parts that share tensors share what is made of them") {
+  Factors shared;
+  shared.u = shared.v = at::ones({2, 1, 3}, at::kFloat);
+  OnceEach once;
+  const auto sharing = [&](const std::string& name) {
+    return Part{name, {WriterKind::mlp, 0}, shared.checked(name, 3, 5, once), {}, {}};
+  };
+  const Edit edit({sharing("a"), sharing("b"), part("c", 2)}, {}, {});
+  const auto of = [](const Edit& any, size_t i) { return any.parts()[i].factors.identity(); };
+  REQUIRE(of(edit, 0) == of(edit, 1));
+  REQUIRE(of(edit, 0) != of(edit, 2));
+  REQUIRE(edit.cast(0) == edit.cast(1));
+  REQUIRE(edit.cast(0) != edit.cast(2));
+  for (const Edit& other : {edit.row(1), edit.take({1, 1, 0})}) {
+    REQUIRE(of(other, 0) == of(other, 1));
+    REQUIRE(other.cast(0) == other.cast(1));
+  }
 }
 
 TEST_CASE("factors are cast once for each type") {

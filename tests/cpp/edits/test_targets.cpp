@@ -44,7 +44,9 @@ TEST_CASE("what names no writer is refused with the nearest") {
   }
   REQUIRE_THROWS_AS(chosen({}), c10::ValueError);
   REQUIRE_THROWS_AS(chosen({"positional_embedding"}), c10::ValueError);
-  REQUIRE_THROWS_AS(writer_named(kWriters, "blocks.2.attn.W_O"), c10::ValueError);
+  const WriterIndex index(kWriters);
+  REQUIRE(&index.named("blocks.1.attn.W_O") == &kWriters[3]);
+  REQUIRE_THROWS_AS(index.named("blocks.2.attn.W_O"), c10::ValueError);
 }
 
 }  // namespace lenswright

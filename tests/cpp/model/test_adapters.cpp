@@ -50,7 +50,7 @@ TEST_CASE("an adapter on any writer is the change of its weights, to logits and 
         }
       }
       taps[0].adapt(
-          writer.output,
+          writer.key(),
           {nullptr, [&](const at::Tensor&, at::Tensor y) { return without(y, v); }, nullptr});
       const at::Tensor tried = logits(*tiny, batch, taps[0]);
       ablate_weights(*tiny, writer, v);
@@ -72,8 +72,8 @@ TEST_CASE("an adapter changes what a writer reads, and adds what depends on noth
   const Batch batch = whole(ids(2, 5));
   const at::Tensor shift = test::waves({30}, 0.3);
   Taps taps;
-  taps.adapt({Site::mlp_raw_out, 1}, {[](at::Tensor x) { return x * 3; }, nullptr,
-                                      [&](at::Tensor y) { return y + shift; }});
+  taps.adapt({WriterKind::mlp, 1}, {[](at::Tensor x) { return x * 3; }, nullptr,
+                                    [&](at::Tensor y) { return y + shift; }});
   const at::Tensor tried = logits(*tiny, batch, taps);
   Stored& weight = *tiny->stored("transformer.h.1.mlp.c_proj.weight");
   Stored& bias = *tiny->stored("transformer.h.1.mlp.c_proj.bias");
@@ -91,12 +91,12 @@ TEST_CASE("an adapter's after sees what the writer read before it was changed") 
   at::Tensor post;
   Taps taps;
   taps.read({Site::mlp_post, 0}, [&](const at::Tensor& x) { post = x; });
-  taps.adapt({Site::mlp_raw_out, 0}, {[](at::Tensor x) { return x * 0; },
-                                      [&](const at::Tensor& input, at::Tensor y) {
-                                        REQUIRE(test::same(input, post));
-                                        return y;
-                                      },
-                                      nullptr});
+  taps.adapt({WriterKind::mlp, 0}, {[](at::Tensor x) { return x * 0; },
+                                    [&](const at::Tensor& input, at::Tensor y) {
+                                      REQUIRE(test::same(input, post));
+                                      return y;
+                                    },
+                                    nullptr});
   logits(*tiny, batch, taps);
   REQUIRE(post.defined());
 }

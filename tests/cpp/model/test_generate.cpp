@@ -1,6 +1,7 @@
 #include "model/generate.h"
 
 #include "model/tiny.h"
+#include "spec/kinds.h"
 
 namespace lenswright {
 namespace {
@@ -26,10 +27,17 @@ std::vector<int64_t> by_hand(const Model& model, at::Tensor text, int64_t count)
   return said;
 }
 
+std::vector<Json> all_configs() {
+  std::vector<Json> list = {test::llama_config(), test::gpt2_config()};
+  list.insert(list.end(), test::kinds().begin(), test::kinds().end());
+  return list;
+}
+
 }  // namespace
 
 TEST_CASE("a step with the cache gives the logits of the whole text") {
-  for (const Json& config : {test::llama_config(), test::gpt2_config()}) {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
     const Tiny tiny(config);
     const at::Tensor tokens = ids(2, 9);
     const at::Tensor all = test::logits(*tiny, test::whole(tokens));
@@ -48,7 +56,8 @@ TEST_CASE("a step with the cache gives the logits of the whole text") {
 }
 
 TEST_CASE("greedy words are those of one token at a time, cached or not, on either side") {
-  for (const Json& config : {test::llama_config(), test::gpt2_config()}) {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
     const Tiny tiny(config);
     const at::Tensor tokens = ids(2, 6);
     const at::Tensor shorter = tokens.narrow(0, 1, 1).narrow(1, 0, 4);

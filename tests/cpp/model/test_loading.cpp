@@ -52,9 +52,19 @@ TEST_CASE("tensors that do not fit the config are refused by name") {
   REQUIRE(test::says(refused(test::with(llama_config(), "num_hidden_layers", 3)), "layers.2."));
   REQUIRE(
       test::says(refused(test::with(llama_config(), "num_hidden_layers", 1)), "model.layers.1."));
-  const std::string tied = refused(test::with(llama_config(), "tie_word_embeddings", true));
-  REQUIRE(test::says(tied, "lm_head.weight"));
-  REQUIRE(test::says(tied, "tie_word_embeddings"));
+}
+
+TEST_CASE("embeddings called tied are not where the checkpoint's head differs") {
+  const test::TempFolder folder;
+  test::write_checkpoint(folder / "model", llama_config());
+  const auto load = [&] { return Model::load(Checkpoint::open(folder / "model"), {}); };
+  const Batch batch = test::whole(test::ids(1, 5));
+  const at::Tensor own = test::logits(*load(), batch);
+  folder.write("model/config.json", test::with(llama_config(), "tie_word_embeddings", true).dump());
+  const auto model = load();
+  REQUIRE_FALSE(model->spec().tied);
+  REQUIRE(test::same(test::logits(*model, batch), own));
+  REQUIRE_THROWS_AS(model->untie(true), c10::ValueError);
 }
 
 TEST_CASE("unknown config keys are errors under strict") {

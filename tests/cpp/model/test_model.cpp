@@ -2,6 +2,7 @@
 
 #include "model/tiny.h"
 #include "nn/deterministic.h"
+#include "spec/kinds.h"
 
 namespace lenswright {
 namespace {
@@ -18,6 +19,25 @@ const std::vector<Json>& configs() {
   return list;
 }
 
+// Those, every other kind of block, and rotations that depend on how long a row is.
+std::vector<Json> all_configs() {
+  std::vector<Json> list = configs();
+  const Json growing = test::json(R"({"rope_type": "dynamic", "factor": 2.0})");
+  list.push_back(test::with(test::with(test::llama_config(), "rope_scaling", growing),
+                            "max_position_embeddings", 4));
+  list.insert(list.end(), test::kinds().begin(), test::kinds().end());
+  return list;
+}
+
+// Whether what was read may be written back there.
+bool may_be_written(Point point, const Spec& spec) {
+  const bool split = point.site == Site::attn_in || point.site == Site::q_input ||
+                     point.site == Site::k_input || point.site == Site::v_input;
+  if (split && spec.latent.kv_rank > 0) return false;
+  if (point.site == Site::attn_in) return spec.n_heads == spec.n_kv_heads;
+  return point.site != Site::attn_sink;
+}
+
 std::map<Point, at::Tensor> everything(const Model& model, const Batch& batch) {
   std::map<Point, at::Tensor> seen;
   Taps taps;
@@ -31,7 +51,8 @@ std::map<Point, at::Tensor> everything(const Model& model, const Batch& batch) {
 }  // namespace
 
 TEST_CASE("every point is seen once, in its shape") {
-  for (const Json& config : configs()) {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
     const Tiny tiny(config);
     const auto seen = everything(*tiny, whole(ids(2, 5)));
     const std::map<std::string, int64_t> symbols = {
@@ -76,7 +97,8 @@ TEST_CASE("what is seen adds up: patterns to z, heads to attention, writers to t
 }
 
 TEST_CASE("watching changes no number, and writing back what was read changes none either") {
-  for (const Json& config : configs()) {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
     const Tiny tiny(config);
     const Batch batch = whole(ids(2, 5));
     const at::Tensor plain = logits(*tiny, batch);
@@ -85,7 +107,7 @@ TEST_CASE("watching changes no number, and writing back what was read changes no
       Taps readers, writers;
       readers.read(point, [](const at::Tensor&) {});
       REQUIRE(test::same(logits(*tiny, batch, readers), plain));
-      if (point.site == Site::attn_in && tiny->spec().n_heads != tiny->spec().n_kv_heads) continue;
+      if (!may_be_written(point, tiny->spec())) continue;
       writers.write(point, [](at::Tensor x) { return x.clone(); });
       REQUIRE(test::relative(logits(*tiny, batch, writers), plain) < 1e-12);
     }
@@ -93,7 +115,8 @@ TEST_CASE("watching changes no number, and writing back what was read changes no
 }
 
 TEST_CASE("no position sees a later one") {
-  for (const Json& config : configs()) {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
     const Tiny tiny(config);
     const at::Tensor tokens = ids(1, 8);
     at::Tensor other = tokens.clone();
@@ -105,7 +128,8 @@ TEST_CASE("no position sees a later one") {
 }
 
 TEST_CASE("a row's logits are its own, whatever padding and company it has") {
-  for (const Json& config : configs()) {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
     const Tiny tiny(config);
     const at::Tensor tokens = ids(3, 7);
     const std::vector<int64_t> lengths = {7, 3, 5};
@@ -134,7 +158,8 @@ TEST_CASE("a row's logits are its own, whatever padding and company it has") {
 }
 
 TEST_CASE("a run may start and stop at any layer") {
-  for (const Json& config : configs()) {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
     const Tiny tiny(config);
     const Batch batch = whole(ids(2, 5));
     const at::Tensor plain = logits(*tiny, batch);

@@ -53,14 +53,15 @@ TEST_CASE("what is made on demand is made only where someone is there") {
 
 TEST_CASE("one adapter a writer") {
   Taps taps;
-  const Point writer{Site::mlp_raw_out, 0};
+  const WriterKey writer{WriterKind::expert, 0, 3};
   REQUIRE(taps.adapter(writer) == nullptr);
   taps.adapt(writer, {});
   REQUIRE(taps.adapter(writer) != nullptr);
   REQUIRE_FALSE(taps.empty());
-  REQUIRE_FALSE(taps.wants(writer));
+  REQUIRE(taps.adapter({WriterKind::expert, 0, 2}) == nullptr);
+  REQUIRE_FALSE(taps.wants({Site::expert_out, 0}));
   REQUIRE(test::says(test::thrown<c10::ValueError>([&] { taps.adapt(writer, {}); }),
-                     "blocks.0.mlp.hook_out"));
+                     "blocks.0.mlp.experts.3.W_out"));
 }
 
 TEST_CASE("a tensor that came back as it went in is told from one that did not") {

@@ -61,6 +61,12 @@ TEST_CASE("chunks cover every number once, whatever their number") {
   REQUIRE(test::same(by_chunks(strided, [](const at::Tensor& c) { return -c; }), -strided));
 }
 
+TEST_CASE("chunks give way where a gradient is wanted") {
+  const at::Tensor x = test::waves({40}).requires_grad_(true);
+  by_chunks(x, [](const at::Tensor& c) { return c.square(); }).sum().backward();
+  REQUIRE(test::same(x.grad(), 2 * x.detach()));
+}
+
 TEST_CASE("a row's product has the same bytes in any batch and with any padding") {
   const DeterministicGuard guard(true);
   const at::Tensor weight = test::waves({53, 70}, 0.7, at::kFloat);

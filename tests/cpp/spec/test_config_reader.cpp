@@ -24,6 +24,8 @@ TEST_CASE("a config's values come with their defaults, and null counts as absent
   REQUIRE(reader.object("absent").is_null());
   REQUIRE(reader.has("act"));
   REQUIRE_FALSE(reader.has("gone"));
+  REQUIRE(reader.absent("absent"));
+  REQUIRE_FALSE(reader.absent("gone"));  // there, as null
 }
 
 TEST_CASE("sizes that are missing, out of range or of another type are refused by key") {

@@ -1,0 +1,69 @@
+#include "edits/changes.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "edits/targets.h"
+
+namespace lenswright {
+namespace {
+
+void add(std::map<std::string, Change>& changes, const Base& base, const std::string& stored,
+         Piece piece) {
+  Change& change = changes[stored];
+  TORCH_CHECK_VALUE(change.pieces.empty() || change.expected == base.sha256, "tensor '", stored,
+                    "': parts of the edit were made for different ones");
+  change.expected = base.sha256;
+  change.pieces.push_back(std::move(piece));
+}
+
+void sort_pieces(const std::string& stored, std::vector<Piece>& pieces) {
+  std::ranges::sort(pieces, std::less(), &Piece::slice);
+  const auto same = std::ranges::adjacent_find(pieces, std::equal_to(), &Piece::slice);
+  const bool both = pieces.size() > 1 && pieces.front().slice < 0;
+  TORCH_CHECK_VALUE(same == pieces.end() && !both, "tensor '", stored,
+                    "' is changed twice by the edit, expected once");
+}
+
+}  // namespace
+
+int64_t Piece::offset(Dtype dtype, const std::vector<int64_t>& shape) const {
+  if (slice < 0) return 0;
+  const int64_t numbers =
+      std::accumulate(shape.begin() + 1, shape.end(), int64_t{1}, std::multiplies());
+  return slice * numbers * element_bytes(dtype);
+}
+
+StoredMatrix Piece::matrix(Dtype dtype, const std::vector<int64_t>& shape,
+                           const std::byte* data) const {
+  const bool is_matrix = shape.size() == (slice < 0 ? 2 : 3);
+  return {dtype, data + offset(dtype, shape), is_matrix ? shape[shape.size() - 2] : 1, shape.back(),
+          residual_axis};
+}
+
+void check_shift(const WriterSite& writer, const Factors& factors) {
+  TORCH_CHECK_VALUE(!factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
+                    writer.name, "': this writer has no bias to shift");
+}
+
+std::map<std::string, Change> changes_of(const Edit& edit, const std::vector<WriterSite>& writers) {
+  const WriterIndex index(writers);
+  std::map<std::string, Change> changes;
+  OnceEach once;
+  for (const Part& part : edit.parts()) {
+    const WriterSite& writer = index.named(part.writer);
+    part.factors.checked(part.writer, writer.outputs, writer.inputs, once);
+    check_shift(writer, part.factors);
+    add(changes, part.weight, writer.weight,
+        {writer.slice, part.factors.spans(), writer.residual_axis});
+    if (writer.bias.empty() || !part.factors.changes_bias()) continue;
+    add(changes, part.bias, writer.bias, {writer.slice, part.factors.bias_spans(), 1});
+  }
+  for (auto& [stored, change] : changes) sort_pieces(stored, change.pieces);
+  return changes;
+}
+
+}  // namespace lenswright

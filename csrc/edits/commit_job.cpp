@@ -1,0 +1,91 @@
+#include "edits/commit_job.h"
+
+#include <algorithm>
+#include <memory>
+
+namespace lenswright {
+namespace {
+
+constexpr int64_t kSlab = int64_t{1} << 20;  // bytes of a tensor that one thread works on at a time
+
+}  // namespace
+
+CommitJob::CommitJob(const Checkpoint& checkpoint, const CommitTarget& target, FileWriter& file)
+    : checkpoint_(checkpoint), target_(target), file_(file) {
+  const TensorInfo& info = target.info;
+  const std::byte* data = checkpoint.data(info).data();
+  uint64_t done = 0;
+  for (const Piece& piece : target.change.pieces) {
+    const auto begin = static_cast<uint64_t>(piece.offset(info.dtype, info.shape));
+    const StoredMatrix matrix = piece.matrix(info.dtype, info.shape, data);
+    add(done, static_cast<int64_t>(begin - done), 1, nullptr);
+    add(begin, matrix.rows, matrix.row_bytes(), &piece);
+    done = begin + segments_.back().bytes();
+  }
+  add(done, static_cast<int64_t>(info.bytes() - done), 1, nullptr);
+}
+
+void CommitJob::add(uint64_t begin, int64_t rows, int64_t row_bytes, const Piece* piece) {
+  if (rows == 0) return;
+  Segment& segment = segments_.emplace_back();
+  segment.begin = begin;
+  segment.rows = rows;
+  segment.row_bytes = row_bytes;
+  segment.piece = piece;
+  segment.step = std::max<int64_t>(1, kSlab / std::max<int64_t>(1, row_bytes));
+  segment.first_slab = all_slabs_;
+  segment.left = segment.slabs();
+  all_slabs_ += segment.slabs();
+}
+
+void CommitJob::prepare(size_t index) {
+  Segment& segment = segments_[index];
+  std::call_once(segment.prepared, [&] {
+    const TensorInfo& info = target_.info;
+    checkpoint_.map(info.file)->check_unchanged();
+    if (!segment.piece) return;
+    const std::byte* data = checkpoint_.data(info).data();
+    segment.matrix.emplace(segment.piece->matrix(info.dtype, info.shape, data),
+                           segment.piece->factors, 1);
+  });
+}
+
+void CommitJob::write(size_t index, int64_t slab, Progress* progress) {
+  Segment& segment = segments_[index];
+  try {
+    prepare(index);
+    put(segment, slab, progress);
+  } catch (...) {
+    hash_.fail(std::current_exception());
+    throw;
+  }
+  if (--segment.left > 0) return;
+  segment.matrix.reset();
+  release(segment.begin, segment.bytes());
+}
+
+void CommitJob::release(uint64_t offset, uint64_t size) const {
+  const uint64_t begin = target_.info.begin + offset;
+  checkpoint_.map(target_.info.file)->release(begin, begin + size);
+}
+
+void CommitJob::put(Segment& segment, int64_t slab, Progress* progress) {
+  const int64_t first = slab * segment.step, count = std::min(segment.step, segment.rows - first);
+  const uint64_t offset = segment.begin + static_cast<uint64_t>(first * segment.row_bytes);
+  const auto size = static_cast<size_t>(count * segment.row_bytes);
+  std::unique_ptr<std::byte[]> buffer;
+  std::span<const std::byte> bytes;
+  if (segment.piece) {
+    buffer = std::make_unique_for_overwrite<std::byte[]>(size);
+    segment.matrix->write(first, count, buffer.get());
+    bytes = {buffer.get(), size};
+  } else {
+    bytes = checkpoint_.data(target_.info).subspan(offset, size);
+  }
+  file_.pwrite(target_.info.name, offset, bytes);
+  if (progress) progress->step(static_cast<int64_t>(size));
+  hash_.add(segment.first_slab + slab, bytes);
+  release(offset, size);
+}
+
+}  // namespace lenswright

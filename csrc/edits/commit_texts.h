@@ -1,0 +1,22 @@
+#pragma once
+
+#include "edits/commit.h"
+#include "edits/commit_plan.h"
+
+namespace lenswright {
+
+// The small files beside a committed checkpoint's weights.
+
+/// Name of the file that says what was done.
+inline constexpr const char* kRecord = "lenswright.json";
+
+/// Its text: what earlier commits wrote, and this one.
+std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done);
+
+/// The index with the unembedding that the plan adds.
+std::string index_text(const CommitPlan& plan);
+
+/// config.json with embeddings that are not tied, every other byte as it was.
+std::string untied_config_text(const CommitPlan& plan);
+
+}  // namespace lenswright
