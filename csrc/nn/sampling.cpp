@@ -10,6 +10,7 @@
 namespace lenswright {
 namespace {
 
+constexpr int64_t kCandidates = 1024;
 constexpr double kOut = -std::numeric_limits<double>::infinity();
 
 void check_numbers(const at::Tensor& values) {
@@ -27,12 +28,24 @@ at::Tensor top_k_only(const at::Tensor& logits, int64_t k) {
   return logits.masked_fill(logits < last, kOut);
 }
 
-at::Tensor top_p_only(const at::Tensor& logits, double p) {
-  if (p >= 1) return logits;
+at::Tensor top_p_sorted(const at::Tensor& logits, double p) {
   const auto [sorted, order] = at::sort(logits, /*stable=*/true, -1, /*descending=*/false);
   at::Tensor away = at::softmax(sorted, -1).cumsum(-1) <= 1 - p;
   away.narrow(-1, -1, 1).fill_(false);  // the most probable one always stays
   return logits.masked_fill(at::zeros_like(away).scatter_(-1, order, away), kOut);
+}
+
+// Sorting a whole vocabulary takes longer than a small model's step; few tokens hold the most of
+// it.
+at::Tensor top_p_only(const at::Tensor& logits, double p) {
+  if (p >= 1) return logits;
+  if (logits.size(-1) <= 4 * kCandidates) return top_p_sorted(logits, p);
+  const auto [top, order] = at::topk(logits, kCandidates, -1);
+  const at::Tensor held = at::softmax(logits, -1).gather(-1, order);
+  at::Tensor away = held.cumsum(-1) - held >= p;  // what is more probable holds p already
+  if (!away.narrow(-1, -1, 1).all().item<bool>()) return top_p_sorted(logits, p);
+  away.narrow(-1, 0, 1).fill_(false);
+  return at::full_like(logits, kOut).scatter_(-1, order, top.masked_fill(away, kOut));
 }
 
 at::Tensor min_p_only(const at::Tensor& logits, double p) {

@@ -168,7 +168,7 @@ class Decoding:
         if 0 < n_ctx < read and (self.steps == 1 or read == n_ctx + 1):
             warnings.warn(
                 f"the text is longer now than the {n_ctx} tokens (n_ctx) the model was made for",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def result(self) -> Generated:

@@ -266,5 +266,5 @@ def test_arguments_are_checked(tiny, wrong):
 
 def test_generation_is_repeatable(tiny):
     model = lw.load(tiny("llama-grouped"))
-    a, b = (model.generate(random_tokens(4, 5), return_type="tokens") for _ in "ab")
+    a, b = (model.generate(random_tokens(4, 5), 40, return_type="tokens") for _ in "ab")
     assert a == b

@@ -79,6 +79,19 @@ TEST_CASE("filters leave what their definitions leave") {
   }
 }
 
+TEST_CASE("top_p of a large vocabulary, where few tokens hold it and where many do") {
+  const at::Tensor many = test::waves({2, 5003}) * 0.1, few = test::waves({2, 5003}, 2.3) * 12;
+  for (const at::Tensor& logits : {many, few, at::cat({many, few})}) {
+    for (const double top_p : {0.0, 0.5, 0.9, 0.999}) {
+      const Sampling how{.temperature = 1, .top_p = top_p};
+      const at::Tensor left = filtered(logits, how);
+      for (int64_t row = 0; row < logits.size(0); ++row) {
+        require_equal(left[row], filtered_by_hand(test::numbers(logits[row]), how));
+      }
+    }
+  }
+}
+
 TEST_CASE("penalties: repetition on everything seen, the others on what was said") {
   const Row x = {2.0, -1.0, 3.0, -4.0, 0.5};
   const at::Tensor logits = at::tensor(x, at::kDouble).unsqueeze(0);
