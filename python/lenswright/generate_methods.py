@@ -133,7 +133,7 @@ class GenerateMethods:
     ) -> Iterator[Chunk]:
         """Continue texts a `Chunk` (row, ids, text, end) at a time; arguments as in `generate`.
 
-        Hooks and edits are those in force at the call; `lw.deterministic()` has to be in force while
+        Hooks and edits are those in force at the call; `lw.deterministic()` must be in force while
         chunks are taken. Who stops iterating ends the generation.
         """
         given = locals() | {"return_logits": False, "names_filter": None}
