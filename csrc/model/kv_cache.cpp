@@ -19,6 +19,12 @@ void KvCache::extend_to(int64_t used) {
   used_ = std::max(used_, used);
 }
 
+void KvCache::repeat(int64_t rows) {
+  for (auto* all : {&k_, &v_}) {
+    for (at::Tensor& one : *all) one = one.repeat({rows, 1, 1, 1});
+  }
+}
+
 std::pair<at::Tensor, at::Tensor> KvCache::store(int64_t layer, const at::Tensor& k,
                                                  const at::Tensor& v, const at::Tensor& positions) {
   // [batch, pos] -> [batch, kv_heads, pos, d_head or d_value]

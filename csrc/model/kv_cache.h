@@ -27,6 +27,8 @@ class KvCache {
   int64_t slots() const { return slots_; }
   /// Told once per run, before the first layer.
   void extend_to(int64_t used);
+  /// Of one row makes so many equal ones.
+  void repeat(int64_t rows);
 
  private:
   std::vector<at::Tensor> k_, v_;  // [batch, kv_heads, slots, d_head or d_value]

@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Edit', 'Model', 'Moments', 'Taps', 'ablate', 'all_misreadings', 'before_norm', 'deterministic', 'difference_of_means', 'generate', 'is_deterministic', 'make_edit', 'misreadings', 'random_directions', 'reread', 'try_edit']
+__all__: list[str] = ['Edit', 'Generation', 'Model', 'Moments', 'Sampling', 'Taps', 'ablate', 'all_misreadings', 'before_norm', 'deterministic', 'difference_of_means', 'drawn', 'filtered', 'is_deterministic', 'make_edit', 'misreadings', 'penalized', 'random_directions', 'reread', 'try_edit']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -87,6 +87,61 @@ class Model:
         ...
     @property
     def spec(self) -> dict:
+        ...
+class Sampling:
+    """
+    How the next token is chosen; defaults do nothing.
+    """
+    def __init__(self, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0) -> None:
+        ...
+    @property
+    def frequency_penalty(self) -> float:
+        ...
+    @property
+    def min_p(self) -> float:
+        ...
+    @property
+    def presence_penalty(self) -> float:
+        ...
+    @property
+    def repetition_penalty(self) -> float:
+        ...
+    @property
+    def temperature(self) -> float:
+        ...
+    @property
+    def top_k(self) -> int:
+        ...
+    @property
+    def top_p(self) -> float:
+        ...
+class Generation:
+    """
+    Continuations of prompts, a pass at a time.
+    """
+    def __init__(self, model: Model, prefill: Taps, decode: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], side: str, max_new_tokens: typing.SupportsInt | typing.SupportsIndex, stop_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], use_cache: bool, share_prefix: bool, sampling: Sampling, seeds: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> None:
+        ...
+    def end(self, row: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def step(self) -> list[int]:
+        """
+        One pass: the new id of every row (-1: it had ended); [] after a shared prefix.
+        """
+    @property
+    def done(self) -> bool:
+        ...
+    @property
+    def logits(self) -> torch.Tensor:
+        """
+        Of the last pass [rows, d_vocab], as the model gave them.
+        """
+    @property
+    def positions(self) -> torch.Tensor:
+        """
+        Of the last pass [rows or 1, pos].
+        """
+    @property
+    def said(self) -> list[list[int]]:
         ...
 class Moments:
     """
@@ -189,9 +244,13 @@ def difference_of_means(positive_first: Moments, positive_second: Moments, negat
     """
     Difference of two classes' means, each class in two halves; a row a position.
     """
-def generate(model: Model, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], side: str, max_new_tokens: typing.SupportsInt | typing.SupportsIndex, stop_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], use_cache: bool = True) -> list[list[int]]:
+def drawn(logits: torch.Tensor, seeds: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], positions: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> torch.Tensor:
     """
-    Greedy continuations: one list of ids a row.
+    A token of each row [rows], by the random number of (seed, position).
+    """
+def filtered(logits: torch.Tensor, how: Sampling) -> torch.Tensor:
+    """
+    Logits over temperature, -inf for what top_k, top_p and min_p leave out.
     """
 def is_deterministic() -> bool:
     """
@@ -204,6 +263,10 @@ def make_edit(model: Model, factors: collections.abc.Mapping[str, collections.ab
 def misreadings(model: Model) -> list[tuple[str, str, str]]:
     """
     Ways in which this model could be misread: (knob, value, name) each.
+    """
+def penalized(logits: torch.Tensor, seen: torch.Tensor, said: torch.Tensor, how: Sampling) -> torch.Tensor:
+    """
+    Logits [rows, vocab] with penalties; seen: bool, said: counts, both [rows, vocab].
     """
 def random_directions(count: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
     """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lenswright import _core
 from lenswright.config import Config
+from lenswright.generate_methods import GenerateMethods
 from lenswright.names import PointNames
-from lenswright.running import Input, Side
 from lenswright.text_methods import TextMethods
 from lenswright.watching import WatchMethods
 
@@ -83,7 +83,7 @@ def _checked_device(device: str) -> str:
     return device
 
 
-class Model(TextMethods, WatchMethods):
+class Model(TextMethods, WatchMethods, GenerateMethods):
     """A transformer language model whose every named point can be read and written.
 
     Names of points are TransformerLens's. Made by `lenswright.load`.
@@ -162,36 +162,6 @@ class Model(TextMethods, WatchMethods):
         )
         text = repr(self).replace("<", "&lt;")
         return f"<b>{text}</b><details><summary>points</summary><table>{rows}</table></details>"
-
-    def generate(
-        self,
-        x: Input,
-        max_new_tokens: int = 64,
-        temperature: float = 0.0,
-        stop_at_eos: bool = True,
-        return_type: Literal["input", "text", "tokens"] = "input",
-        use_cache: bool = True,
-        padding_side: Side = "right",
-    ) -> Any:
-        """Continue texts with the most probable token each time.
-
-        Args:
-            x: as in calling the model.
-            max_new_tokens: at most so many.
-            temperature: 0.0, greedy.
-            stop_at_eos: end a row with generation_config.json's (or config.json's) end token.
-            return_type: "input" gives back what was given, continued: text for text, ids for ids;
-                "text" and "tokens" give the new part only, as texts or lists of ids.
-            use_cache: keep keys and values; False runs the whole text for every token.
-
-        Raises:
-            ValueError: another temperature, a text longer than learned positions reach.
-        """
-        from lenswright.generation import generate
-
-        return generate(
-            self, x, max_new_tokens, temperature, stop_at_eos, return_type, use_cache, padding_side
-        )
 
     def to_transformers(self) -> Any:
         """The model as `transformers` has it; see `lenswright.live.to_transformers`."""

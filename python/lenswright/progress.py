@@ -10,6 +10,8 @@ from types import TracebackType
 class Progress:
     """A line on stderr that follows a count; silent for the first second and where nobody looks.
 
+    One within another is silent too.
+
     Args:
         label: what is going on.
         total: the count at the end.
@@ -18,6 +20,7 @@ class Progress:
     """
 
     WAIT, EVERY = 1.0, 0.2  # seconds
+    _open = 0  # how many are at work
 
     def __init__(self, label: str, total: int, unit: str = "", show: bool = True) -> None:
         self.label, self.total, self.unit = label, total, unit
@@ -27,6 +30,8 @@ class Progress:
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Progress:
+        self._show = self._show and Progress._open == 0
+        Progress._open += 1
         return self
 
     def __exit__(
@@ -35,6 +40,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        Progress._open -= 1
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -36,7 +36,7 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         config = folder / "tokenizer_config.json"
         self.config: dict[str, Any] = json.loads(config.read_text()) if config.is_file() else {}
-        self._special_ids = self._find_special()
+        self.special_ids = self._find_special()
         self.chat_template = self._read_chat_template(folder)
 
     def _find_special(self) -> set[int]:
@@ -99,9 +99,22 @@ class Tokenizer:
         """Token ids of a text that holds its special tokens already, as a chat template has it."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def decode(self, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
-        """The text of token ids."""
-        kept = [i for i in ids if not (skip_special_tokens and i in self._special_ids)]
+    def special_id(self, text: str) -> int | None:
+        """The id of a special token by its text, or None."""
+        token_id = self._tokenizer.token_to_id(text)
+        return token_id if token_id in self.special_ids else None
+
+    def added_tokens(self) -> dict[str, int]:
+        """Tokens that were added to the vocabulary, special or not: text to id."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        return {token.content: i for i, token in sorted(added.items())}
+
+    def decode(
+        self, ids: Sequence[int], skip_special_tokens: bool = False, keep: Collection[int] = ()
+    ) -> str:
+        """The text of token ids; `keep` are special ones that are not skipped."""
+        skipped = self.special_ids.difference(keep) if skip_special_tokens else ()
+        kept = [i for i in ids if i not in skipped]
         return str(self._tokenizer.decode(kept, skip_special_tokens=False))
 
     def token(self, token_id: int) -> str:

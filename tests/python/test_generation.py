@@ -1,4 +1,4 @@
-"""Greedy generation: known texts, cached against uncached, ragged batches, hooks."""
+"""Greedy generation: transformers' tokens, cached against uncached, ragged batches, hooks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import lenswright as lw
+from lenswright.verify import relative_error
 from support import random_tokens
 
 BEGINNING = (
@@ -16,16 +17,23 @@ ENDING = "Don't worry, Lily. We can help you."
 BOTH = ["llama-grouped", "gpt2"]
 
 
-def greedy(folder, tokens, count):
-    """What transformers says, one float64 forward per token."""
-    from transformers import AutoModelForCausalLM
+def greedy(folder, tokens, count, **how):
+    """What transformers' own generate says, in float64 throughout."""
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
-    with torch.no_grad():
-        for _ in range(count):
-            following = model(tokens, use_cache=False).logits[:, -1].argmax(-1, keepdim=True)
-            tokens = torch.cat([tokens, following], dim=1)
-    return tokens
+    from lenswright.lifted import lifted
+
+    config = AutoConfig.from_pretrained(folder)
+    if hasattr(config, "reorder_and_upcast_attn"):
+        config.reorder_and_upcast_attn = False  # the same arithmetic, without a cast to float32
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, config=config, dtype=torch.float64, attn_implementation="eager"
+    ).eval()
+    settings = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0} | how
+    with lifted(), torch.no_grad():
+        return model.generate(
+            tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=count, **settings
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -72,13 +80,37 @@ def test_tinystories(data):
     assert text.endswith(model.generate("Once upon a time", max_new_tokens=60, return_type="text"))
 
 
-@pytest.mark.parametrize("name", BOTH)
-def test_greedy_tokens_are_those_of_transformers(tiny, name):
-    tokens = random_tokens(3, 5)
-    model = lw.load(tiny(name), dtype="float64")
-    for cached in (True, False):
-        said = model.generate(tokens, max_new_tokens=20, stop_at_eos=False, use_cache=cached)
-        assert torch.equal(said, greedy(tiny(name), tokens, 20))
+LONGER = {"llama": {"max_position_embeddings": 160}, "gpt2": {"n_positions": 160}}
+
+
+@pytest.mark.parametrize("name", [*BOTH, "llama-wide-heads", "gpt2-flags"])
+def test_128_greedy_tokens_are_those_of_transformers(tiny, name):
+    folder, tokens = tiny(name, **LONGER[name.partition("-")[0]]), random_tokens(3, 5)
+    model = lw.load(folder, dtype="float64")
+    expected = greedy(folder, tokens, 128)
+    assert torch.equal(model.generate(tokens, max_new_tokens=128, stop_at_eos=False), expected)
+    said = model.generate(tokens, max_new_tokens=20, stop_at_eos=False, use_cache=False)
+    assert torch.equal(said, expected[:, :25])
+    # to the end of each row, as it ends by itself
+    end = expected[1, 40].item()
+    rows = model.generate(tokens, max_new_tokens=128, stop=end, return_type="tokens")
+    for row, whole in zip(rows, expected[:, 5:].tolist(), strict=True):
+        assert row == whole[: whole.index(end) + 1 if end in whole else 128]
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [
+        ("stories260K-hf", [[1]]),
+        ("stories260K-hf", [[1, 403, 407], [1, 261, 378]]),
+        ("TinyStories-656K", [[1, 80, 147, 201, 282, 57]]),
+        ("TinyStories-656K", [[1, 80, 147], [1, 57, 33]]),
+    ],
+)
+def test_128_greedy_tokens_of_trained_models(data, name, prompt):
+    tokens = torch.tensor(prompt)
+    said = lw.load(data / name, dtype="float64").generate(tokens, 128, stop_at_eos=False)
+    assert torch.equal(said, greedy(data / name, tokens, 128))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -130,10 +162,97 @@ def test_hooks_act_on_every_step(tiny):
 
 def test_the_context_is_not_exceeded(tiny):
     model = lw.load(tiny("gpt2"))
-    whole = model.generate(random_tokens(1, 60), max_new_tokens=4, stop_at_eos=False)
-    assert whole.shape == (1, 64)
-    with pytest.raises((ValueError, IndexError), match=r"64"):
+    whole = model.generate(random_tokens(1, 60), max_new_tokens=5, stop_at_eos=False)
+    assert whole.shape == (1, 65)  # the last one is never read
+    line = "max_new_tokens is 6, expected at most 5 after a prompt of 60 tokens .*n_ctx 64"
+    with pytest.raises(ValueError, match=line):
+        model.generate(random_tokens(1, 60), max_new_tokens=6)
+    with pytest.raises(ValueError, match="prompt is 65 tokens, expected at most n_ctx 64"):
+        model.generate(random_tokens(1, 65))
+
+
+def test_beyond_the_length_a_model_was_made_for(tiny):
+    model = lw.load(tiny("llama"))
+    with pytest.warns(UserWarning, match=r"64 tokens \(n_ctx\)"):
         model.generate(random_tokens(1, 60), max_new_tokens=6, stop_at_eos=False)
+
+
+def test_each_phase_has_its_hooks(tiny):
+    """On the prompt, on what is said, on both: against one forward with hooks cut to positions."""
+    model, tokens = lw.load(tiny("llama"), dtype="float64"), random_tokens(2, 5)
+    point, direction = "blocks.1.hook_resid_pre", torch.linspace(-9, 9, 30, dtype=torch.float64)
+    seen: list[int] = []
+
+    def steer(tensor, hook):
+        seen.append(tensor.shape[1])
+        return tensor + direction
+
+    how = {"max_new_tokens": 6, "stop_at_eos": False, "return_logits": True}
+    places = {"both": slice(None), "prefill": slice(0, 5), "decode": slice(5, None)}
+    widths = {"both": [5, 1, 1, 1, 1, 1], "prefill": [5], "decode": [1, 1, 1, 1, 1]}
+    for phase, place in places.items():
+        seen.clear()
+        made = model.generate(tokens, fwd_hooks=[(point, steer)], hooks_on=phase, **how)
+        assert seen == widths[phase]
+
+        def partly(tensor, hook, place=place):
+            tensor = tensor.clone()
+            tensor[:, place] += direction
+            return tensor
+
+        whole = torch.cat([tokens, torch.tensor(made.tokens)], 1)[:, :-1]
+        logits = model.run_with_hooks(whole, fwd_hooks=[(point, partly)])[:, 4:]
+        assert relative_error(made.logits, logits) < 1e-12
+    with pytest.raises(ValueError, match="hooks_on is 'decode', but there are no fwd_hooks"):
+        model.generate(tokens, hooks_on="decode")
+    with pytest.raises(ValueError, match="needs use_cache=True"):
+        model.generate(tokens, fwd_hooks=[(point, steer)], hooks_on="prefill", use_cache=False)
+    with pytest.raises(ValueError, match="hooks_on is 'decode', which begins with the second"):
+        model.generate(tokens, 1, fwd_hooks=[(point, steer)], hooks_on="decode")
+
+
+PREFIX = [(7 * i + i * i) % 90 + 3 for i in range(20)]
+SHARING = [[*PREFIX, 5, 6, 7], [*PREFIX, 8], [*PREFIX, 9, 10]]
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize(
+    "rows", [SHARING, [PREFIX] * 3, [*SHARING, PREFIX]], ids=["cut", "equal", "whole"]
+)
+def test_a_shared_prefix_is_read_once(tiny, name, rows):
+    model = lw.load(tiny(name), dtype="float64")
+    how = {"max_new_tokens": 12, "stop_at_eos": False, "return_type": "tokens"}
+    alone = [model.generate([row], **how)[0] for row in rows]
+    made = model.generate(rows, **how | {"return_type": "both", "names_filter": "hook_embed"})
+    assert made.tokens == alone
+    embed = model.capture([r + a[:-1] for r, a in zip(rows, alone, strict=True)], "hook_embed")
+    for row, length in enumerate(made.cache.lengths or [31] * 3):
+        assert torch.equal(
+            made.cache["hook_embed"][row, :length], embed["hook_embed"][row, :length]
+        )
+    assert model.generate(rows, padding_side="left", **how) == alone
+    with lw.deterministic():
+        deterministic = model.generate(rows, **how)
+        assert deterministic == [model.generate([row], **how)[0] for row in rows]
+
+
+def test_hooks_and_row_edits_see_whole_rows(tiny):
+    """Where rows may differ nothing is shared; where an edit holds for all, it is."""
+    model, widths = lw.load(tiny("llama"), dtype="float64"), []
+    how = {"max_new_tokens": 4, "stop_at_eos": False, "return_type": "tokens"}
+    look = [("blocks.0.hook_resid_pre", lambda x, hook: widths.append(tuple(x.shape[:2])))]
+    model.generate(SHARING, fwd_hooks=look, **how)
+    assert widths == [(3, 23), (3, 1), (3, 1), (3, 1)]
+    vectors = torch.randn(3, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    edits = lw.edits.ablate(model, vectors, rows=True)
+    with model.edited(edits):
+        together = model.generate(SHARING, **how)
+    for row in range(3):
+        with model.edited(edits.row(row)):
+            assert model.generate(SHARING[row : row + 1], **how) == [together[row]]
+            one_for_all = model.generate(SHARING, **how)
+        with model.edited(edits.take([row] * 3)):
+            assert model.generate(SHARING, **how) == one_for_all
 
 
 @pytest.mark.parametrize("wrong", [
@@ -147,5 +266,5 @@ def test_arguments_are_checked(tiny, wrong):
 
 def test_generation_is_repeatable(tiny):
     model = lw.load(tiny("llama-grouped"))
-    a, b = (model.generate(random_tokens(4, 5), return_type="tokens") for _ in "ab")
+    a, b = (model.generate(random_tokens(4, 5), 40, return_type="tokens") for _ in "ab")
     assert a == b

@@ -10,6 +10,7 @@ void bind_deterministic(pybind11::module_& m);
 void bind_model(pybind11::module_& m);
 void bind_taps(pybind11::module_& m);
 void bind_rereading(pybind11::module_& m);
+void bind_sampling(pybind11::module_& m);
 void bind_generate(pybind11::module_& m);
 void bind_statistics(pybind11::module_& m);
 void bind_directions(pybind11::module_& m);

@@ -1,6 +1,5 @@
 #include "model/generate.h"
 
-#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
@@ -10,26 +9,60 @@
 namespace py = pybind11;
 
 namespace lenswright {
+namespace {
+
+/// A generation and the taps whose captures it leaves to Python after every pass.
+class PyGeneration {
+ public:
+  PyGeneration(const Model& model, PyTaps& prefill, PyTaps& decode, const Batch& prompts,
+               GenerateOptions options)
+      : prefill_(prefill),
+        decode_(decode),
+        generation_(model, prompts, prefill.taps, decode.taps, std::move(options)) {}
+
+  std::vector<int64_t> step() {
+    prefill_.captured.clear();
+    decode_.captured.clear();
+    py::gil_scoped_release release;
+    return generation_.step();
+  }
+  Generation& operator*() { return generation_; }
+
+ private:
+  PyTaps &prefill_, &decode_;
+  Generation generation_;
+};
+
+}  // namespace
 
 void bind_generate(py::module_& m) {
-  m.def(
-      "generate",
-      [](const Model& model, PyTaps& taps, at::Tensor tokens, std::vector<int64_t> lengths,
-         const std::string& side, int64_t max_new_tokens, std::vector<int64_t> stop_ids,
-         bool use_cache) {
-        py::gil_scoped_release release;
-        const Batch batch(std::move(tokens), std::move(lengths), side_of(side));
-        const auto interrupted = [](int64_t) {
-          py::gil_scoped_acquire gil;
-          if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-          return true;
-        };
-        return generate(model, batch, taps.taps, {max_new_tokens, std::move(stop_ids), use_cache},
-                        interrupted);
-      },
-      py::arg("model"), py::arg("taps"), py::arg("tokens"), py::arg("lengths"), py::arg("side"),
-      py::arg("max_new_tokens"), py::arg("stop_ids"), py::arg("use_cache") = true,
-      "Greedy continuations: one list of ids a row.");
+  py::class_<PyGeneration>(m, "Generation", "Continuations of prompts, a pass at a time.")
+      .def(py::init([](const Model& model, PyTaps& prefill, PyTaps& decode, at::Tensor tokens,
+                       std::vector<int64_t> lengths, const std::string& side,
+                       int64_t max_new_tokens, std::vector<int64_t> stop_ids, bool use_cache,
+                       bool share_prefix, const Sampling& sampling, std::vector<uint64_t> seeds) {
+             return std::make_unique<PyGeneration>(
+                 model, prefill, decode,
+                 Batch(std::move(tokens), std::move(lengths), side_of(side)),
+                 GenerateOptions{max_new_tokens, std::move(stop_ids), use_cache, share_prefix,
+                                 sampling, std::move(seeds)});
+           }),
+           py::arg("model"), py::arg("prefill"), py::arg("decode"), py::arg("tokens"),
+           py::arg("lengths"), py::arg("side"), py::arg("max_new_tokens"), py::arg("stop_ids"),
+           py::arg("use_cache"), py::arg("share_prefix"), py::arg("sampling"), py::arg("seeds"),
+           py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), py::keep_alive<1, 4>())
+      .def("step", &PyGeneration::step,
+           "One pass: the new id of every row (-1: it had ended); [] after a shared prefix.")
+      .def(
+          "end", [](PyGeneration& self, int64_t row) { (*self).end(row); }, py::arg("row"))
+      .def_property_readonly("done", [](PyGeneration& self) { return (*self).done(); })
+      .def_property_readonly("said", [](PyGeneration& self) { return (*self).said(); })
+      .def_property_readonly(
+          "logits", [](PyGeneration& self) { return (*self).logits(); },
+          "Of the last pass [rows, d_vocab], as the model gave them.")
+      .def_property_readonly(
+          "positions", [](PyGeneration& self) { return (*self).positions(); },
+          "Of the last pass [rows or 1, pos].");
 }
 
 }  // namespace lenswright

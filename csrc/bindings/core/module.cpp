@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   lenswright::bind_taps(m);
   lenswright::bind_model(m);
   lenswright::bind_rereading(m);
+  lenswright::bind_sampling(m);
   lenswright::bind_generate(m);
   lenswright::bind_statistics(m);
   lenswright::bind_directions(m);
