@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ["demo", "test", "build", "lint", "format", "bench", "fuzz", "sanitize", "python", "help"]
+VERBS = "demo test build lint format bench families faults fuzz sanitize python help".split()
 
 
 def dev(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def test_building_again_does_nothing_in_no_time() -> None:
     start = time.monotonic()
     done = dev("build")
     seconds = time.monotonic() - start
-    assert done.stdout.strip() == "ninja: no work to do."
+    assert done.stdout.strip().endswith("ninja: no work to do.")
     assert seconds < 5
 
 

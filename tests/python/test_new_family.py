@@ -17,6 +17,8 @@ def files_that_name(family):
     for source in SOURCES:
         path = ROOT / source
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if ".egg-info" in file.as_posix():
+                continue
             if file.suffix in KINDS and word.search(file.read_text(encoding="utf-8")):
                 yield file.relative_to(ROOT).as_posix()
 

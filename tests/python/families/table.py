@@ -26,7 +26,7 @@ logits of two seeds, and where it is.
 
 - **float64**, **float32**: at most 1e-10 and 1e-5. In mixtures the chosen experts are compared
   separately and are the same.
-- **gradients**: of a loss by every stored weight and by every point that has one there, in float64:
+- **gradients**: of a loss by every point that has one there (choices of experts aside), in float64:
   at most 1e-8.
 - **generation**: greedy tokens of 128 that differ from `transformers`' own, in float64, with a
   cache.
