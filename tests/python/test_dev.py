@@ -12,7 +12,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = "demo test build lint format bench families faults fuzz sanitize python help".split()
+VERBS = [
+    "demo",
+    "test",
+    "build",
+    "lint",
+    "format",
+    "bench",
+    "families",
+    "faults",
+    "fuzz",
+    "sanitize",
+    "python",
+    "help",
+]
 
 
 def dev(*arguments: str) -> subprocess.CompletedProcess[str]:
