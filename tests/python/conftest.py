@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ GPT2: dict[str, Any] = {
     "n_embd": 30, "n_head": 3, "n_layer": 3, "n_inner": 47, "vocab_size": 97, "n_positions": 64,
     "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is Ctrl-C for tests and what they start, even where a shell runs us in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
