@@ -26,7 +26,7 @@ GPT2: dict[str, Any] = {
 
 
 def pytest_configure() -> None:
-    """Ctrl-C is Ctrl-C for tests and what they start, even where a shell runs us in the background."""
+    """Ctrl-C is Ctrl-C for tests and what they start, even where we run in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
