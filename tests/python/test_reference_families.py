@@ -94,6 +94,8 @@ def test_scores_are_scaled_products_of_what_was_rotated(run):
     """Beside one scale per layer and a bias per head and key (ALiBi)."""
     if getattr(run.text, "attn_logit_softcapping", None):
         pytest.skip("softcapped")
+    if run.text.model_type == "llama4_text":
+        pytest.skip("norms without weights and growth by position come after the rotation")
     for at in run.blocks():
         q, k = (_last(run, at, name) for name in "qk")
         products = q.transpose(1, 2) @ repeated(k, run.ref.n_heads).transpose(-1, -2)
