@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lenswright import edits as edits
     from lenswright._core import deterministic as deterministic
     from lenswright._files import Cancelled as Cancelled
+    from lenswright.chatting import Conversation as Conversation
     from lenswright.checkpoint import Checkpoint as Checkpoint
     from lenswright.checkpoint import CheckpointError as CheckpointError
     from lenswright.live import from_transformers as from_transformers
@@ -29,6 +30,7 @@ _NAMES = {
     "Cancelled": "_files",
     "Checkpoint": "checkpoint",
     "CheckpointError": "checkpoint",
+    "Conversation": "chatting",
     "Model": "model",
     "Report": "report",
     "Splits": "prompts",
