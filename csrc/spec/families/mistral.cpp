@@ -24,10 +24,6 @@ Spec read_ministral(const Json& json) {
   return spec;
 }
 
-void same_windows(Spec& spec, int64_t window) {
-  for (LayerSpec& layer : spec.layers) layer.window = window;
-}
-
 Spec read_mistral(const Json& json) {
   if (json.contains("layer_types")) return read_ministral(json);  // as transformers' AutoConfig
   ConfigReader config(json);
