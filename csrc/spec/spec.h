@@ -53,10 +53,9 @@ struct Mixture {
 
 /// Which projections have biases where the checkpoint has them; others have none, whatever it has.
 struct Biases {
-  bool qkv = true, out = true, mlp = true;
+  bool qkv = false, out = false, mlp = false;
   bool head = false;  // the unembedding
 };
-inline constexpr Biases kNoBiases{false, false, false};
 
 /// What a decoder computes, as plain numbers and enums: the block reads nothing else.
 ///

@@ -41,6 +41,8 @@ void share_width(Spec& spec) {
   spec.n_kv_heads = spec.n_heads;
 }
 
+Biases same_biases(bool biased) { return {biased, biased, biased}; }
+
 double usual_scale(const Spec& spec) { return 1.0 / std::sqrt(static_cast<double>(spec.d_head)); }
 
 void read_sizes(Spec& spec, ConfigReader& config) {

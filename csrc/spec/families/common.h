@@ -25,6 +25,9 @@ void check_width(const Spec& spec);
 /// The same, and where head_dim is there and says otherwise.
 void expect_shared_width(const Spec& spec, ConfigReader& config);
 
+/// Every projection has a bias, or none has.
+Biases same_biases(bool biased);
+
 /// 1 / √d_head.
 double usual_scale(const Spec& spec);
 

@@ -40,8 +40,8 @@ Spec read(const Json& json) {
                                        .tied = true,
                                        .rope = {.theta = 5e5, .layout = RopeLayout::adjacent}});
   read_mixture(spec, config);
-  const bool biased = config.flag("use_bias", false);
-  spec.biases = {biased, biased, biased, biased};
+  spec.biases = same_biases(config.flag("use_bias", false));
+  spec.biases.head = spec.biases.out;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

@@ -31,7 +31,6 @@ Spec read(const Json& json) {
   for (size_t i = 0; i < sliding.size(); ++i) {
     spec.layers[i].rope = window == 0 || sliding[i] ? 0 : -1;
   }
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

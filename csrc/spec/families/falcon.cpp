@@ -70,7 +70,7 @@ Spec read(const Json& json) {
   spec.tied = config.flag("tie_word_embeddings", true);
   config.refuse("apply_residual_connection_post_layernorm",
                 "a residual that leaves the norm is not known, expected false");
-  if (!config.flag("bias", false)) spec.biases = kNoBiases;
+  spec.biases = same_biases(config.flag("bias", false));
   harmless_in_training(config);
   spec.unknown_keys = config.unknown_keys();
   return spec;

@@ -39,7 +39,6 @@ using ProjectionRows = void (*)(Rows& rows, const std::string& to, const std::st
 /// Every row of such a model; `out` names what attention writes with, within attn., and `layout`
 /// says how it and the MLP lie.
 std::vector<Row> gpt2_like_rows(const Spec& spec, ProjectionRows projections,
-                                const std::string& out = "c_proj",
-                                Layout layout = Layout::out_in);
+                                const std::string& out = "c_proj", Layout layout = Layout::out_in);
 
 }  // namespace lenswright

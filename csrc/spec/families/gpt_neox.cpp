@@ -31,8 +31,7 @@ Spec read(const Json& json) {
   spec.gated = false;
   spec.same_layers(usual_scale(spec));
   spec.tied = config.flag("tie_word_embeddings", false);
-  const bool biased = config.flag("attention_bias", true);
-  spec.biases = {biased, biased, true};
+  spec.biases = same_biases(config.flag("attention_bias", true));  // the MLP's are always there
   harmless_in_training(config);
   spec.unknown_keys = config.unknown_keys();
   return spec;

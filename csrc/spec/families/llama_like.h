@@ -29,9 +29,8 @@ struct LlamaLike {
   RopeDefaults rope{};
 };
 
-/// Sizes, norm, activation, tying; every layer alike with the usual scale of scores. Biases are as
-/// the checkpoint has them, unless the family says more. Rotations are left to the caller, as are
-/// unknown keys.
+/// Sizes, norm, activation, tying; every layer alike with the usual scale of scores. Biases, of
+/// which there are none, and rotations are left to the caller, as are unknown keys.
 Spec read_llama_like_sizes(ConfigReader& config, const LlamaLike& usual);
 
 /// The same, and one kind of rotation in every layer.

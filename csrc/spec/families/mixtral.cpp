@@ -24,7 +24,6 @@ Spec read(const Json& json) {
   spec.mixture.d_mlp = spec.d_mlp;
   set_mixtures(spec, [](int64_t) { return true; });
   harmless_in_mixtures(config);
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

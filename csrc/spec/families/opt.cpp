@@ -38,7 +38,7 @@ Spec read_opt(const Json& json) {
   spec.tied = config.flag("tie_word_embeddings", true);
   config.refuse("scale_embeddings", "embeddings of this family are not scaled");
   harmless_in_training(config);
-  if (!config.flag("enable_bias", true)) spec.biases = kNoBiases;
+  spec.biases = same_biases(config.flag("enable_bias", true));
   spec.plain_norms = !config.flag("layer_norm_elementwise_affine", true);
   config.harmless({"learned_embeddings"});  // positions are learned in all of them
   spec.unknown_keys = config.unknown_keys();
@@ -66,6 +66,7 @@ Spec read_xglm(const Json& json) {
   spec.gated = false;
   spec.same_layers(usual_scale(spec));
   spec.tied = config.flag("tie_word_embeddings", true);
+  spec.biases = same_biases(true);
   config.refuse("add_cross_attention", "cross attention is not known");
   harmless_in_training(config);
   spec.unknown_keys = config.unknown_keys();

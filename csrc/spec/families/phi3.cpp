@@ -28,7 +28,6 @@ Spec read(const Json& json) {
                                 std::string(name_of(scaling)) + "', expected default or longrope");
   }
   same_windows(spec, read_window(config, 0));
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

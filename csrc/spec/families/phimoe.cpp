@@ -79,7 +79,7 @@ std::vector<Family> phimoe_families() {
   const Family family{
       "PhimoeForCausalLM", "phimoe", read, {rows<Experts::separate>, rows<Experts::fused>}, {},
       kRotaryTables};
-  Family published = family;
+  Family published = family;  // files keep the name that the authors' own code has
   published.architecture = "PhiMoEForCausalLM";
   return {family, published};
 }

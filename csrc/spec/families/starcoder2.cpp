@@ -23,8 +23,7 @@ Spec read(const Json& json) {
   same_windows(spec, read_window(config, 0));
   expect_text(config, "mlp_type", "default", "gated MLPs are not known in this family");
   expect_text(config, "norm_type", "layer_norm", "no other norm is known in this family");
-  const bool biased = config.flag("use_bias", true);
-  spec.biases = {biased, biased, biased};
+  spec.biases = same_biases(config.flag("use_bias", true));
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
