@@ -55,7 +55,7 @@ void CommitJob::write(size_t index, int64_t slab, Progress* progress) {
   try {
     prepare(index);
     put(segment, slab, progress);
-  } catch (...) {
+  } catch (...) {  // whatever it is, those who wait for their turn at the hash must hear of it
     hash_.fail(std::current_exception());
     throw;
   }

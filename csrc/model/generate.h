@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -65,9 +64,5 @@ class Generation {
   Said said_;
   std::vector<bool> ended_;
 };
-
-/// The whole of it: one list of ids a row. `step` is called after each token; false ends it.
-Generation::Said generate(const Model& model, const Batch& prompts, const Taps& taps,
-                          const GenerateOptions& options, const std::function<bool(int64_t)>& step);
 
 }  // namespace lenswright

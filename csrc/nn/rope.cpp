@@ -62,7 +62,7 @@ RopeTable rope_table(const at::Tensor& positions, const at::Tensor& lengths, con
   if (frequencies.dim() == 2) frequencies = frequencies.unsqueeze(1);
   const at::Tensor angles = positions.to(wide).unsqueeze(-1) * frequencies;  // [batch, pos, dim/2]
   const auto table = [&](at::Tensor (*function)(const at::Tensor&)) {
-    at::Tensor values = deterministic() ? by_chunks(angles, function) : function(angles);
+    at::Tensor values = elementwise(angles, function);
     if (rope.attention_factor != 1.0) values = values * rope.attention_factor;
     return values.to(dtype).unsqueeze(2);
   };
