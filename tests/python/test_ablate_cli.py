@@ -36,6 +36,8 @@ def test_real_input_is_measured_beside_its_null(done: tuple[int, dict[str, Any],
     assert set(effects) == {
         "KL(base‖edited), negative", "KL(edited‖base), negative", "score, positive",
         "score, negative", "loss, tinyshakespeare.txt", "loss, own text",
+        "first-token KL(base‖edited), negative", "loss of the answers, negative",
+        "agreement, negative",
     }  # fmt: skip
     assert all(len(effect["null"]) == 20 for effect in effects.values())
     assert all("interval" in e for name, e in effects.items() if not name.startswith("loss"))
