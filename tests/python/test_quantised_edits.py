@@ -179,8 +179,6 @@ def test_names_and_shapes_of_gpt_oss(checkpoint, tmp_path):
     assert index["metadata"]["total_size"] == sum(t.nbytes for t in written.values())
     record = json.loads((out / "lenswright.json").read_text())["steps"][0]
     assert record["dequantised"] == {"tensors": 6, "from": "mxfp4", "to": "BF16"}
-    exact = stored_in(quantised.dequantised(checkpoint("gpt_oss", knob="clamped"), tmp_path / "p"))
-    assert exact[at + "down_proj"].shape == written[at + "down_proj"].shape
     # The other experts are what they were: MXFP4 fits bfloat16 without rounding.
     numbers = model.weight("blocks.1.mlp.experts.3.W_out")
     assert torch.equal(written[at + "down_proj"][3].T.float(), numbers)

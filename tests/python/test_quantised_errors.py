@@ -25,8 +25,12 @@ WEIGHT = "model.layers.1.mlp.up_proj.weight"
 
 
 def spoilt(tiny, to, change, **rule):
+    def returned(tensors):
+        found = change(tensors)
+        return found if isinstance(found, dict) else tensors
+
     folder = quantised.fp8(tiny("llama"), to)
-    rewrite(folder, change)
+    rewrite(folder, returned)
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] |= rule
     (folder / "config.json").write_text(json.dumps(config))
@@ -46,11 +50,7 @@ def spoilt(tiny, to, change, **rule):
                     "model.norm.weight_scale_inv": torch.ones(1)}, "expected a matrix"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_named(tiny, tmp_path, change, said):
-    def returned(tensors):
-        found = change(tensors)
-        return found if isinstance(found, dict) else tensors
-
-    folder = spoilt(tiny, tmp_path / "fp8", returned)
+    folder = spoilt(tiny, tmp_path / "fp8", change)
     with pytest.raises(ValueError, match=said):
         lw.load(folder)
 
@@ -99,7 +99,7 @@ def test_inspect_names_the_form(oss, tiny, tmp_path):
     assert found.supported
     assert found.quantisation == "fp8, blocks of 16 x 24, 21 tensors, which a commit writes in BF16"
     assert inspect(oss()).quantisation == "mxfp4, 6 tensors, which a commit writes in BF16"
-    broken = spoilt(tiny, tmp_path / "x", lambda t: t.pop(WEIGHT + "_scale_inv") and t)
+    broken = spoilt(tiny, tmp_path / "x", lambda t: t.pop(WEIGHT + "_scale_inv"))
     found = inspect(broken)
     assert not found.supported
     assert "_scale_inv' is missing" in str(found)
