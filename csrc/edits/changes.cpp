@@ -44,6 +44,22 @@ StoredMatrix Piece::matrix(Dtype dtype, const std::vector<int64_t>& shape,
           residual_axis};
 }
 
+StoredMatrix Piece::matrix(const Quantised& source, const std::vector<int64_t>& shape) const {
+  StoredMatrix matrix{kDequantised, nullptr, shape[shape.size() - 2], shape.back(), residual_axis};
+  matrix.quantised = source.matrix(std::max<int64_t>(slice, 0));
+  matrix.turned = source.turned;
+  return matrix;
+}
+
+std::vector<Piece> Change::all_pieces(const std::vector<int64_t>& shape) const {
+  if (shape.size() < 3) return pieces.empty() ? std::vector<Piece>{Piece{}} : pieces;
+  std::vector<Piece> all(static_cast<size_t>(shape.front()));
+  for (size_t slice = 0; slice < all.size(); ++slice)
+    all[slice].slice = static_cast<int64_t>(slice);
+  for (const Piece& piece : pieces) all[static_cast<size_t>(piece.slice)] = piece;
+  return all;
+}
+
 void check_shift(const WriterSite& writer, const Factors& factors) {
   TORCH_CHECK_VALUE(!factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
                     writer.name, "': this writer has no bias to shift");

@@ -7,6 +7,7 @@
 #include "base/narrow.h"
 #include "base/parallel.h"
 #include "base/sha256.h"
+#include "model/quantised_view.h"
 #include "spec/decoder.h"
 
 namespace lenswright {
@@ -23,8 +24,10 @@ class Planner {
     edit_.check_single("commit");
     plan_.checkpoint = checkpoint_;
     for (auto& [name, change] : changes_of(edit_, writers(decoder_.spec, decoder_.rows))) {
-      plan_.targets[name] = {stored(name), std::move(change)};
+      const bool quantised = decoder_.quantised.find(name);
+      plan_.targets[name] = {quantised ? TensorInfo{} : stored(name), std::move(change)};
     }
+    if (!plan_.targets.empty()) dequantise();
     for (const Part& part : edit_.parts()) {
       if (part.key.kind == WriterKind::token_embedding && decoder_.spec.tied) {
         untie(checkpoint_->info(decoder_.rows.front().source));
@@ -52,6 +55,28 @@ class Planner {
                             name, info.begin);
     }
     return info;
+  }
+
+  void dequantise() {
+    plan_.form = decoder_.quantised.form;
+    const auto source = checkpoint_source(checkpoint_);
+    for (const auto& [name, tensor] : decoder_.quantised.by_name) {
+      const auto known = shapes_.find(name);
+      const TensorInfo &codes = checkpoint_->info(tensor.codes),
+                       &scales = checkpoint_->info(tensor.scales);
+      if (known != shapes_.end() && known->second != tensor.shape) {
+        throw CheckpointError(Flaw::layout, codes.file,
+                              "its shape is not what config.json asks for", codes.name,
+                              codes.begin);
+      }
+      CommitTarget& target = plan_.targets[name];
+      const uint64_t bytes = tensor_bytes(kDequantised, tensor.shape).value();
+      target.info = {name, kDequantised, tensor.shape, 0, bytes, codes.file};
+      target.quantised = quantised_view(*source, tensor, at::kCPU);
+      target.parts = {codes, scales};
+      plan_.replaced[tensor.codes] = name;
+    }
+    for (const std::string& name : decoder_.quantised.beside) plan_.replaced[name] = "";
   }
 
   void untie(const TensorInfo& embedding) {
@@ -85,9 +110,37 @@ class Planner {
 
 }  // namespace
 
+std::vector<TensorSpec> CommitPlan::contents(const std::string& shard) const {
+  std::vector<TensorSpec> specs;
+  for (const TensorInfo& t : checkpoint->header(shard).tensors) {
+    const auto other = replaced.find(t.name);
+    if (other == replaced.end()) {
+      specs.push_back({t.name, t.dtype, t.shape});
+    } else if (!other->second.empty()) {
+      const TensorInfo& info = targets.at(other->second).info;
+      specs.push_back({info.name, info.dtype, info.shape});
+    }
+  }
+  if (!head.empty() && embedding.file == shard) {
+    specs.push_back({head, embedding.dtype, embedding.shape});
+  }
+  if (!replaced.empty()) sort_as_reference(specs);  // each type at multiples of its size
+  return specs;
+}
+
+bool CommitPlan::rearranges(const std::string& shard) const {
+  if (!head.empty() && embedding.file == shard) return true;
+  return std::ranges::any_of(checkpoint->header(shard).tensors,
+                             [&](const TensorInfo& t) { return replaced.contains(t.name); });
+}
+
 int64_t CommitPlan::bytes() const {
-  uint64_t total = head.empty() ? 0 : embedding.bytes();
-  for (const TensorInfo& tensor : checkpoint->tensors()) total += tensor.bytes();
+  uint64_t total = 0;
+  for (const std::string& shard : checkpoint->shards()) {
+    for (const TensorSpec& spec : contents(shard)) {
+      total += tensor_bytes(spec.dtype, spec.shape).value();
+    }
+  }
   return static_cast<int64_t>(total);
 }
 
@@ -98,18 +151,23 @@ CommitPlan plan_commit(const Edit& edit, const std::filesystem::path& input) {
 namespace {
 
 // In pieces whose memory is given back: a layer's experts in one tensor are gigabytes.
-std::string hash_of(const Checkpoint& checkpoint, const TensorInfo& info) {
+void hash(Sha256& sha, const Checkpoint& checkpoint, const TensorInfo& info) {
   constexpr size_t kPiece = size_t{32} << 20;
   const auto map = checkpoint.map(info.file);
   map->check_unchanged();
   map->advise(MappedFile::Advice::will_need, info.begin, info.end);
   const std::span<const std::byte> bytes = checkpoint.data(info);
-  Sha256 sha;
   for (size_t begin = 0; begin < bytes.size(); begin += kPiece) {
     const size_t size = std::min(kPiece, bytes.size() - begin);
     sha.update(bytes.subspan(begin, size));
     map->release(info.begin + begin, info.begin + begin + size);
   }
+}
+
+std::string hash_of(const Checkpoint& checkpoint, const CommitTarget& target) {
+  Sha256 sha;
+  for (const TensorInfo& part : target.parts) hash(sha, checkpoint, part);
+  if (target.parts.empty()) hash(sha, checkpoint, target.info);
   return sha.hex();
 }
 
@@ -119,18 +177,19 @@ std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threa
   std::vector<const CommitTarget*> targets;
   std::map<std::string, std::string> hashes;
   for (const auto& [name, target] : plan.targets) {
+    if (target.change.pieces.empty()) continue;  // the edit is not about it
     targets.push_back(&target);
     hashes[name];
   }
   // The largest first, so that no thread is left alone with it at the end.
   std::ranges::sort(targets, std::greater(), [](const auto* t) { return t->info.bytes(); });
   parallel_for(static_cast<int64_t>(targets.size()), threads, [&](int64_t i) {
-    hashes.at(targets[i]->info.name) = hash_of(*plan.checkpoint, targets[i]->info);
+    hashes.at(targets[i]->info.name) = hash_of(*plan.checkpoint, *targets[i]);
   });
-  for (const auto& [name, target] : plan.targets) {
-    const std::string& expected = target.change.expected;
-    TORCH_CHECK_VALUE(expected.empty() || expected == hashes[name], "tensor '", name, "' in ",
-                      plan.checkpoint->path().string(), " has SHA-256 ", hashes[name],
+  for (const auto& [name, hash] : hashes) {
+    const std::string& expected = plan.targets.at(name).change.expected;
+    TORCH_CHECK_VALUE(expected.empty() || expected == hash, "tensor '", name, "' in ",
+                      plan.checkpoint->path().string(), " has SHA-256 ", hash,
                       ", but the edit was made for ", expected);
   }
   return hashes;

@@ -54,25 +54,29 @@ class Model:
         ...
     def points(self, expanded: bool = False) -> list:
         ...
+    def quantised(self) -> dict:
+        """
+        Tensors that are stored quantised: {name: (form, its codes' name, its scales')}.
+        """
     def run(self, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], side: str = 'right', logits: str = 'all', start_at_layer: typing.SupportsInt | typing.SupportsIndex = 0, stop_at_layer: typing.SupportsInt | typing.SupportsIndex | None = None, residual: torch.Tensor | None = None) -> tuple:
         """
         The only forward: (logits or None, residual where it stopped).
         """
     def stored(self) -> dict[str, torch.Tensor]:
         """
-        The stored tensors by their names in the checkpoint.
+        The stored tensors by their names in the checkpoint; of quantised ones codes and scales, or what an applied edit made of them.
         """
     def taps(self) -> Taps:
         """
         A new, empty set of taps for this model.
         """
-    def weight(self, name: str) -> torch.Tensor:
+    def weight(self, name: str, original: bool = False) -> torch.Tensor:
         """
-        One canonical weight as a view of what is stored.
+        One canonical weight as a view of what is stored, or widened to float32.
         """
     def weights(self) -> dict[str, torch.Tensor]:
         """
-        Canonical weights as views of the stored tensors.
+        Canonical weights as views of the stored tensors; quantised ones widened to float32.
         """
     def writers(self) -> list:
         ...
@@ -85,6 +89,11 @@ class Model:
     @property
     def dtype(self) -> torch.dtype:
         ...
+    @property
+    def size(self) -> int:
+        """
+        How many numbers its weights are.
+        """
     @property
     def spec(self) -> dict:
         ...

@@ -7,7 +7,7 @@ import os
 import pathlib
 import typing
 import typing_extensions
-__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'compare', 'compare_json', 'dtypes', 'families', 'make_header', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'read_spec', 'sha256']
+__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'compare', 'compare_json', 'dtypes', 'families', 'make_header', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'quantised_tensors', 'read_spec', 'sha256']
 class CheckpointError(ValueError):
     """
     A checkpoint that is not what it claims to be.
@@ -338,6 +338,10 @@ def parse_index(text: str, file: str = 'model.safetensors.index.json') -> list[t
 def parse_json(text: str, where: str = 'text', indent: typing.SupportsInt | typing.SupportsIndex = -1) -> str:
     """
     Parse strict JSON and write it out again.
+    """
+def quantised_tensors(checkpoint: Checkpoint) -> dict:
+    """
+    {name: (form, its codes' name, its scales', its shape)} of what is stored quantised; ValueError where it is not as it should be.
     """
 def read_spec(config: str) -> dict:
     """

@@ -55,13 +55,26 @@ class Committed:
     changed: by stored name of every tensor that was edited, SHA-256 of its bytes before and after
     (equal where rounding swallowed the change). added: the unembedding that
     embeddings got which were tied, or None. left_behind: weight files of the input folder that its
-    checkpoint does not use.
+    checkpoint does not use. dequantised: how the checkpoint was quantised and how many tensors,
+    edited or not, were therefore written in bfloat16; None where nothing was.
     """
 
     folder: Path
     changed: dict[str, tuple[str, str]]
     added: str | None
     left_behind: list[str]
+    dequantised: tuple[str, int] | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{self.folder}: {len(self.changed)} tensors edited"]
+        if self.added is not None:
+            lines.append(f"added {self.added}: the embeddings were tied")
+        if self.dequantised is not None:
+            form, count = self.dequantised
+            lines.append(f"{count} tensors written in BF16 that were {form}")
+        if self.left_behind:
+            lines.append(f"left behind: {', '.join(self.left_behind)}")
+        return "\n".join(lines)
 
 
 class Edit:
@@ -140,11 +153,14 @@ class Edit:
     def apply(self, model: Model) -> None:
         """Put the edit into the model's weights in memory; the files stay as they are.
 
-        Tied embeddings are untied where the token embedding is edited. All or nothing.
+        Tied embeddings are untied where the token embedding is edited. All or nothing. Of a
+        quantised tensor the model holds the whole in bfloat16, what `commit` writes, until it is
+        reverted; others stay quantised.
 
         Raises:
             ValueError: a writer the model lacks; a tensor other than the one the edit was made for,
-                or one that carries an edit already (revert that first: it would be rounded twice).
+                or one that carries an edit already (revert that first: it would be rounded twice);
+                a quantised one with a number beyond bfloat16.
         """
         self.native.apply(model.core)
 
@@ -172,6 +188,10 @@ class Edit:
         for byte; tied embeddings whose token embedding is edited are untied; `lenswright.json` in
         the folder says what was done. The folder appears whole or not at all.
 
+        Nothing stays quantised beside an edit: of an fp8 or MXFP4 checkpoint every quantised tensor
+        is written in bfloat16, under the name that `transformers` has for it, and config.json says
+        so (`Committed.dequantised`). An edit of nothing leaves it as it was.
+
         Args:
             source: checkpoint folder, or a hub id.
             target: folder to write; must not exist.
@@ -195,7 +215,7 @@ class Edit:
                     bar.step(count // 1_000_000 - bar.done)
 
                 done = self.native.commit(resolve(source), target, report)
-        return Committed(target, done["changed"], done["added"], done["left_behind"])
+        return Committed(target, **done)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write factors (float64) and provenance to a new .safetensors file; `load` reads it.

@@ -29,7 +29,7 @@ def model_facts(model: Model) -> dict[str, Any]:
     return {
         "name": model.cfg.model_name,
         "family": model.spec["family"],
-        "parameters": sum(t.numel() for t in model.parameters().values()),
+        "parameters": model.core.size,
         "layers": model.cfg.n_layers,
         "d_model": model.cfg.d_model,
         "dtype": str(model.cfg.dtype).removeprefix("torch."),
@@ -108,7 +108,10 @@ def writers(model: Model, edit: Edit, before: Mapping[str, torch.Tensor]) -> lis
         }
         if line["edited"]:
             site = sites[line["writer"]]
-            old, new = (_matrix_of(tensors[site["weight"]], site) for tensors in (before, after))
+            if site["weight"] in before:
+                old, new = (_matrix_of(each[site["weight"]], site) for each in (before, after))
+            else:  # it was quantised: [d_model, inputs] as the model reads it
+                old, new = (model.core.weight(site["name"], o).double() for o in (True, False))
             v = factors[line["writer"]]["V"].double()
             v = v.reshape(-1, v.shape[-1])
             v = v / v.norm(dim=-1, keepdim=True)

@@ -130,6 +130,9 @@ def tell(
             f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
         )
         say(f"bake     {folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
+        if baked.dequantised:
+            form, count = baked.dequantised
+            say(f"         {count} tensors written in BF16 that were {form}")
     return Story(
         model,
         stats,

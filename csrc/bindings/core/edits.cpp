@@ -126,6 +126,9 @@ py::dict commit_edit(const Edit& edit, const std::filesystem::path& input,
   result["changed"] = changed;
   result["added"] = done.added.empty() ? py::object(py::none()) : py::str(done.added);
   result["left_behind"] = done.left_behind;
+  result["dequantised"] = done.dequantised == 0
+                              ? py::object(py::none())
+                              : py::make_tuple(name_of(done.form), done.dequantised);
   return result;
 }
 

@@ -131,7 +131,15 @@ Wanted wanted_of(const std::string& logits, int start_at_layer, std::optional<in
 
 std::map<std::string, at::Tensor> stored_values(const Model& model) {
   std::map<std::string, at::Tensor> values;
-  for (const auto& [name, stored] : model.stored()) values[name] = stored->value;
+  for (const auto& [name, stored] : model.stored()) {
+    if (!stored->is_quantised()) {
+      values[name] = stored->value;
+      continue;
+    }
+    const QuantisedTensor& names = model.quantised().by_name.at(name);
+    values[names.codes] = stored->quantised->codes;
+    values[names.scales] = stored->quantised->scales;
+  }
   return values;
 }
 
@@ -139,6 +147,23 @@ std::map<std::string, at::Tensor> weight_views(const Model& model) {
   std::map<std::string, at::Tensor> views;
   for (const Row& row : model.rows()) views[row.canonical] = model.weight(row.canonical).view();
   return views;
+}
+
+// {name: (form, its codes' name, its scales' name)} of what is quantised and read.
+py::dict quantised_names(const Model& model) {
+  py::dict names;
+  for (const auto& [name, stored] : model.stored()) {
+    if (!stored->quantised) continue;
+    const QuantisedTensor& own = model.quantised().by_name.at(name);
+    names[py::str(name)] = py::make_tuple(name_of(own.form), own.codes, own.scales);
+  }
+  return names;
+}
+
+int64_t size_of(const Model& model) {
+  int64_t size = 0;
+  for (const auto& [name, stored] : model.stored()) size += stored->numel();
+  return size;
 }
 
 bool has_weight(const Model& model, const std::string& name) {
@@ -200,13 +225,23 @@ void bind_model(py::module_& m) {
       .def_property_readonly("dtype", [](const Model& model) { return model.dtype(); })
       .def_property_readonly("device", [](const Model& model) { return model.device(); })
       .def_property_readonly("checkpoint", &Model::checkpoint)
-      .def("stored", &stored_values, "The stored tensors by their names in the checkpoint.")
+      .def("stored", &stored_values,
+           "The stored tensors by their names in the checkpoint; of quantised ones codes and "
+           "scales, or what an applied edit made of them.")
+      .def_property_readonly("size", &size_of, "How many numbers its weights are.")
+      .def("quantised", &quantised_names,
+           "Tensors that are stored quantised: {name: (form, its codes' name, its scales')}.")
       .def("has_weight", &has_weight, py::arg("name"))
       .def(
           "weight",
-          [](const Model& model, const std::string& name) { return model.weight(name).view(); },
-          py::arg("name"), "One canonical weight as a view of what is stored.")
-      .def("weights", &weight_views, "Canonical weights as views of the stored tensors.");
+          [](const Model& model, const std::string& name, bool original) {
+            const Weight& weight = model.weight(name);
+            return original ? weight.original() : weight.view();
+          },
+          py::arg("name"), py::arg("original") = false,
+          "One canonical weight as a view of what is stored, or widened to float32.")
+      .def("weights", &weight_views,
+           "Canonical weights as views of the stored tensors; quantised ones widened to float32.");
 }
 
 }  // namespace lenswright
