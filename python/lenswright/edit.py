@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
+from lenswright.edit_arithmetic import EditArithmetic
 from lenswright.hub import resolve
 from lenswright.progress import Progress
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lenswright.model import Model
 
 Report = Callable[[int, int], object]
+
+Again = Callable[[int, int], "Edit"]  # (seed, index): the same edit with random directions
 
 _ROLES = ("fit", "select")  # entries of a direction's provenance that say which prompts it has seen
 
@@ -64,17 +67,19 @@ class Committed:
     left_behind: list[str]
 
 
-class Edit:
+class Edit(EditArithmetic):
     """A change of the weights that write to the residual stream, W' = S (I - U Vᵀ) W C + A Bᵀ.
 
-    Made by `edits.ablate`, `edits.from_factors` or `edits.load`; immutable. The same value is tried
-    (`with model.edited(edit):`), applied to a model and reverted, committed to a checkpoint, saved.
-    Tried is the exact edit; applied and committed are that, rounded once to the type each tensor is
-    stored in, and equal each other byte for byte.
+    Made by `edits.ablate` and its neighbours, `edits.from_factors` or `edits.load`, or of other
+    edits: `a + b`, `2 * a`, `a.then(b)`, `a.inverse()`, `a.restrict(layers=[3])`. Immutable. The
+    same value is tried (`with model.edited(edit):`), applied to a model and reverted, committed to
+    a checkpoint, saved. Tried is the exact edit; applied and committed are that, rounded once to
+    the type each tensor is stored in, and equal each other byte for byte.
     """
 
-    def __init__(self, native: _core.Edit) -> None:
+    def __init__(self, native: _core.Edit, again: Again | None = None) -> None:
         self.native = native
+        self.again = again
         self._provenance: dict[str, Any] | None = None
 
     @property
@@ -82,9 +87,7 @@ class Edit:
         """How it was made: method, writers, strength, the direction's own provenance."""
         if self._provenance is None:
             plain: dict[str, Any] = json.loads(self.native.provenance) or {}
-            direction = plain.get("direction") or {}
-            roles = {role: direction[role] for role in _ROLES if role in direction}
-            self._provenance = roles | plain
+            self._provenance = plain | _roles(plain)
         return self._provenance
 
     @property
@@ -124,6 +127,10 @@ class Edit:
     def describe(self) -> Description:
         """Every writer: what happens to it, or why nothing does."""
         return Description(self.native.describe())
+
+    def writers(self) -> list[str]:
+        """Names of the writers that it changes."""
+        return [line["writer"] for line in self.describe() if line["edited"]]
 
     # --- using it -------------------------------------------------------------------------------
     def try_on(self, taps: _core.Taps) -> None:
@@ -218,3 +225,17 @@ class Edit:
             f"<b>{html.escape(repr(self))}</b><details><summary>writers</summary>"
             f"{self.describe()._repr_html_()}</details>"
         )
+
+
+def _roles(made: dict[str, Any]) -> dict[str, Any]:
+    """Which prompts an edit has seen: through its directions, or through the edits it is made of."""
+    found: dict[str, Any] = {}
+    for source in [made, made.get("direction") or {}, *map(_roles, made.get("of", []))]:
+        for role in _ROLES:
+            if role not in source:
+                continue
+            other = found.setdefault(role, {"role": role, "digests": []})
+            digests = sorted({*other["digests"], *source[role].get("digests", [])})
+            found[role] = (source[role] if not other["digests"] else other) | {"digests": digests}
+    return found
+

@@ -40,10 +40,11 @@ Factors factors_of(const std::string& writer, const FactorTensors& tensors) {
 
 std::shared_ptr<Edit> edit_of(const Model& model,
                               const std::map<std::string, FactorTensors>& tensors,
-                              const std::string& provenance) {
+                              const std::string& provenance,
+                              const std::map<std::string, std::string>& reasons) {
   std::map<std::string, Factors> factors;
   for (const auto& [writer, own] : tensors) factors[writer] = factors_of(writer, own);
-  return make_edit(model, factors, {}, {}, json_of(provenance));
+  return make_edit(model, factors, reasons, {}, json_of(provenance));
 }
 
 at::Tensor before_norm_of(const Model& model, const std::string& writer,
@@ -152,7 +153,8 @@ void bind_edits(py::module_& m) {
           py::arg("model"))
       .def("commit", &commit_edit, py::arg("input"), py::arg("output"),
            py::arg("progress") = py::none());
-  m.def("make_edit", &edit_of, py::arg("model"), py::arg("factors"), py::arg("provenance"), free,
+  m.def("make_edit", &edit_of, py::arg("model"), py::arg("factors"), py::arg("provenance"),
+        py::arg("reasons") = std::map<std::string, std::string>(), free,
         "An edit from factors by writer and name.");
   m.def("before_norm", &before_norm_of, py::arg("model"), py::arg("writer"), py::arg("directions"),
         "What a writer must not write so that nothing is added along directions [..., d_model].");

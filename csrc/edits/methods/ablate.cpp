@@ -22,11 +22,14 @@ const Method& method_named(const std::string& name) {
   TORCH_CHECK_VALUE(false, "method is '", name, "'", did_you_mean(name, known));
 }
 
-void check_fits(const Method& method, const Directions& given) {
+void check_fits(const Method& method, const Ablation& ablation) {
+  const Directions& given = ablation.directions;
   const std::string name = method.name;
   TORCH_CHECK_VALUE(given.read.defined() == method.reads, "read is ",
                     method.reads ? "missing, which method '" : "given, which method '", name,
                     method.reads ? "' cannot do without" : "' does not take; expected 'oblique'");
+  TORCH_CHECK_VALUE(ablation.ridge == 0.0 || name == "ridge", "ridge is ", ablation.ridge,
+                    ", which method '", name, "' does not take; expected 'ridge'");
   TORCH_CHECK_VALUE(name != "projected" || given.against.defined(),
                     "against is missing, which method 'projected' cannot do without");
 }
@@ -38,7 +41,7 @@ class Maker {
       : model_(model),
         ablation_(ablation),
         method_(method_named(ablation.method)),
-        aims_((check_fits(method_, ablation.directions), model), ablation.directions,
+        aims_((check_fits(method_, ablation), model), ablation.directions,
               method_.many) {}
 
   /// Why a writer gets none, or "".
