@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,18 +12,20 @@ import torch
 
 from lenswright import _core
 from lenswright.aiming import Given, unpacked
+from lenswright.balance import Trials, gentlest
 from lenswright.edit import Edit
 from lenswright.findings import matrix_of
 from lenswright.keys import Factors, KeyRun, Keys
 from lenswright.positions import PositionRule
 from lenswright.progress import Progress
-from lenswright.prompts import need_role
+from lenswright.prompts import need_role, refuse_overlap
 
 if TYPE_CHECKING:
     from lenswright.choice import Choice
     from lenswright.directions import Directions
     from lenswright.model import Model
     from lenswright.prompt_sets import PromptSet
+    from lenswright.scores import Score
 
 Protect = Literal["weighted", "null_space"]
 
@@ -44,7 +46,7 @@ def condition(
     model: Model,
     direction: torch.Tensor | Choice | Directions | Mapping[int, torch.Tensor],
     prompts: PromptSet,
-    balance: float = 0.1,
+    balance: float | Sequence[float] = 0.1,
     strength: float = 1.0,
     writers: Sequence[str] = ("attention", "mlp", "expert", "shared_expert"),
     positions: PositionRule = "post_instruction",
@@ -54,6 +56,8 @@ def condition(
     null_share: float = 1e-2,
     sequential: bool = True,
     batch_size: int = 64,
+    select: PromptSet | None = None,
+    score: Score | None = None,
     progress: bool = True,
 ) -> Edit:
     """Change what positive prompts write along a direction, and as little else as can be.
@@ -77,7 +81,9 @@ def condition(
     Args:
         direction: as in `ablate`; behind a norm with a gain it is gain ⊙ direction.
         prompts: the `fit` part of an `lw.Splits`.
-        balance: λ; larger spares negative prompts more. `choose_balance` picks one.
+        balance: λ; larger spares negative prompts more. Of several, each is tried on `select`, and
+            of those that lower the mean score of its positive prompts at least 90 % as far as the
+            best the one with the least KL of its negative prompts' next token is taken.
         strength: multiplies δ.
         writers: kinds, names or globs among the writers of blocks.
         positions: of positive prompts; a rule of `model.collect`.
@@ -85,6 +91,7 @@ def condition(
         target: τ, as the component before any norm behind the writer; None: see above.
         ridge, null_share: see above; positive.
         batch_size: prompts a run; memory is that of one block's moments and residuals.
+        select, score: the `select` part and a score for several balances; default `RefusalScore`.
         progress: show it.
 
     Raises:
@@ -92,31 +99,52 @@ def condition(
             every direction of what a writer reads ("null_space"); no writer left.
     """
     need_role(prompts, "fit", "conditioning an edit")
-    settings = _Settings(float(strength), balance, ridge, protect, null_share, target)
-    _check(settings)
+    balances = [balance] if isinstance(balance, (int, float)) else list(balance)
+    for one in balances:
+        _check(_Settings(float(strength), one, ridge, protect, null_share, target))
     given, source = unpacked(direction)
     asked = [writers] if isinstance(writers, str) else list(writers)
     sites, reasons = _chosen(model, given, asked)
-    with torch.no_grad():
-        run = KeyRun(model, prompts, positions, batch_size)
-        factors = _solve(model, run, sites, given, settings, sequential, reasons, progress)
-    if not factors:
-        raise ValueError("no writer is left to change: " + "; ".join(set(reasons.values())))
-    told = {
-        "method": "condition", "protect": protect, "balance": balance, "strength": settings.strength,
-        "ridge": ridge, "target": target, "writers": asked, "sequential": sequential,
-        "direction": source, "fit": prompts.provenance,
-    }  # fmt: skip
-    native = _core.make_edit(model.core, factors, json.dumps(told), reasons)
+    run = KeyRun(model, prompts, positions, batch_size)
 
-    def again(seed: int, index: int) -> Edit:
-        noise = _core.random_directions(index + 1, model.cfg.d_model, seed)[index]
-        return condition(
-            model, noise, prompts, balance, strength, writers, positions, protect, target, ridge,
-            null_share, sequential, batch_size, False,
-        )  # fmt: skip
+    def made(one: float, told: dict[str, Any]) -> Edit:
+        settings = _Settings(float(strength), one, ridge, protect, null_share, target)
+        why = dict(reasons)
+        with torch.no_grad():
+            factors = _solve(model, run, sites, given, settings, sequential, why, progress)
+        if not factors:
+            raise ValueError("no writer is left to change: " + "; ".join(sorted({*why.values()})))
+        facts = {
+            "method": "condition", "protect": protect, "balance": one, "ridge": ridge,
+            "strength": settings.strength, "target": target, "writers": asked,
+            "sequential": sequential, "direction": source, "fit": prompts.provenance,
+        }  # fmt: skip
+        native = _core.make_edit(model.core, factors, json.dumps(facts | told), why)
+        return Edit(native, again(one))
 
-    return Edit(native, again)
+    def again(one: float) -> Callable[[int, int], Edit]:
+        def of(seed: int, index: int) -> Edit:
+            noise = _core.random_directions(index + 1, model.cfg.d_model, seed)[index]
+            return condition(
+                model, noise, prompts, one, strength, writers, positions, protect, target, ridge,
+                null_share, sequential, batch_size, progress=False,
+            )  # fmt: skip
+
+        return of
+
+    if not balances:
+        raise ValueError("balance is empty, expected at least one number")
+    if len(balances) == 1:
+        return made(balances[0], {})
+    if select is None:
+        raise ValueError("select is None, expected the part of lw.Splits to choose a balance on")
+    need_role(select, "select", "choosing a balance")
+    refuse_overlap(select, {"fit": prompts.provenance}, "choosing a balance")
+    trials = Trials(model, select, score, batch_size)
+    table = [{"balance": one} | trials.row(made(one, {})) for one in balances]
+    best = gentlest(table, trials.unedited)
+    told = {"balances": table, "unedited": trials.unedited, "select": select.provenance}
+    return made(balances[best], told)
 
 
 def _check(settings: _Settings) -> None:
@@ -165,6 +193,7 @@ def _solve(
     reasons: dict[str, str],
     progress: bool,
 ) -> Factors:
+    run.begin()
     factors: Factors = {}
     stored = model.parameters()
     last = max((site["layer"] for site in sites), default=-1)

@@ -95,6 +95,11 @@ class KeyRun:
             for start in range(0, len(items), batch_size)
         ]
 
+    def begin(self) -> None:
+        """Back to the first block."""
+        for batch in self.batches:
+            batch.residual = None
+
     def collect(self, layer: int, writers: Sequence[dict[str, Any]], edit: Factors) -> dict[str, Keys]:
         """What writers of a layer read, with factors of others of the layer in force."""
         found: dict[str, Keys] = {}
