@@ -120,7 +120,7 @@ def condition(
             "sequential": sequential, "direction": source, "fit": prompts.provenance,
         }  # fmt: skip
         native = _core.make_edit(model.core, factors, json.dumps(facts | told), why)
-        return Edit(native, again(one))
+        return Edit(native, again(one), model)
 
     def again(one: float) -> Callable[[int, int], Edit]:
         def of(seed: int, index: int) -> Edit:

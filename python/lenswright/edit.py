@@ -18,6 +18,7 @@ from lenswright.hub import resolve
 from lenswright.progress import Progress
 
 if TYPE_CHECKING:
+    from lenswright.lora import Adapter
     from lenswright.model import Model
 
 Report = Callable[[int, int], object]
@@ -77,9 +78,12 @@ class Edit(EditArithmetic):
     the type each tensor is stored in, and equal each other byte for byte.
     """
 
-    def __init__(self, native: _core.Edit, again: Again | None = None) -> None:
+    def __init__(
+        self, native: _core.Edit, again: Again | None = None, model: Model | None = None
+    ) -> None:
         self.native = native
         self.again = again
+        self.model = model
         self._provenance: dict[str, Any] | None = None
 
     @property
@@ -111,11 +115,11 @@ class Edit(EditArithmetic):
         Raises:
             IndexError: there is no such row.
         """
-        return Edit(self.native.row(index))
+        return Edit(self.native.row(index), model=self.model)
 
     def take(self, rows: Sequence[int]) -> Edit:
         """The edits of these rows in this order; repeating is allowed: take([0, 0, 1, 1])."""
-        return Edit(self.native.take(list(rows)))
+        return Edit(self.native.take(list(rows)), model=self.model)
 
     def factors(self) -> dict[str, dict[str, torch.Tensor]]:
         """Copies of the factors, float64, by writer and name. See `edits.from_factors`.
@@ -203,6 +207,36 @@ class Edit(EditArithmetic):
 
                 done = self.native.commit(resolve(source), target, report)
         return Committed(target, done["changed"], done["added"], done["left_behind"])
+
+    def to_lora(
+        self,
+        folder: str | os.PathLike[str],
+        model: Model | None = None,
+        truncate: int | None = None,
+    ) -> Adapter:
+        """Write the edit as a PEFT LoRA adapter, which `peft` loads onto the unedited model.
+
+        Exact, in float32: each module gets the rank of its edit. Biases that change become biases
+        of the adapter's B (`lora_bias`, peft 0.14 and later).
+
+        Args:
+            folder: to write; must not exist.
+            model: whose weights the edit was made for; default: the model it was made with.
+            truncate: largest rank for changes of full rank (norms kept, outputs or inputs scaled),
+                whose best approximation is taken; the error is in what is returned.
+
+        Raises:
+            FileExistsError: the folder exists.
+            ValueError: a change of full rank and no `truncate`; tied embeddings, experts or a
+                norm's bias, which no adapter can change; biases beside modules without one; other
+                weights than the edit was made for; no model.
+        """
+        from lenswright.lora import write_adapter
+
+        base = model or self.model
+        if base is None:
+            raise ValueError("model is None, expected the model the edit was made for")
+        return write_adapter(self, folder, base, truncate)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write factors (float64) and provenance to a new .safetensors file; `load` reads it.

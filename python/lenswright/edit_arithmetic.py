@@ -21,6 +21,7 @@ class EditArithmetic:
 
     native: _core.Edit
     again: Callable[[int, int], Edit] | None
+    model: Model | None
 
     def __add__(self, other: Edit) -> Edit:
         """W + (W' - W) + (W'' - W): both changes at once.
@@ -115,10 +116,10 @@ class EditArithmetic:
         from lenswright.edit import Edit
 
         if self.again is None or (other is not None and other.again is None):
-            return Edit(native)
+            return Edit(native, model=self.model)
         first, second = self.again, None if other is None else other.again
 
         def both(seed: int, index: int) -> Edit:
             return again(first(seed, index), None if second is None else second(seed, index))
 
-        return Edit(native, both)
+        return Edit(native, both, self.model)

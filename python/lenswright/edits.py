@@ -131,7 +131,7 @@ def ablate(
             read=noise if read is not None else None, against_strength=against_strength,
         )  # fmt: skip
 
-    edit = Edit(native, again)
+    edit = Edit(native, again, model)
     return edit
 
 
@@ -177,7 +177,7 @@ def add(
     def again(seed: int, index: int) -> Edit:
         return add(model, length * _noise(model, 1, seed, index), layer, strength)
 
-    return Edit(native, again)
+    return Edit(native, again, model)
 
 
 def affine(
@@ -209,7 +209,7 @@ def affine(
     def again(seed: int, index: int) -> Edit:
         return affine(model, _noise(model, count_of((vector, {})), seed, index), target)
 
-    return Edit(native, again)
+    return Edit(native, again, model)
 
 
 def leace(model: Model, write: torch.Tensor, read: torch.Tensor, mean: torch.Tensor) -> Edit:
@@ -232,7 +232,7 @@ def leace(model: Model, write: torch.Tensor, read: torch.Tensor, mean: torch.Ten
         noise = _noise(model, count_of((write, {})), seed, index)
         return leace(model, noise, noise, mean)
 
-    return Edit(native, again)
+    return Edit(native, again, model)
 
 
 def from_factors(
@@ -256,7 +256,7 @@ def from_factors(
     """
     own = {writer: dict(tensors) for writer, tensors in factors.items()}
     given = {"method": "factors"} | dict(provenance or {})
-    return Edit(_core.make_edit(model.core, own, json.dumps(given)))
+    return Edit(_core.make_edit(model.core, own, json.dumps(given)), model=model)
 
 
 def load(path: str | os.PathLike[str]) -> Edit:
