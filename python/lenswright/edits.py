@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -31,6 +31,7 @@ __all__ = [
     "Edit",
     "Kernel",
     "ablate",
+    "ablate_tensors",
     "add",
     "affine",
     "condition",
@@ -133,6 +134,45 @@ def ablate(
 
     edit = Edit(native, again, model)
     return edit
+
+
+def ablate_tensors(
+    checkpoint: str | os.PathLike[str],
+    direction: torch.Tensor | Choice | Directions,
+    writers: str | Sequence[str],
+    strength: float = 1.0,
+    axis: Literal["rows", "columns"] | None = None,
+) -> Edit:
+    """Take a direction out of tensors by their names, in a checkpoint whose family nobody knows.
+
+    W' = (I - strength v vᵀ) W along the axis of each matrix that lies along the residual stream; of
+    a tensor of three axes, of every matrix in it; a vector is a bias. Nothing is known of what the
+    tensors compute, so that such an edit can be committed, saved and reverted to its hash, but not
+    tried, and what stands behind them (norms, multipliers, tied embeddings) is not accounted for:
+    its provenance says so under "remarks".
+
+    Args:
+        checkpoint: folder or .safetensors file; read, not changed.
+        direction: [d_model].
+        writers: names or globs of tensors, such as "*.o_proj.weight".
+        axis: "rows" (as nn.Linear stores it) or "columns"; needed for square matrices.
+
+    Raises:
+        ValueError: a name that matches nothing, a tensor of another shape or type; a square one
+            and no axis.
+        FileNotFoundError: no such checkpoint.
+    """
+    axes = {None: -1, "rows": 0, "columns": 1}
+    if axis not in axes:
+        raise ValueError(f"axis is {axis!r}, expected 'rows', 'columns' or None")
+    (vector, _), source = unpacked(direction)
+    if vector is None:
+        raise TypeError("direction is a mapping, expected a tensor [d_model]")
+    asked = [writers] if isinstance(writers, str) else list(writers)
+    told = json.dumps({"direction": source})
+    return Edit(
+        _core.ablate_tensors(Path(checkpoint), vector, asked, float(strength), axes[axis], told)
+    )
 
 
 def add(

@@ -1,8 +1,10 @@
 #include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include "bindings/core/bindings.h"
 #include "edits/methods/ablate.h"
+#include "edits/methods/ablate_tensors.h"
 #include "edits/methods/add.h"
 #include "edits/methods/affine.h"
 #include "edits/methods/list.h"
@@ -39,6 +41,14 @@ std::shared_ptr<Edit> ablate_given(const Model& model, const std::string& method
                         provenance_of(provenance)});
 }
 
+std::shared_ptr<Edit> ablate_tensors_given(const std::filesystem::path& checkpoint,
+                                           at::Tensor direction, std::vector<std::string> tensors,
+                                           double strength, int residual_axis,
+                                           const std::string& provenance) {
+  return ablate_tensors(checkpoint, {std::move(direction), std::move(tensors), strength,
+                                     residual_axis, provenance_of(provenance)});
+}
+
 std::shared_ptr<Edit> add_given(const Model& model, std::map<int64_t, at::Tensor> layers, bool rows,
                                 double strength, const std::string& provenance) {
   return add(model, {std::move(layers), rows, strength, provenance_of(provenance)});
@@ -65,6 +75,9 @@ void bind_edit_methods(py::module_& m) {
         py::arg("writers"), py::arg("strength"), py::arg("strengths"), py::arg("spared"),
         py::arg("ridge"), py::arg("provenance"), free,
         "Takes directions out of what is written; each is (one tensor or None, {layer: tensor}).");
+  m.def("ablate_tensors", &ablate_tensors_given, py::arg("checkpoint"), py::arg("direction"),
+        py::arg("tensors"), py::arg("strength"), py::arg("residual_axis"), py::arg("provenance"),
+        free, "Takes a direction out of tensors of a checkpoint, by their names.");
   m.def("add", &add_given, py::arg("model"), py::arg("layers"), py::arg("rows"),
         py::arg("strength"), py::arg("provenance"), free,
         "Adds vectors to the residual before some layers.");
