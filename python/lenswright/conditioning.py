@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lenswright import _core
 from lenswright.aiming import Given, unpacked
 from lenswright.balance import Trials, gentlest
+from lenswright.closed_form import Protect, Settings, least_change, seen
 from lenswright.edit import Edit
-from lenswright.findings import matrix_of
 from lenswright.keys import Factors, KeyRun, Keys
 from lenswright.positions import PositionRule
 from lenswright.progress import Progress
@@ -27,19 +26,7 @@ if TYPE_CHECKING:
     from lenswright.prompt_sets import PromptSet
     from lenswright.scores import Score
 
-Protect = Literal["weighted", "null_space"]
-
 _IN_TURN = (("attention",), ("mlp", "expert", "shared_expert"))
-
-
-@dataclass(frozen=True)
-class _Settings:
-    strength: float
-    balance: float
-    ridge: float
-    protect: Protect
-    null_share: float
-    target: float | None
 
 
 def condition(
@@ -100,62 +87,113 @@ def condition(
     """
     need_role(prompts, "fit", "conditioning an edit")
     balances = [balance] if isinstance(balance, (int, float)) else list(balance)
-    for one in balances:
-        _check(_Settings(float(strength), one, ridge, protect, null_share, target))
-    given, source = unpacked(direction)
-    asked = [writers] if isinstance(writers, str) else list(writers)
-    sites, reasons = _chosen(model, given, asked)
-    run = KeyRun(model, prompts, positions, batch_size)
-
-    def made(one: float, told: dict[str, Any]) -> Edit:
-        settings = _Settings(float(strength), one, ridge, protect, null_share, target)
-        why = dict(reasons)
-        with torch.no_grad():
-            factors = _solve(model, run, sites, given, settings, sequential, why, progress)
-        if not factors:
-            raise ValueError("no writer is left to change: " + "; ".join(sorted({*why.values()})))
-        facts = {
-            "method": "condition", "protect": protect, "balance": one, "ridge": ridge,
-            "strength": settings.strength, "target": target, "writers": asked,
-            "sequential": sequential, "direction": source, "fit": prompts.provenance,
-        }  # fmt: skip
-        native = _core.make_edit(model.core, factors, json.dumps(facts | told), why)
-        return Edit(native, again(one), model)
-
-    def again(one: float) -> Callable[[int, int], Edit]:
-        def of(seed: int, index: int) -> Edit:
-            noise = _core.random_directions(index + 1, model.cfg.d_model, seed)[index]
-            return condition(
-                model, noise, prompts, one, strength, writers, positions, protect, target, ridge,
-                null_share, sequential, batch_size, progress=False,
-            )  # fmt: skip
-
-        return of
-
     if not balances:
         raise ValueError("balance is empty, expected at least one number")
+    base = Settings(float(strength), 1.0, ridge, protect, null_share, target)
+    for one in balances:
+        replace(base, balance=one).check()
+    asked = [writers] if isinstance(writers, str) else list(writers)
+    maker = _Maker(model, direction, prompts, asked, positions, sequential, batch_size, progress)
     if len(balances) == 1:
-        return made(balances[0], {})
+        return maker.edit(replace(base, balance=balances[0]))
     if select is None:
         raise ValueError("select is None, expected the part of lw.Splits to choose a balance on")
     need_role(select, "select", "choosing a balance")
     refuse_overlap(select, {"fit": prompts.provenance}, "choosing a balance")
     trials = Trials(model, select, score, batch_size)
-    table = [{"balance": one} | trials.row(made(one, {})) for one in balances]
-    best = gentlest(table, trials.unedited)
+    table = [
+        {"balance": one} | trials.row(maker.edit(replace(base, balance=one))) for one in balances
+    ]
+    best = replace(base, balance=balances[gentlest(table, trials.unedited)])
     told = {"balances": table, "unedited": trials.unedited, "select": select.provenance}
-    return made(balances[best], told)
+    return maker.edit(best, told)
 
 
-def _check(settings: _Settings) -> None:
-    for name in ("balance", "ridge", "null_share"):
-        value = getattr(settings, name)
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} is {value}, expected a positive number")
-    if not math.isfinite(settings.strength):
-        raise ValueError(f"strength is {settings.strength}, expected a finite number")
-    if settings.protect not in ("weighted", "null_space"):
-        raise ValueError(f"protect is {settings.protect!r}, expected 'weighted' or 'null_space'")
+class _Maker:
+    """Edits of one direction and one set of prompts, whatever the settings."""
+
+    def __init__(
+        self,
+        model: Model,
+        direction: Any,
+        prompts: PromptSet,
+        asked: list[str],
+        positions: PositionRule,
+        sequential: bool,
+        batch_size: int,
+        progress: bool,
+    ) -> None:
+        self.model, self.prompts, self.asked = model, prompts, asked
+        self.sequential, self.progress = sequential, progress
+        self.how = (positions, sequential, batch_size)
+        self.given, self.source = unpacked(direction)
+        self.sites, self.reasons = _chosen(model, self.given, asked)
+        self.run = KeyRun(model, prompts, positions, batch_size)
+
+    def edit(self, settings: Settings, told: Mapping[str, Any] | None = None) -> Edit:
+        """The edit, and what to keep of how it was made."""
+        reasons = dict(self.reasons)
+        with torch.no_grad():
+            factors = self._solve(settings, reasons)
+        if not factors:
+            raise ValueError("no writer is left to change: " + "; ".join(sorted({*reasons.values()})))
+        facts: dict[str, Any] = {
+            "method": "condition", "writers": self.asked, "sequential": self.sequential,
+            "direction": self.source, "fit": self.prompts.provenance,
+        }  # fmt: skip
+        facts |= asdict(settings) | dict(told or {})
+        native = _core.make_edit(self.model.core, factors, json.dumps(facts), reasons)
+
+        def again(seed: int, index: int) -> Edit:
+            noise = _core.random_directions(index + 1, self.model.cfg.d_model, seed)[index]
+            other = _Maker(self.model, noise, self.prompts, self.asked, *self.how, False)
+            return other.edit(settings)
+
+        return Edit(native, again, self.model)
+
+    def _solve(self, settings: Settings, reasons: dict[str, str]) -> Factors:
+        self.run.begin()
+        factors: Factors = {}
+        last = max((site["layer"] for site in self.sites), default=-1)
+        with Progress("condition", last + 1, "layers", self.progress) as bar:
+            for layer in range(last + 1):
+                here: Factors = {}
+                for kinds in _IN_TURN:
+                    own = [s for s in self.sites if s["layer"] == layer and s["kind"] in kinds]
+                    in_force = here if self.sequential else {}
+                    found = self.run.collect(layer, own, in_force) if own else {}
+                    here |= self._solved(own, found, settings, reasons)
+                self.run.advance(layer, here if self.sequential else {})
+                factors |= here
+                bar.step()
+        return factors
+
+    def _solved(
+        self,
+        sites: Sequence[Mapping[str, Any]],
+        found: Mapping[str, Keys],
+        settings: Settings,
+        reasons: dict[str, str],
+    ) -> Factors:
+        factors: Factors = {}
+        stored = self.model.parameters()
+        for site in sites:
+            keys = found.get(site["name"])
+            if keys is None or not keys.positive.n or not keys.negative.n:
+                who = "positive" if keys is None or not keys.positive.n else "negative"
+                reasons[site["name"]] = f"no {who} prompt chose it"
+                continue
+            v = self._direction(site)
+            delta = least_change(*seen(stored, site, v, keys, settings), keys, settings, site)
+            factors[site["name"]] = {"A": v[None], "B": settings.strength * delta[None]}
+        return factors
+
+    def _direction(self, site: Mapping[str, Any]) -> torch.Tensor:
+        """At length 1, as it stands before the writer's norm."""
+        all_, layers = self.given
+        v = all_ if all_ is not None else layers[site["layer"]]
+        before = _core.before_norm(self.model.core, site["name"], v.detach().double().cpu())
+        return before / before.norm()
 
 
 def _chosen(
@@ -164,12 +202,10 @@ def _chosen(
     """Writers to solve for, and why others are left alone. Kinds the model lacks are no error."""
     kinds = {site["kind"] for site in model.writers()}
     known = [one for one in asked if one in kinds or one not in sum(map(list, _IN_TURN), [])]
-    one = given[0] if given[0] is not None else next(iter(given[1].values()))
     probe = _core.ablate(
         model.core, "plain", given, (None, {}), (None, {}), 1.0, False, known or asked,
         1.0, {}, {}, 0.0, "{}",
     )  # fmt: skip - checks directions and writers as every edit does
-    assert one is not None
     sites = {site["name"]: site for site in model.writers()}
     chosen, reasons = [], {}
     for line in probe.describe():
@@ -181,88 +217,3 @@ def _chosen(
         else:
             chosen.append(site)
     return chosen, reasons
-
-
-def _solve(
-    model: Model,
-    run: KeyRun,
-    sites: Sequence[dict[str, Any]],
-    given: Given,
-    settings: _Settings,
-    sequential: bool,
-    reasons: dict[str, str],
-    progress: bool,
-) -> Factors:
-    run.begin()
-    factors: Factors = {}
-    stored = model.parameters()
-    last = max((site["layer"] for site in sites), default=-1)
-    with Progress("condition", last + 1, "layers", progress) as bar:
-        for layer in range(last + 1):
-            here: Factors = {}
-            for kinds in _IN_TURN:
-                own = [s for s in sites if s["layer"] == layer and s["kind"] in kinds]
-                found = run.collect(layer, own, here if sequential else {}) if own else {}
-                for site in own:
-                    keys = found.get(site["name"])
-                    if keys is None or not keys.positive.n or not keys.negative.n:
-                        who = "positive" if keys is None or not keys.positive.n else "negative"
-                        reasons[site["name"]] = f"no {who} prompt chose it"
-                        continue
-                    v = _direction(model, site, given)
-                    delta = solved(*_target(stored, site, v, keys, settings), keys, settings, site)
-                    here[site["name"]] = {"A": v[None], "B": settings.strength * delta[None]}
-            run.advance(layer, here if sequential else {})
-            factors |= here
-            bar.step()
-    return factors
-
-
-def _direction(model: Model, site: Mapping[str, Any], given: Given) -> torch.Tensor:
-    v = given[0] if given[0] is not None else given[1][site["layer"]]
-    before = _core.before_norm(model.core, site["name"], v.detach().double().cpu())
-    return before / before.norm()
-
-
-def _target(
-    stored: Mapping[str, torch.Tensor],
-    site: Mapping[str, Any],
-    v: torch.Tensor,
-    keys: Keys,
-    settings: _Settings,
-) -> tuple[torch.Tensor, float]:
-    """a = Wᵀv [in], and what vᵀb - τ is."""
-    a = v @ matrix_of(stored[site["weight"]], site)
-    offset = 0.0
-    if site["bias"]:
-        bias = stored[site["bias"]]
-        offset = float(v @ (bias if site["slice"] < 0 else bias[site["slice"]]).double())
-    if settings.target is None:
-        return a, -float(a @ keys.negative.mean)
-    return a, offset - settings.target
-
-
-def solved(
-    a: torch.Tensor, offset: float, keys: Keys, settings: Any, site: Mapping[str, Any]
-) -> torch.Tensor:
-    """δ [in]: the minimum in closed form, of E₊(aᵀk + offset + δᵀk)² and the rest."""
-    wanted, spared = keys.positive.second, keys.negative.second
-    right = wanted @ a + offset * keys.positive.mean  # E₊[k (aᵀk + offset)]
-    if settings.protect == "null_space":
-        values, vectors = torch.linalg.eigh(spared)
-        free = vectors[:, values < settings.null_share * values.mean()]
-        if not free.shape[1]:
-            raise ValueError(
-                f"negative prompts reach every direction of what '{site['name']}' reads (of "
-                f"{len(a)}, none below {settings.null_share:g} of the mean); expected a larger "
-                "null_share, or protect='weighted'"
-            )
-        small = free.t() @ wanted @ free
-        return -free @ _solution(small, free.t() @ right, settings.ridge)
-    return -_solution(settings.balance * spared + wanted, right, settings.ridge)
-
-
-def _solution(matrix: torch.Tensor, right: torch.Tensor, ridge: float) -> torch.Tensor:
-    size = len(matrix)
-    matrix = matrix + ridge * matrix.trace() / size * torch.eye(size, dtype=matrix.dtype)
-    return torch.cholesky_solve(right[:, None], torch.linalg.cholesky(matrix))[:, 0]

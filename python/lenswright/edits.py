@@ -14,6 +14,7 @@ import torch
 from lenswright import _core
 from lenswright.aiming import count_of, optional, unpacked
 from lenswright.conditioning import condition
+from lenswright.control_vector import save_control_vector
 from lenswright.directions import Directions
 from lenswright.edit import Committed, Description, Edit
 from lenswright.strengths import Kernel, Strength, resolve_strength
@@ -39,6 +40,7 @@ __all__ = [
     "leace",
     "load",
     "random_like",
+    "save_control_vector",
 ]
 
 Vectors = torch.Tensor | Mapping[int, torch.Tensor]
