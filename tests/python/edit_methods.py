@@ -127,13 +127,13 @@ def others(model: lw.Model) -> Tensor:
 
 def gain(model: lw.Model, writer: dict[str, Any]) -> tuple[Tensor, bool]:
     """What the norm behind a writer multiplies by, and whether it takes the mean out first."""
-    norm, width = model.spec["norm"], model.cfg.d_model
+    width = model.cfg.d_model
     stored = model.weights().get(f"{writer['norm']}.w")
     if not writer["norm"] or stored is None:
         own = torch.ones(width, dtype=torch.float64)
     else:
-        own = stored.double() + norm["offset"]
-    return own, bool(writer["norm"]) and norm["kind"] == "layer"
+        own = stored.double() + model.spec["norm_offset"]
+    return own, bool(writer["norm"]) and model.spec["norm"] == "layer"
 
 
 def length_one(v: Tensor) -> Tensor:

@@ -6,14 +6,14 @@ namespace lenswright {
 namespace {
 
 // [out], 0 where the row is: nothing is read from it and nothing written.
-at::Tensor inverse(const at::Tensor& norms) {
+at::Tensor reciprocal_or_zero(const at::Tensor& norms) {
   return at::where(norms == 0, at::zeros_like(norms), norms.reciprocal());
 }
 
 Factors turned(const at::Tensor& norms, const Aim& aim, double weight) {
   Factors factors;
   factors.u = (weight * norms * aim.write).contiguous();
-  factors.v = (inverse(norms) * aim.write).contiguous();
+  factors.v = (reciprocal_or_zero(norms) * aim.write).contiguous();
   return factors;
 }
 
