@@ -43,6 +43,8 @@ class Finder {
     }
     if (spec_.has_norm_after()) refuse("a norm stands behind the branches of the block before");
     for (const WriterKind kind : {WriterKind::mlp, WriterKind::attention}) {
+      // In a block whose MLP reads what the attention wrote, only the MLP's bias comes last.
+      if (kind == WriterKind::attention && !spec_.parallel) continue;
       const WriterSite* writer = site({kind, block()});
       if (writer && !writer->bias.empty()) {
         return {{writer->name, to_bias(vector_ / spec_.residual_scale)}};
@@ -88,7 +90,7 @@ class Finder {
           all.empty() ? to_bias(vector_ / (spec_.residual_scale * sum)) : all.begin()->second;
       all[expert->name] = Factors(first);
     }
-    if (all.empty()) refuse("the writers of the block before have no biases");
+    if (all.empty()) refuse("the last writers of the block before have no biases");
     return all;
   }
 

@@ -13,6 +13,7 @@ from lenswright.findings import matrix_of
 from lenswright.keys import Keys
 
 Protect = Literal["weighted", "null_space"]
+Target = float | Literal["mean"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Settings:
     ridge: float
     protect: Protect
     null_share: float
-    target: float | None
+    target: Target
 
     def check(self) -> None:
         """Raises ValueError where one is out of range."""
@@ -34,6 +35,10 @@ class Settings:
                 raise ValueError(f"{name} is {value}, expected a positive number")
         if not math.isfinite(self.strength):
             raise ValueError(f"strength is {self.strength}, expected a finite number")
+        if self.target != "mean" and not (
+            isinstance(self.target, (int, float)) and math.isfinite(self.target)
+        ):
+            raise ValueError(f"target is {self.target!r}, expected a finite number or 'mean'")
         if self.protect not in ("weighted", "null_space"):
             raise ValueError(f"protect is {self.protect!r}, expected 'weighted' or 'null_space'")
 
@@ -51,8 +56,8 @@ def seen(
     if site["bias"]:
         bias = stored[site["bias"]]
         offset = float(v @ (bias if site["slice"] < 0 else bias[site["slice"]]).double().cpu())
-    if settings.target is None:
-        return a, -float(a @ keys.negative.mean)
+    if settings.target == "mean":
+        return a, -float(a @ (keys.alike if keys.alike.n else keys.negative).mean)
     return a, offset - settings.target
 
 

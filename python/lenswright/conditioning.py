@@ -12,7 +12,7 @@ import torch
 from lenswright import _core
 from lenswright.aiming import Given, unpacked
 from lenswright.balance import Trials, gentlest
-from lenswright.closed_form import Protect, Settings, least_change, seen
+from lenswright.closed_form import Protect, Settings, Target, least_change, seen
 from lenswright.edit import Edit
 from lenswright.keys import Factors, KeyRun, Keys
 from lenswright.positions import PositionRule
@@ -38,7 +38,7 @@ def condition(
     writers: Sequence[str] = ("attention", "mlp", "expert", "shared_expert"),
     positions: PositionRule = "post_instruction",
     protect: Protect = "weighted",
-    target: float | None = None,
+    target: Target = 0.0,
     ridge: float = 1e-4,
     null_share: float = 1e-2,
     sequential: bool = True,
@@ -54,8 +54,8 @@ def condition(
         E₊(vᵀ(Wk + b) + δᵀk - τ)² + balance · E₋(δᵀk)² + ε |δ|²
 
     over keys k, what the writer reads: at `positions` of positive prompts (E₊), everywhere in
-    negative ones and their answers (E₋). τ is the mean of vᵀ(Wk + b) over the latter, and ε is
-    `ridge` times the mean diagonal of the sum of both moments. It is the normal equation of MEMIT
+    negative ones and their answers (E₋). τ is the target: 0, as a plain ablation leaves it, or what
+    negative prompts write on average at `positions`. ε is `ridge` times the mean diagonal of E₊[k kᵀ] + balance · E₋[k kᵀ]. It is the normal equation of MEMIT
     (Meng et al. 2023, arXiv:2210.07229) with a target of one dimension. "null_space" keeps δ where
     negative keys hardly reach instead of weighing them, as AlphaEdit does (Fang et al. 2025,
     arXiv:2410.02355): in the span of eigenvectors of E₋[k kᵀ] below `null_share` of its mean
@@ -73,9 +73,9 @@ def condition(
             best the one with the least KL of its negative prompts' next token is taken.
         strength: multiplies δ.
         writers: kinds, names or globs among the writers of blocks.
-        positions: of positive prompts; a rule of `model.collect`.
+        positions: of prompts of both classes, for E₊ and the mean; a rule of `model.collect`.
         protect: "weighted" or "null_space".
-        target: τ, as the component before any norm behind the writer; None: see above.
+        target: τ, as a component before any norm behind the writer; "mean": that of negatives.
         ridge, null_share: see above; positive.
         batch_size: prompts a run; memory is that of one block's moments and residuals.
         select, score: the `select` part and a score for several balances; default `RefusalScore`.

@@ -17,7 +17,7 @@ from lenswright.conditioning import condition
 from lenswright.control_vector import save_control_vector
 from lenswright.directions import Directions
 from lenswright.edit import Committed, Description, Edit
-from lenswright.strengths import Kernel, Strength, resolve_strength
+from lenswright.strengths import Kernel, Strength, finite, resolve_strength
 
 if TYPE_CHECKING:
     from lenswright.choice import Choice
@@ -117,9 +117,9 @@ def ablate(
     how = resolve_strength(model, strength)
     told: dict[str, Any] = {"strength": how.told, "direction": source}
     if against is not None:
-        told["against_strength"] = float(against_strength)
+        told["against_strength"] = finite(against_strength, "against_strength")
     if ridge:
-        told["ridge"] = float(ridge)
+        told["ridge"] = finite(ridge, "ridge")
     asked = [writers] if isinstance(writers, str) else list(writers)
     native = _core.ablate(
         model.core, method, given, optional(read, "read"), optional(against, "against"),
@@ -188,7 +188,7 @@ def add(
 
     Before layer 0 it goes into every row of the token embedding (or the bias of the norm behind
     it); further on into the bias of the block before, where the architecture has one: its MLP's,
-    its attention's, or those of its experts. Multipliers of embedding and residual are divided out:
+    its attention's (in parallel blocks), or those of its experts. Multipliers of embedding and residual are divided out:
     the residual before the layer is what it was plus strength · direction, exactly.
 
     Args:

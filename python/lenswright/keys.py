@@ -53,11 +53,37 @@ class Moments:
 
 
 @dataclass
+class Mean:
+    """Count and sum of keys [in], float64."""
+
+    n: int
+    total: torch.Tensor
+
+    def add(self, keys: torch.Tensor) -> None:
+        """Take in keys [n, in]."""
+        self.n += len(keys)
+        self.total += keys.double().sum(0).cpu()
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """Mean key, [in]."""
+        return self.total / self.n
+
+
+@dataclass
 class Keys:
-    """Second moments of what one writer reads: at chosen positions of positives, of negatives."""
+    """What one writer reads: at chosen positions of positives, everywhere in negatives, and at
+    the same chosen positions of negatives."""
 
     positive: Moments
     negative: Moments
+    alike: Mean
+
+    @staticmethod
+    def empty(width: int) -> Keys:
+        """Of no keys."""
+        none = torch.zeros(width, dtype=torch.float64)
+        return Keys(Moments.empty(width), Moments.empty(width), Mean(0, none))
 
 
 @dataclass
@@ -65,6 +91,7 @@ class _Batch:
     rows: list[list[int]]
     positive: torch.Tensor  # [batch, pos] bool: the chosen positions of positive prompts
     negative: torch.Tensor  # every position of negative ones
+    alike: torch.Tensor  # the chosen positions of negative ones
     residual: torch.Tensor | None = None
     keys: list[tuple[str, torch.Tensor]] = field(default_factory=list)
 
@@ -82,13 +109,16 @@ class KeyRun:
         texts = [prompt.text for prompt in prompts.positive]
         tokens = model.prompt_tokens(texts)
         where = resolve_positions(positions, texts, tokens, model)
-        items = [(row, [p for p, _ in where.places(len(row))], True) for row in tokens]
+
+        def places(row: list[int]) -> list[int]:
+            return [place for place, _ in where.places(len(row))]
+
+        items = [(row, places(row), True) for row in tokens]
         for prompt, row in zip(
             prompts.negative, model.prompt_tokens([p.text for p in prompts.negative]), strict=True
         ):
             answer = continuation_ids(model, prompt, prompt.answer) if prompt.answer else []
-            whole = row + answer
-            items.append((whole, list(range(len(whole))), False))
+            items.append((row + answer, places(row), False))
         items.sort(key=lambda item: len(item[0]))
         self.batches = [
             _batch(items[start : start + batch_size])
@@ -100,7 +130,9 @@ class KeyRun:
         for batch in self.batches:
             batch.residual = None
 
-    def collect(self, layer: int, writers: Sequence[dict[str, Any]], edit: Factors) -> dict[str, Keys]:
+    def collect(
+        self, layer: int, writers: Sequence[dict[str, Any]], edit: Factors
+    ) -> dict[str, Keys]:
         """What writers of a layer read, with factors of others of the layer in force."""
         found: dict[str, Keys] = {}
         for batch in self.batches:
@@ -143,10 +175,11 @@ class KeyRun:
 
 def _batch(items: Sequence[tuple[list[int], list[int], bool]]) -> _Batch:
     width = max(len(row) for row, _, _ in items)
-    masks = torch.zeros(2, len(items), width, dtype=torch.bool)
-    for i, (_, places, positive) in enumerate(items):
-        masks[0 if positive else 1, i, places] = True
-    return _Batch([row for row, _, _ in items], masks[0], masks[1])
+    masks = torch.zeros(3, len(items), width, dtype=torch.bool)
+    for i, (row, places, positive) in enumerate(items):
+        masks[0 if positive else 2, i, places] = True
+        masks[1, i, : len(row)] = not positive
+    return _Batch([row for row, _, _ in items], *masks)
 
 
 def _watch(taps: _core.Taps, writer: dict[str, Any], batch: _Batch) -> None:
@@ -166,12 +199,12 @@ def _take(
     chosen: torch.Tensor | None,
 ) -> None:
     width = keys.shape[-1]
-    masks = [batch.positive, batch.negative]
+    masks = [batch.positive, batch.negative, batch.alike]
     if writer["expert"] >= 0:
         # Its tokens are those that chose it, in the order of the batch.
         assert chosen is not None
         each = (chosen.flatten() == writer["expert"]).nonzero().flatten() // chosen.shape[-1]
         masks = [mask.flatten()[each.cpu()] for mask in masks]
-    own = found.setdefault(writer["name"], Keys(Moments.empty(width), Moments.empty(width)))
-    for moments, mask in zip((own.positive, own.negative), masks, strict=True):
-        moments.add(keys[mask.to(keys.device)])
+    own = found.setdefault(writer["name"], Keys.empty(width))
+    for part, mask in zip((own.positive, own.negative, own.alike), masks, strict=True):
+        part.add(keys[mask.to(keys.device)])

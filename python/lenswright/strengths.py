@@ -35,8 +35,7 @@ class Kernel:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not math.isfinite(value):
-                raise ValueError(f"{name} is {value}, expected a finite number")
+            finite(value, name)
         if self.distance <= 0:
             raise ValueError(f"distance is {self.distance}, expected more than 0")
 
@@ -50,6 +49,13 @@ class Kernel:
 
 Layered = float | Kernel | Mapping[int, float]
 Strength = Layered | Mapping[str, Layered]
+
+
+def finite(value: float, name: str) -> float:
+    """The value as a float; ValueError where it is not finite."""
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}, expected a finite number")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ def resolve_strength(model: Model, strength: Strength) -> Resolved:
         IndexError: a layer it does not have.
     """
     if isinstance(strength, (int, float)):
-        return Resolved(float(strength), {}, {}, float(strength))
+        value = finite(strength, "strength")
+        return Resolved(value, {}, {}, value)
     by_kind = isinstance(strength, Mapping) and any(isinstance(key, str) for key in strength)
     sites = model.writers()
     if by_kind:
@@ -99,7 +106,7 @@ def resolve_strength(model: Model, strength: Strength) -> Resolved:
 
 def _at(rule: Any, layer: int, n_layers: int) -> tuple[float | None, str]:
     if isinstance(rule, (int, float)):
-        return float(rule), ""
+        return finite(rule, "strength"), ""
     if not isinstance(rule, (Kernel, Mapping)):
         raise TypeError(
             f"strength has {type(rule).__name__}, expected a number, a Kernel or {{layer: number}}"
@@ -114,7 +121,7 @@ def _at(rule: Any, layer: int, n_layers: int) -> tuple[float | None, str]:
         weight = rule.at(layer)
         return weight, f"farther than {rule.distance:g} layers from {rule.position:g}"
     weight = rule.get(layer)
-    return None if weight is None else float(weight), f"no strength is given for layer {layer}"
+    return None if weight is None else finite(weight, "strength"), f"no strength is given for layer {layer}"
 
 
 def _check_kinds(strength: Mapping[Any, Any], kinds: set[str]) -> None:

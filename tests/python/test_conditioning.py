@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,10 @@ def worded(family: Family, tmp_path: Path, name: str, knob: str = "", **more: An
 
 def keys_of(
     model: lw.Model, prompts: Any, point: str, edit: lw.edits.Edit | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a writer reads, prompt by prompt: behind positives' instructions, all of negatives."""
-    found: list[list[torch.Tensor]] = [[], []]
+) -> list[torch.Tensor]:
+    """What a writer reads, prompt by prompt: behind positives' instructions, all of negatives, and
+    behind negatives' instructions."""
+    found: list[list[torch.Tensor]] = [[], [], []]
     for prompt in prompts:
         positive = prompt in prompts.positive
         answer = [] if prompt.answer is None else wordy.ids(prompt.answer)
@@ -57,15 +58,18 @@ def keys_of(
                 cache = model.capture(torch.tensor([row]), point)
         keys = cache[point][0].flatten(1)
         found[0 if positive else 1].append(keys[-2:] if positive else keys)
-    return torch.cat(found[0]), torch.cat(found[1])
+        if not positive:
+            end = len(wordy.chat_ids(prompt.text))
+            found[2].append(keys[end - 2 : end])
+    return [torch.cat(part) for part in found]
 
 
 def least_squares(
-    keys: tuple[torch.Tensor, torch.Tensor], w: torch.Tensor, b: torch.Tensor, v: torch.Tensor
+    keys: Sequence[torch.Tensor], w: torch.Tensor, b: torch.Tensor, v: torch.Tensor, target: Any
 ) -> torch.Tensor:
     """The minimum as an overdetermined system, whose rows are the terms of the sum."""
-    positive, negative = keys
-    tau = (v @ (negative @ w.T + b).T).mean()
+    positive, negative, alike = keys
+    tau = (v @ (alike @ w.T + b).T).mean() if target == "mean" else target
     wanted = tau - v @ (positive @ w.T + b).T
     trace = positive.square().sum() / len(positive) + BALANCE * negative.square().sum() / len(negative)
     size = w.shape[1]
@@ -80,18 +84,19 @@ def least_squares(
     return torch.linalg.lstsq(rows, right[:, None], driver="gelsd").solution[:, 0]
 
 
-@pytest.mark.parametrize("sequential", [True, False])
+@pytest.mark.parametrize(("sequential", "target"), [(True, 0.0), (True, "mean"), (False, 0.4)])
 @pytest.mark.parametrize(
     ("name", "knob"), [("llama", ""), ("gpt2", ""), ("gpt_neox", ""), ("gemma2", ""), ("phi", "")]
 )
 def test_it_is_the_least_square(
-    family: Family, tmp_path: Path, splits: Splits, name: str, knob: str, sequential: bool
+    family: Family, tmp_path: Path, splits: Splits, name: str, knob: str, sequential: bool,
+    target: Any,
 ) -> None:
     model = worded(family, tmp_path, name, knob)
     v = direction(model)
     edit = lw.edits.condition(
-        model, v, splits.fit, balance=BALANCE, ridge=RIDGE, sequential=sequential, batch_size=5,
-        progress=False,
+        model, v, splits.fit, balance=BALANCE, ridge=RIDGE, sequential=sequential, target=target,
+        batch_size=5, progress=False,
     )  # fmt: skip
     sites = {site["name"]: site for site in model.writers()}
     factors = edit.factors()
@@ -111,7 +116,7 @@ def test_it_is_the_least_square(
         b = stored[site["bias"]] if site["bias"] else torch.zeros(len(w), dtype=w.dtype)
         before = length_one(gain(model, site)[0] * v)
         assert relative_error(own["A"][0], before) < 1e-13
-        assert relative_error(own["B"][0], least_squares(keys, w, b, before)) < 1e-7
+        assert relative_error(own["B"][0], least_squares(keys, w, b, before, target)) < 1e-7
 
 
 def test_null_space_leaves_negative_keys_alone(
@@ -132,14 +137,14 @@ def test_null_space_leaves_negative_keys_alone(
     )  # fmt: skip
     for layer in range(3):
         point = f"blocks.{layer}.mlp.hook_post"
-        positive, negative = keys_of(model, part.fit, point, None)
+        positive, negative, _ = keys_of(model, part.fit, point, None)
         delta = edit.factors()[f"blocks.{layer}.mlp.W_out"]["B"][0]
         if layer == 0:
             assert (negative @ delta).abs().max() < 1e-6 * (positive @ delta).abs().max()
     with pytest.raises(ValueError, match=r"negative prompts reach every direction.*null_share"):
         lw.edits.condition(
-            model, direction(model), part.fit, writers="attention", protect="null_space",
-            null_share=1e-30, progress=False,
+            model, direction(model), splits.fit, writers="attention", protect="null_space",
+            null_share=1e-9, progress=False,
         )  # fmt: skip
 
 
@@ -200,7 +205,9 @@ def test_it_is_an_edit_like_others(family: Family, tmp_path: Path, splits: Split
     once = lw.edits.condition(
         model, direction(model), splits.fit, sequential=False, progress=False
     )
-    assert twice.id == (2.0 * once).id
+    for writer, factors in (2.0 * once).factors().items():
+        whole = twice.factors()[writer]
+        assert relative_error(whole["A"].T @ whole["B"], factors["A"].T @ factors["B"]) < 1e-14
 
 
 def test_batch_size_does_not_matter(family: Family, tmp_path: Path, splits: Splits) -> None:
@@ -248,8 +255,9 @@ def test_balance_is_chosen_on_the_selection_split(
         ({"balance": []}, "balance is empty"),
         ({"ridge": -1.0}, "ridge is -1.0"),
         ({"strength": float("inf")}, "strength is inf"),
+        ({"target": "median"}, "target is 'median', expected a finite number or 'mean'"),
         ({"protect": "nothing"}, "protect is 'nothing'"),
-        ({"writers": "embed.W_E"}, "no writer is left to change: what it reads are tokens"),
+        ({"writers": "embed.W_E"}, "no writer is left to change: .*what it reads are tokens"),
         ({"writers": "atention"}, "did you mean 'attention'"),
         ({"positions": "lst"}, "did you mean 'last'"),
     ],
@@ -262,24 +270,26 @@ def test_bad_conditions(
         lw.edits.condition(model, direction(model), splits.fit, progress=False, **arguments)
 
 
-def test_on_the_embedded_model_it_breaks_less(data_splits: Splits | None = None) -> None:
-    """The same refusals gone at a fraction of plain's damage, as the reference measured on toys."""
+def test_on_the_embedded_model_it_breaks_less() -> None:
+    """Refusals are gone as with plain ablation, and answers to what was never refused change less."""
     model = lw.load(demo.MODEL)
     splits = demo.splits()
-    stats = model.collect(splits.fit, points="resid_pre", positions="post_instruction")
-    choice = lw.directions.select(
-        model, difference_of_means(stats), splits.select, progress=False
+    stats = model.collect(
+        splits.fit, points="resid_pre", positions="post_instruction", progress=False
     )
-    plain = lw.edits.ablate(model, choice)
-    edit = lw.edits.condition(model, choice, splits.fit, progress=False)
+    choice = lw.directions.select(model, difference_of_means(stats), splits.select, progress=False)
     figures = {}
-    for name, one in (("plain", plain), ("condition", edit)):
-        report = lw.measure(model, one, splits.test, null=0, refusal=demo.REFUSAL_MARKERS)
+    for name, edit in (
+        ("plain", lw.edits.ablate(model, choice)),
+        ("condition", lw.edits.condition(model, choice, splits.fit, progress=False)),
+    ):
+        report = lw.measure(
+            model, edit, splits.test, null=0, refusal=demo.REFUSAL_MARKERS, progress=False
+        )
         figures[name] = {effect["name"]: effect["after"] for effect in report.data["effects"]}
-    refusals = next(n for n in figures["plain"] if "refus" in n.lower())
-    divergence = next(n for n in figures["plain"] if n.startswith("KL"))
-    assert figures["condition"][refusals] <= figures["plain"][refusals] + 0.05
-    assert figures["condition"][divergence] < figures["plain"][divergence]
-
-
-Tiny = Callable[..., Path]
+    plain, condition = figures["plain"], figures["condition"]
+    assert condition["refusal, restricted"] <= 0.05
+    for what in ("benign", "talk", "list"):
+        divergence = f"KL(base‖edited), {what}"
+        assert condition[divergence] < 0.6 * plain[divergence]
+        assert condition[f"truth, {what}"] >= plain[f"truth, {what}"]

@@ -90,7 +90,7 @@ def test_added_at_several_layers_and_to_rows(family: Family, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "knob", "layer", "why"),
     [
-        ("llama", "", 1, "writers of the block before have no biases; expected layer 0, or steering"),
+        ("llama", "", 1, "last writers of the block before have no biases; expected layer 0, or steering"),
         ("gemma2", "", 2, "a norm stands behind the branches of the block before"),
         ("opt", "350m", 1, "a norm stands behind every sum"),
         ("mixtral", "", 3, "have no biases"),
@@ -185,7 +185,7 @@ def test_affine_is_refused_where_it_would_not_hold(family: Family) -> None:
     model = lw.load(family("llama"))
     v, layers = direction(model), model.cfg.n_layers
     each = torch.stack([direction(model, i) for i in range(layers + 1)])
-    with pytest.raises(ValueError, match="writers of the block before have no biases"):
+    with pytest.raises(ValueError, match="last writers of the block before have no biases"):
         lw.edits.affine(model, v, each)
     with pytest.raises(ValueError, match=r"target has shape \[2, .*\], expected \["):
         lw.edits.affine(model, v, each[:2])
