@@ -88,14 +88,16 @@ def _changes(
     exact = [name for name in factors if name not in full]
     low = _core.low_rank(model.core, edit.restrict(exact).native) if exact else {}
     lines = {line["writer"]: line for line in edit.describe()}
+    mixture = any(site["kind"] == "expert" for site in sites.values())
     stored = model.parameters()
+    names = _ModuleNames(model)
     changes, errors = [], {}
     for name, own in factors.items():
         site = sites[name]
-        _check_module(site, lines[name]["what"])
+        _check_module(site, lines[name]["what"], mixture)
         if name in full:
             assert truncate is not None
-            parts, errors[_module(site)] = _truncated(stored, site, own, truncate)
+            parts, errors[names.of(site)] = _truncated(stored, site, own, truncate)
         else:
             pair = low.get(name)
             width = matrix_of(stored[site["weight"]], site).shape
@@ -108,17 +110,65 @@ def _changes(
         bias = _bias_change(stored, site, own)
         transposed = not table and site["residual_axis"] == 1
         changes.append(
-            _Change(_module(site), table, *parts, bias, bool(site["bias"]), transposed)
+            _Change(names.of(site), table, *parts, bias, bool(site["bias"]), transposed)
         )
     return changes, errors
 
 
-def _module(site: Mapping[str, Any]) -> str:
-    return str(site["weight"]).removesuffix(".weight")
+class _ModuleNames:
+    """What `transformers` calls the modules whose weights a checkpoint stores.
+
+    Most names are the checkpoint's; wrappers that also see have moved theirs, and then the module
+    is the one that shares the longest end of the name.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._known = _module_names(model.folder)
+
+    def of(self, site: Mapping[str, Any]) -> str:
+        name = str(site["weight"]).removesuffix(".weight")
+        if not self._known or name in self._known:
+            return name
+        shared = {known: _common_end(name, known) for known in self._known}
+        most = max(shared.values())
+        best = [known for known, count in shared.items() if count == most]
+        if most == 0 or len(best) > 1:
+            raise ValueError(
+                f"tensor '{site['weight']}' belongs to no module that transformers knows; expected "
+                "edit.commit"
+            )
+        return best[0]
 
 
-def _check_module(site: Mapping[str, Any], what: str) -> None:
+def _common_end(a: str, b: str) -> int:
+    count = 0
+    for x, y in zip(reversed(a.split(".")), reversed(b.split(".")), strict=False):
+        if x != y:
+            break
+        count += 1
+    return count
+
+
+def _module_names(folder: Path) -> set[str]:
+    """Of modules with a weight; none where transformers is not installed or knows no such model."""
+    try:
+        import transformers
+
+        config = transformers.AutoConfig.from_pretrained(str(folder))
+    except (ImportError, ValueError, OSError):
+        return set()
+    kind = getattr(transformers, (config.architectures or [""])[0], None)
+    if kind is None:
+        return set()
+    with torch.device("meta"):
+        modules = dict(kind(config).named_modules())
+    return {name for name, module in modules.items() if getattr(module, "weight", None) is not None}
+
+
+def _check_module(site: Mapping[str, Any], what: str, mixture: bool) -> None:
     why = _NO_MODULES.get(site["kind"])
+    if mixture and site["kind"] in ("mlp", "shared_expert"):
+        why = "in a mixture peft takes modules of that name for experts"
     if "untied" in what:
         why = "its tensor is the unembedding's too, which only a commit unties"
     if why is not None:
