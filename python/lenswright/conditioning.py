@@ -136,7 +136,9 @@ class _Maker:
         with torch.no_grad():
             factors = self._solve(settings, reasons)
         if not factors:
-            raise ValueError("no writer is left to change: " + "; ".join(sorted({*reasons.values()})))
+            raise ValueError(
+                "no writer is left to change: " + "; ".join(sorted({*reasons.values()}))
+            )
         facts: dict[str, Any] = {
             "method": "condition", "writers": self.asked, "sequential": self.sequential,
             "direction": self.source, "fit": self.prompts.provenance,
@@ -203,8 +205,19 @@ def _chosen(
     kinds = {site["kind"] for site in model.writers()}
     known = [one for one in asked if one in kinds or one not in sum(map(list, _IN_TURN), [])]
     probe = _core.ablate(
-        model.core, "plain", given, (None, {}), (None, {}), 1.0, False, known or asked,
-        1.0, {}, {}, 0.0, "{}",
+        model.core,
+        "plain",
+        given,
+        (None, {}),
+        (None, {}),
+        1.0,
+        False,
+        known or asked,
+        1.0,
+        {},
+        {},
+        0.0,
+        "{}",
     )  # fmt: skip - checks directions and writers as every edit does
     sites = {site["name"]: site for site in model.writers()}
     chosen, reasons = [], {}

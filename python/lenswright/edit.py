@@ -272,4 +272,3 @@ def _roles(made: dict[str, Any]) -> dict[str, Any]:
             digests = sorted({*other["digests"], *source[role].get("digests", [])})
             found[role] = (source[role] if not other["digests"] else other) | {"digests": digests}
     return found
-

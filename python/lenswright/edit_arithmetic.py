@@ -31,9 +31,7 @@ class EditArithmetic:
         """
         if not isinstance(other, EditArithmetic):
             return NotImplemented
-        return self._made(
-            _core.sum_edits(self.native, other.native), other, lambda a, b: a + b
-        )
+        return self._made(_core.sum_edits(self.native, other.native), other, lambda a, b: a + b)
 
     def __mul__(self, scale: float) -> Edit:
         """W + scale · (W' - W): the same change, so much of it.

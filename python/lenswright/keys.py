@@ -121,8 +121,7 @@ class KeyRun:
             items.append((row + answer, places(row), False))
         items.sort(key=lambda item: len(item[0]))
         self.batches = [
-            _batch(items[start : start + batch_size])
-            for start in range(0, len(items), batch_size)
+            _batch(items[start : start + batch_size]) for start in range(0, len(items), batch_size)
         ]
 
     def begin(self) -> None:

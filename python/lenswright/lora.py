@@ -109,9 +109,7 @@ def _changes(
         table = site["kind"] in _TABLES
         bias = _bias_change(stored, site, own)
         transposed = not table and site["residual_axis"] == 1
-        changes.append(
-            _Change(names.of(site), table, *parts, bias, bool(site["bias"]), transposed)
-        )
+        changes.append(_Change(names.of(site), table, *parts, bias, bool(site["bias"]), transposed))
     return changes, errors
 
 
@@ -262,4 +260,3 @@ def _config(changes: list[_Change], ranks: dict[str, int], model: Model) -> dict
         "use_dora": False,
         "target_modules": [change.module for change in changes],
     }
-

@@ -121,7 +121,9 @@ def _at(rule: Any, layer: int, n_layers: int) -> tuple[float | None, str]:
         weight = rule.at(layer)
         return weight, f"farther than {rule.distance:g} layers from {rule.position:g}"
     weight = rule.get(layer)
-    return None if weight is None else finite(weight, "strength"), f"no strength is given for layer {layer}"
+    return None if weight is None else finite(
+        weight, "strength"
+    ), f"no strength is given for layer {layer}"
 
 
 def _check_kinds(strength: Mapping[Any, Any], kinds: set[str]) -> None:

@@ -72,7 +72,11 @@ def page(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     lines = []
     for table, (head, _) in TABLES.items():
         rows = figures.get(table, {})
-        lines += [head, "| family | " + " | ".join(COLUMNS) + " |", "|" + "---|" * (len(COLUMNS) + 1)]
+        lines += [
+            head,
+            "| family | " + " | ".join(COLUMNS) + " |",
+            "|" + "---|" * (len(COLUMNS) + 1),
+        ]
         for family in sorted(rows):
             cells = [f"{rows[family][c]:.0e}" if c in rows[family] else "" for c in COLUMNS]
             lines.append(f"| {family} | " + " | ".join(cells) + " |")

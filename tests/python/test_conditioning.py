@@ -28,7 +28,10 @@ RIDGE, BALANCE = 1e-4, 0.3
 def splits() -> Splits:
     texts = wordy.sentences(60, seed=5)
     parts = {
-        role: {"positive": texts[20 * i : 20 * i + 12], "negative": texts[20 * i + 12 : 20 * i + 20]}
+        role: {
+            "positive": texts[20 * i : 20 * i + 12],
+            "negative": texts[20 * i + 12 : 20 * i + 20],
+        }
         for i, role in enumerate(("fit", "select", "test"))
     }
     for i, text in enumerate(parts["fit"]["negative"][:3]):
@@ -71,7 +74,9 @@ def least_squares(
     positive, negative, alike = keys
     tau = (v @ (alike @ w.T + b).T).mean() if target == "mean" else target
     wanted = tau - v @ (positive @ w.T + b).T
-    trace = positive.square().sum() / len(positive) + BALANCE * negative.square().sum() / len(negative)
+    trace = positive.square().sum() / len(positive) + BALANCE * negative.square().sum() / len(
+        negative
+    )
     size = w.shape[1]
     rows = torch.cat([
         positive / len(positive) ** 0.5,
@@ -89,7 +94,12 @@ def least_squares(
     ("name", "knob"), [("llama", ""), ("gpt2", ""), ("gpt_neox", ""), ("gemma2", ""), ("phi", "")]
 )
 def test_it_is_the_least_square(
-    family: Family, tmp_path: Path, splits: Splits, name: str, knob: str, sequential: bool,
+    family: Family,
+    tmp_path: Path,
+    splits: Splits,
+    name: str,
+    knob: str,
+    sequential: bool,
     target: Any,
 ) -> None:
     model = worded(family, tmp_path, name, knob)
@@ -202,9 +212,7 @@ def test_it_is_an_edit_like_others(family: Family, tmp_path: Path, splits: Split
     twice = lw.edits.condition(
         model, direction(model), splits.fit, strength=2.0, sequential=False, progress=False
     )
-    once = lw.edits.condition(
-        model, direction(model), splits.fit, sequential=False, progress=False
-    )
+    once = lw.edits.condition(model, direction(model), splits.fit, sequential=False, progress=False)
     for writer, factors in (2.0 * once).factors().items():
         whole = twice.factors()[writer]
         assert relative_error(whole["A"].T @ whole["B"], factors["A"].T @ factors["B"]) < 1e-14

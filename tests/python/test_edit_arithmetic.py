@@ -241,7 +241,9 @@ def test_what_cannot_be_said_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     kept = lw.edits.ablate(model, direction(model), "write_norm")
     with pytest.raises(ValueError, match=r"0\.5 times it has no form of its own"):
         0.5 * kept
-    with pytest.raises(ValueError, match=r"their sum has no form of its own.*first\.then\(second\)"):
+    with pytest.raises(
+        ValueError, match=r"their sum has no form of its own.*first\.then\(second\)"
+    ):
         kept + lw.edits.ablate(model, direction(model))
     with pytest.raises(ValueError, match="made for different tensors"):
         lw.edits.ablate(model, direction(model)) + lw.edits.ablate(other, direction(other))

@@ -21,10 +21,14 @@ BIASED = [("gpt2", ""), ("opt", ""), ("bloom", ""), ("phi", ""), ("gpt_neox", ""
 """Families whose blocks have a bias to hold a constant."""
 
 
-def steered(model: lw.Model, layer: int, vector: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+def steered(
+    model: lw.Model, layer: int, vector: torch.Tensor, tokens: torch.Tensor
+) -> torch.Tensor:
     """What steering there gives."""
     last = model.cfg.n_layers
-    point = f"blocks.{layer}.hook_resid_pre" if layer < last else f"blocks.{last - 1}.hook_resid_post"
+    point = (
+        f"blocks.{layer}.hook_resid_pre" if layer < last else f"blocks.{last - 1}.hook_resid_post"
+    )
     return model.run_with_hooks(tokens, fwd_hooks=[(point, lambda x, hook: x + vector.to(x.dtype))])
 
 
@@ -90,7 +94,12 @@ def test_added_at_several_layers_and_to_rows(family: Family, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "knob", "layer", "why"),
     [
-        ("llama", "", 1, "last writers of the block before have no biases; expected layer 0, or steering"),
+        (
+            "llama",
+            "",
+            1,
+            "last writers of the block before have no biases; expected layer 0, or steering",
+        ),
         ("gemma2", "", 2, "a norm stands behind the branches of the block before"),
         ("opt", "350m", 1, "a norm stands behind every sum"),
         ("mixtral", "", 3, "have no biases"),

@@ -329,7 +329,9 @@ def test_rows_are_separate_edits(tiny: Tiny, tmp_path: Path, method: str) -> Non
     model = loaded(tiny, tmp_path, "gpt2")
     tokens = random_tokens(3, 7)
     case = METHODS[method]
-    v = torch.stack([torch.stack([direction(model, 3 * i + k) for k in range(2)]) for i in range(3)])
+    v = torch.stack(
+        [torch.stack([direction(model, 3 * i + k) for k in range(2)]) for i in range(3)]
+    )
     other = v + torch.stack([torch.stack([direction(model, 30 + i)] * 2) for i in range(3)])
     other[:, 1] += direction(model, 40)
     more: dict[str, Any] = {"ridge": {"ridge": 0.3}, "oblique": {"read": other},

@@ -107,7 +107,10 @@ def test_a_changed_or_other_checkpoint_is_refused(tiny: Tiny, tmp_path: Path) ->
         ({"writers": "all"}, "nobody knows which of them write"),
         ({"writers": "*.o_proj.weight"}, "either axis may lie along the residual"),
         ({"writers": "*.q_proj.weight", "axis": "up"}, "axis is 'up'"),
-        ({"writers": "*.down_proj.weight", "axis": "columns"}, r"has shape \[30, 37\], expected one"),
+        (
+            {"writers": "*.down_proj.weight", "axis": "columns"},
+            r"has shape \[30, 37\], expected one",
+        ),
         ({"writers": "*.down_proj.weight", "direction": torch.ones(31)}, r"to be 31"),
         ({"writers": "*.down_proj.weight", "direction": torch.zeros(30)}, "direction is zero"),
         ({"writers": "*.down_proj.weight", "strength": float("nan")}, "strength is nan"),

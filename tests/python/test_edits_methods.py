@@ -56,12 +56,13 @@ def test_tried_is_applied_is_committed(
         errors = {point: relative_error(seen[point], value) for point, value in there.items()}
         worst = max([relative_error(tried, applied), *errors.values()])
         assert worst < TRIED[dtype], label
-        done = edit.commit(source, tmp_path / "out", progress=False)
-        found = committed_hashes(tmp_path / "out")
-        assert {n: h for n, h in found.items() if n in weights} == weights, label
-        rest = set(files) - set(done.changed)
-        assert {n: found[n] for n in rest} == {n: files[n] for n in rest}
-        shutil.rmtree(tmp_path / "out")
+        if dtype == "float32":
+            done = edit.commit(source, tmp_path / "out", progress=False)
+            found = committed_hashes(tmp_path / "out")
+            assert {n: h for n, h in found.items() if n in weights} == weights, label
+            rest = set(files) - set(done.changed)
+            assert {n: found[n] for n in rest} == {n: files[n] for n in rest}
+            shutil.rmtree(tmp_path / "out")
         edit_table.record(dtype, edit_table.title(name, knob, fused), label, worst)
 
 

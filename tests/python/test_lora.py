@@ -122,9 +122,7 @@ def test_changes_of_full_rank_are_refused_or_truncated_with_their_error(
     for rank in (1, 3, model.cfg.d_model):
         adapter = edit.to_lora(tmp_path / f"{rank}", truncate=rank)
         errors.append(max(adapter.errors.values()))
-        distances.append(
-            relative_error(with_adapter(source, adapter.folder, tokens, False), exact)
-        )
+        distances.append(relative_error(with_adapter(source, adapter.folder, tokens, False), exact))
         tensors = load_file(adapter.folder / "adapter_model.safetensors")
         for module, error in adapter.errors.items():
             a, b = (tensors[f"base_model.model.{module}.lora_{x}.weight"].double() for x in "AB")
