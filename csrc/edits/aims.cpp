@@ -62,7 +62,8 @@ Vectors Aims::checked(const Vectors& given, const char* name, bool many) const {
                       " has shape ", tensor.sizes(), ", expected [", rows_ ? "rows, " : "", width,
                       "]", many ? ", or several with an axis before the last" : "");
     at::Tensor d = tensor.detach().to(at::kCPU, at::kDouble);
-    TORCH_CHECK_VALUE(at::isfinite(d).all().item<bool>(), whose, " has numbers that are not finite");
+    TORCH_CHECK_VALUE(at::isfinite(d).all().item<bool>(), whose,
+                      " has numbers that are not finite");
     if (d.dim() == least) d = d.unsqueeze(-2);
     return unit(d, whose);
   };

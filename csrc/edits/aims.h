@@ -18,15 +18,15 @@ struct Vectors {
 
 /// What an edit of directions is given, in residual space.
 struct Directions {
-  Vectors directions;          // [d_model] or [k, d_model], of any length but 0
-  Vectors read;                // as many: what is measured where it is not what is removed
-  Vectors against;             // directions are made orthogonal to these first
+  Vectors directions;             // [d_model] or [k, d_model], of any length but 0
+  Vectors read;                   // as many: what is measured where it is not what is removed
+  Vectors against;                // directions are made orthogonal to these first
   double against_strength = 1.0;  // 1: orthogonal; less leaves some of what they share
-  bool rows = false;           // with a leading axis: row i of a batch gets its own
+  bool rows = false;              // with a leading axis: row i of a batch gets its own
 };
 
-/// What is aimed at in one writer's output: `write` is removed as far as `read` sees it. [k, out] or
-/// [rows, k, out] float64; of length 1 each.
+/// What is aimed at in one writer's output: `write` is removed as far as `read` sees it. [k, out]
+/// or [rows, k, out] float64; of length 1 each.
 struct Aim {
   at::Tensor write, read;
 };

@@ -49,8 +49,8 @@ bool before(const WriterKey& x, const WriterKey& y) {
 Base merged(const Base& x, const Base& y) {
   const bool alike = x.sha256 == y.sha256 || x.sha256.empty() || y.sha256.empty();
   const bool named = x.name == y.name || x.name.empty() || y.name.empty();
-  TORCH_CHECK_VALUE(alike && named, "the edits were made for different tensors '", x.name, "' and '",
-                    y.name, "' (SHA-256 ", x.sha256, " and ", y.sha256, ")");
+  TORCH_CHECK_VALUE(alike && named, "the edits were made for different tensors '", x.name,
+                    "' and '", y.name, "' (SHA-256 ", x.sha256, " and ", y.sha256, ")");
   return {x.name.empty() ? y.name : x.name, x.sha256.empty() ? y.sha256 : x.sha256};
 }
 
@@ -121,11 +121,9 @@ std::shared_ptr<Edit> each(const Edit& edit, const char* method,
   std::vector<Part> parts = edit.parts();
   Remembered remembered;
   for (Part& part : parts) {
-    part.factors =
-        remembered(part.factors, {}, [&] { return normal(change(part), part.writer); });
+    part.factors = remembered(part.factors, {}, [&] { return normal(change(part), part.writer); });
   }
-  return std::make_shared<Edit>(std::move(parts), edit.untouched(),
-                                provenance_of(method, {&edit}));
+  return std::make_shared<Edit>(std::move(parts), edit.untouched(), provenance_of(method, {&edit}));
 }
 
 Json listed(const std::vector<int64_t>& numbers) {
@@ -154,8 +152,8 @@ std::shared_ptr<Edit> scaled(const Edit& edit, double t) {
 }
 
 std::shared_ptr<Edit> inverse(const Edit& edit) {
-  auto result = each(edit, "inverse",
-                     [](const Part& part) { return inverse(part.factors, part.writer); });
+  auto result =
+      each(edit, "inverse", [](const Part& part) { return inverse(part.factors, part.writer); });
   std::vector<Part> parts = result->parts();
   for (Part& part : parts) {
     part.weight.sha256 = part.bias.sha256 = "";  // of what the edit makes, which nobody has seen
@@ -191,7 +189,8 @@ std::shared_ptr<Edit> restricted(const Edit& edit, const Restriction& to) {
       untouched.push_back({part.writer, part.key.kind, why});
     }
   }
-  TORCH_CHECK_VALUE(!parts.empty(), "nothing of the edit is left: none of its writers is in the "
+  TORCH_CHECK_VALUE(!parts.empty(),
+                    "nothing of the edit is left: none of its writers is in the "
                     "layers, experts and writers asked for");
   Json provenance = provenance_of("restriction", {&edit}), writers = Json::array();
   for (const std::string& writer : to.writers) writers.push_back(writer);

@@ -26,8 +26,8 @@ Factors to_bias(const at::Tensor& vector) {
 double sum_of_weights(const Routing& routing) {
   const bool constant = routing.router == Router::softmax_last ||
                         (routing.renormalise && routing.router != Router::sparsemixer &&
-                         routing.router != Router::sigmoid_input && routing.renormalise_min == 0.0 &&
-                         routing.renormalise_eps < 1e-15);
+                         routing.router != Router::sigmoid_input &&
+                         routing.renormalise_min == 0.0 && routing.renormalise_eps < 1e-15);
   return constant ? routing.scale : 0.0;
 }
 

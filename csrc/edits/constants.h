@@ -13,8 +13,9 @@ namespace lenswright {
 ///
 /// Before the first block that is the token embedding's table, or the bias of the norm behind it;
 /// further on the bias of the block before: its MLP's, its attention's where both read the same
-/// residual, or its experts' where their weights sum to a constant. Multipliers of the embedding and the residual are divided out.
-/// ValueError where the architecture has nothing there that could add a constant.
+/// residual, or its experts' where their weights sum to a constant. Multipliers of the embedding
+/// and the residual are divided out. ValueError where the architecture has nothing there that could
+/// add a constant.
 std::map<std::string, Factors> constant_at(const Model& model, int64_t place,
                                            const at::Tensor& vector);
 

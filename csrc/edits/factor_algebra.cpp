@@ -147,7 +147,8 @@ Factors inverse(const Factors& f, const std::string& writer) {
     const at::Tensor kept =
         at::eye(f.u.size(-2), at::kDouble) - at::matmul(f.v, f.u.transpose(-1, -2));
     TORCH_CHECK_VALUE(at::linalg_svdvals(kept).min().item<double>() > kGone, "the edit of '",
-                      writer, "' removes a direction whole, which nothing can bring back; expected "
+                      writer,
+                      "' removes a direction whole, which nothing can bring back; expected "
                       "edit.revert(model), or the checkpoint it was made from");
     const at::Tensor u = -at::linalg_solve(kept.transpose(-1, -2), f.u);
     result.u = f.s.defined() ? u * over_vectors(f.s) : u;

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lenswright import _core
 from lenswright.directions import Directions
 
-Given = tuple[torch.Tensor | None, dict[int, torch.Tensor]]
+if TYPE_CHECKING:
+    from lenswright.model import Model
+
+Given = tuple[torch.Tensor | None, dict[Any, torch.Tensor]]  # one for all, or by layer
 
 
 def unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
@@ -65,3 +69,9 @@ def count_of(given: Given, rows: bool = False) -> int:
     """How many directions there are, of one layer and one row."""
     tensor = given[0] if given[0] is not None else next(iter(given[1].values()))
     return tensor.shape[-2] if tensor.dim() > 1 + rows else 1
+
+
+def noise(model: Model, count: int, seed: int, index: int) -> torch.Tensor:
+    """[d_model], or [count, d_model]: the index-th random unit vectors of a seed."""
+    every = _core.random_directions((index + 1) * count, model.cfg.d_model, seed)
+    return every[index] if count == 1 else every[index * count :]

@@ -1,4 +1,4 @@
-"""Edits conditioned on keys: what positive prompts write changes, what negative ones write stays."""
+"""Edits conditioned on keys: what positive prompts write changes, what negatives write stays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
-from lenswright.aiming import Given, unpacked
+from lenswright.aiming import Given, noise, unpacked
 from lenswright.balance import Trials, gentlest
 from lenswright.closed_form import Protect, Settings, Target, least_change, seen
 from lenswright.edit import Edit
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lenswright.scores import Score
 
 _IN_TURN = (("attention",), ("mlp", "expert", "shared_expert"))
+BLOCK_WRITERS = ("attention", "mlp", "expert", "shared_expert")
 
 
 def condition(
@@ -35,7 +36,7 @@ def condition(
     prompts: PromptSet,
     balance: float | Sequence[float] = 0.1,
     strength: float = 1.0,
-    writers: Sequence[str] = ("attention", "mlp", "expert", "shared_expert"),
+    writers: str | Sequence[str] = BLOCK_WRITERS,
     positions: PositionRule = "post_instruction",
     protect: Protect = "weighted",
     target: Target = 0.0,
@@ -55,15 +56,15 @@ def condition(
 
     over keys k, what the writer reads: at `positions` of positive prompts (E₊), everywhere in
     negative ones and their answers (E₋). τ is the target: 0, as a plain ablation leaves it, or what
-    negative prompts write on average at `positions`. ε is `ridge` times the mean diagonal of E₊[k kᵀ] + balance · E₋[k kᵀ]. It is the normal equation of MEMIT
-    (Meng et al. 2023, arXiv:2210.07229) with a target of one dimension. "null_space" keeps δ where
-    negative keys hardly reach instead of weighing them, as AlphaEdit does (Fang et al. 2025,
-    arXiv:2410.02355): in the span of eigenvectors of E₋[k kᵀ] below `null_share` of its mean
-    eigenvalue.
+    negative prompts write on average at `positions`. ε is `ridge` times the mean diagonal of
+    E₊[k kᵀ] + balance · E₋[k kᵀ]. It is the normal equation of MEMIT (Meng et al. 2023,
+    arXiv:2210.07229) with a target of one dimension. "null_space" keeps δ where negative keys
+    hardly reach instead of weighing them, as AlphaEdit does (Fang et al. 2025, arXiv:2410.02355):
+    in the span of eigenvectors of E₋[k kᵀ] below `null_share` of its mean eigenvalue.
 
-    Writers are solved for in the order of a run, each block's attention before its MLP, on keys that
-    the edits before have changed (`sequential`). Embeddings are left alone: their keys are tokens.
-    An expert that no positive prompt chose is left alone too, and told.
+    Writers are solved for in the order of a run, each block's attention before its MLP, on keys
+    that the edits before have changed (`sequential`). Embeddings are left alone: their keys are
+    tokens. An expert that no positive prompt chose is left alone too, and told.
 
     Args:
         direction: as in `ablate`; behind a norm with a gain it is gain ⊙ direction.
@@ -147,8 +148,8 @@ class _Maker:
         native = _core.make_edit(self.model.core, factors, json.dumps(facts), reasons)
 
         def again(seed: int, index: int) -> Edit:
-            noise = _core.random_directions(index + 1, self.model.cfg.d_model, seed)[index]
-            other = _Maker(self.model, noise, self.prompts, self.asked, *self.how, False)
+            drawn = noise(self.model, 1, seed, index)
+            other = _Maker(self.model, drawn, self.prompts, self.asked, *self.how, False)
             return other.edit(settings)
 
         return Edit(native, again, self.model)
@@ -203,7 +204,7 @@ def _chosen(
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Writers to solve for, and why others are left alone. Kinds the model lacks are no error."""
     kinds = {site["kind"] for site in model.writers()}
-    known = [one for one in asked if one in kinds or one not in sum(map(list, _IN_TURN), [])]
+    known = [one for one in asked if one in kinds or one not in BLOCK_WRITERS]
     probe = _core.ablate(
         model.core,
         "plain",

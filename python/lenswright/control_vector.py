@@ -41,7 +41,7 @@ def save_control_vector(
         IndexError: a layer that no block of a control vector writes to.
         ValueError: no vectors, one of another size or not finite.
 
-    Source: llama.cpp, src/llama-adapter.cpp and common/common.cpp; the GGUF specification, version 3.
+    Source: llama.cpp, src/llama-adapter.cpp and common/common.cpp; the GGUF specification, 3.
     """
     path = Path(path)
     tensors = _tensors(vectors, model, strength)
@@ -68,8 +68,8 @@ def _tensors(
     for layer in sorted(vectors):
         if not 2 <= layer <= last:
             raise IndexError(
-                f"vectors has layer {layer}, expected 2 to {last}: a control vector is added behind "
-                "the second block at the earliest"
+                f"vectors has layer {layer}, expected 2 to {last}: a control vector is added "
+                "behind the second block at the earliest"
             )
         vector = strength * vectors[layer].detach().double().cpu()
         if list(vector.shape) != [width]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
+from lenswright.description import Description
 from lenswright.edit_arithmetic import EditArithmetic
 from lenswright.hub import resolve
 from lenswright.progress import Progress
@@ -26,30 +27,6 @@ Report = Callable[[int, int], object]
 Again = Callable[[int, int], "Edit"]  # (seed, index): the same edit with random directions
 
 _ROLES = ("fit", "select")  # entries of a direction's provenance that say which prompts it has seen
-
-
-class Description(list[dict[str, Any]]):
-    """Every writer of a model and what an edit does to it, or why nothing; prints as a table.
-
-    Entries have writer, kind, edited, what, and the stored names weight and bias ("": not touched).
-    """
-
-    def __repr__(self) -> str:
-        width = max((len(line["writer"]) for line in self), default=0)
-        return "\n".join(
-            f"{line['writer']:<{width}}  {'' if line['edited'] else 'left alone: '}{line['what']}"
-            for line in self
-        )
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr{'' if line['edited'] else ' style=opacity:.6'}>"
-            f"<td><code>{html.escape(line['writer'])}</code></td>"
-            f"<td>{'edited' if line['edited'] else 'left alone'}</td>"
-            f"<td>{html.escape(line['what'])}</td></tr>"
-            for line in self
-        )
-        return f"<table><tr><th>writer</th><th></th><th>what</th></tr>{rows}</table>"
 
 
 @dataclass(frozen=True)
@@ -262,7 +239,7 @@ class Edit(EditArithmetic):
 
 
 def _roles(made: dict[str, Any]) -> dict[str, Any]:
-    """Which prompts an edit has seen: through its directions, or through the edits it is made of."""
+    """Which prompts an edit has seen, itself or through directions or edits it is made of."""
     found: dict[str, Any] = {}
     for source in [made, made.get("direction") or {}, *map(_roles, made.get("of", []))]:
         for role in _ROLES:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from lenswright import _core
-from lenswright.aiming import count_of, optional, unpacked
-from lenswright.conditioning import condition
+from lenswright.adding import add, affine, leace
+from lenswright.aiming import count_of, noise, optional, unpacked
+from lenswright.conditioning import BLOCK_WRITERS, condition
 from lenswright.control_vector import save_control_vector
 from lenswright.directions import Directions
 from lenswright.edit import Committed, Description, Edit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 METHODS = tuple(_core.edit_methods())
 
 __all__ = [
+    "BLOCK_WRITERS",
     "METHODS",
     "Committed",
     "Description",
@@ -70,8 +72,8 @@ def ablate(
     * "write_norm": plain, then every column of W scaled back to its length: vᵀW' = (1 - w) vᵀWC;
     * "row_norm": W' = S (I - w D v vᵀ D⁻¹) W, D the lengths of W's rows, S what gives the rows of
       W' these lengths again; exact. "row_oblique": without S. Both remove D⁻¹v rather than v;
-    * "oblique": W' = (I - w A (BᵀA)⁻¹ Bᵀ) W, A the directions and B = `read`: what B sees is removed
-      along A (with B = Σ⁻¹A, LEACE of two classes without its constant);
+    * "oblique": W' = (I - w A (BᵀA)⁻¹ Bᵀ) W, A the directions and B = `read`: what B sees is
+      removed along A (with B = Σ⁻¹A, LEACE of two classes without its constant);
     * "subspace": W' = (I - w Q Qᵀ) W, Q an orthonormal basis of k directions; "ridge":
       W' = (I - w R (RᵀR + ridge I)⁻¹ Rᵀ) W with R the directions (arXiv:2512.18901);
     * "reflection": W' = (I - 2 w v vᵀ) W; "strengthen": W' = (I + w v vᵀ) W.
@@ -128,10 +130,10 @@ def ablate(
     )  # fmt: skip
 
     def again(seed: int, index: int) -> Edit:
-        noise = _noise(model, count_of(given, rows), seed, index)
+        drawn = noise(model, count_of(given, rows), seed, index)
         return ablate(
-            model, noise, method, edit.writers(), strength, against=against, ridge=ridge,
-            read=noise if read is not None else None, against_strength=against_strength,
+            model, drawn, method, edit.writers(), strength, against=against, ridge=ridge,
+            read=drawn if read is not None else None, against_strength=against_strength,
         )  # fmt: skip
 
     edit = Edit(native, again, model)
@@ -175,106 +177,6 @@ def ablate_tensors(
     return Edit(
         _core.ablate_tensors(Path(checkpoint), vector, asked, float(strength), axes[axis], told)
     )
-
-
-def add(
-    model: Model,
-    direction: torch.Tensor | Choice | Directions,
-    layer: int | Sequence[int],
-    strength: float = 1.0,
-    rows: bool = False,
-) -> Edit:
-    """Add a vector to the residual before some layers, for every token: steering, as weights.
-
-    Before layer 0 it goes into every row of the token embedding (or the bias of the norm behind
-    it); further on into the bias of the block before, where the architecture has one: its MLP's,
-    its attention's (in parallel blocks), or those of its experts. Multipliers of embedding and residual are divided out:
-    the residual before the layer is what it was plus strength · direction, exactly.
-
-    Args:
-        direction: a tensor [d_model], whose length counts; a `Choice` or `Directions`, whose
-            vectors have length 1.
-        layer: 0 to n_layers (behind the last); several add it once at each.
-        strength: a factor; may be negative.
-        rows: the tensor is [rows, d_model], and row i of a batch gets the i-th (trials only).
-
-    Raises:
-        ValueError: the architecture has nothing there that could add a constant (no bias, or a norm
-            behind it); a vector of another size or not finite.
-        IndexError: a layer the model does not have.
-
-    Source: Arditi et al. 2024, arXiv:2406.11717, section 2.4.
-    """
-    (vector, layered), source = unpacked(direction)
-    if vector is None:
-        raise TypeError(
-            f"direction is a mapping of {len(layered)} layers, expected one tensor [d_model]; sum "
-            "edits of one layer each"
-        )
-    layers = [layer] if isinstance(layer, int) else list(layer)
-    told = json.dumps({"direction": source, "layers": layers})
-    native = _core.add(model.core, dict.fromkeys(layers, vector), rows, float(strength), told)
-    length = float(vector.detach().double().norm()) if not rows else 1.0
-
-    def again(seed: int, index: int) -> Edit:
-        return add(model, length * _noise(model, 1, seed, index), layer, strength)
-
-    return Edit(native, again, model)
-
-
-def affine(
-    model: Model,
-    direction: torch.Tensor | Choice | Directions,
-    target: torch.Tensor,
-) -> Edit:
-    """Set what the residual holds along directions: h' = h - P (h - target), P their projection.
-
-    Every writer is projected and the target's component put back: once at the embedding where the
-    target is one vector, and by biases of each block where it differs between layers. With the mean
-    of the class without the behaviour this is affine concept editing (Marshall et al. 2024,
-    arXiv:2411.09003; its alpha: target = mean_neg + alpha (mean_pos - mean_neg)).
-
-    Args:
-        direction: [d_model] or [k, d_model] (their span), a `Choice` or `Directions`.
-        target: [d_model], or [n_layers + 1, d_model]: before each layer and behind the last.
-
-    Raises:
-        ValueError: the architecture has no bias to hold a target that differs between layers (see
-            `add`); it computes its positions or norms its sums, so that the component is not the
-            edit's to set; sizes that do not fit.
-    """
-    (vector, _), source = unpacked(direction)
-    if vector is None:
-        raise TypeError("direction is a mapping, expected a tensor [d_model] or [k, d_model]")
-    native = _core.affine(model.core, vector, None, target, json.dumps({"direction": source}))
-
-    def again(seed: int, index: int) -> Edit:
-        return affine(model, _noise(model, count_of((vector, {})), seed, index), target)
-
-    return Edit(native, again, model)
-
-
-def leace(model: Model, write: torch.Tensor, read: torch.Tensor, mean: torch.Tensor) -> Edit:
-    """LEACE as weights: h' = h - A (BᵀA)⁻¹ Bᵀ (h - mean), at every place of the residual.
-
-    A eraser x' = x - W⁺ Q Qᵀ W (x - mean) of rank k has A = W⁺ Q and B = W Q (with W = Σ^(-1/2) and
-    Q the orthonormal left singular vectors of W Σ_xz); for two classes A is the difference of their
-    means and B = Σ⁻¹ A (Belrose et al. 2023, arXiv:2306.03819).
-
-    Args:
-        write, read: A and B, [d_model] or [k, d_model].
-        mean: over everything, [d_model], or [n_layers + 1, d_model]; see `affine`.
-
-    Raises:
-        ValueError: as `affine`; or read sees nothing of write.
-    """
-    native = _core.affine(model.core, write, read, mean, json.dumps({"direction": None}))
-
-    def again(seed: int, index: int) -> Edit:
-        noise = _noise(model, count_of((write, {})), seed, index)
-        return leace(model, noise, noise, mean)
-
-    return Edit(native, again, model)
 
 
 def from_factors(
@@ -333,10 +235,4 @@ def random_like(edit: Edit, model: Model, seed: int = 0, index: int = 0) -> Edit
             f"edit was made by {made.get('method')!r}, expected one of {list(METHODS)} in this "
             "process (of a loaded edit, 'plain')"
         )
-    return ablate(model, _noise(model, 1, seed, index), "plain", edit.writers(), made["strength"])
-
-
-def _noise(model: Model, count: int, seed: int, index: int) -> torch.Tensor:
-    """[d_model], or [count, d_model]: the index-th random unit vectors of a seed."""
-    every = _core.random_directions((index + 1) * count, model.cfg.d_model, seed)
-    return every[index] if count == 1 else every[index * count :]
+    return ablate(model, noise(model, 1, seed, index), "plain", edit.writers(), made["strength"])

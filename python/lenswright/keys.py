@@ -205,5 +205,6 @@ def _take(
         each = (chosen.flatten() == writer["expert"]).nonzero().flatten() // chosen.shape[-1]
         masks = [mask.flatten()[each.cpu()] for mask in masks]
     own = found.setdefault(writer["name"], Keys.empty(width))
-    for part, mask in zip((own.positive, own.negative, own.alike), masks, strict=True):
+    parts: tuple[Moments | Mean, ...] = (own.positive, own.negative, own.alike)
+    for part, mask in zip(parts, masks, strict=True):
         part.add(keys[mask.to(keys.device)])

@@ -185,7 +185,7 @@ def _truncated(
     """The best change of a rank (Eckart and Young), and how much of the change it lacks."""
     w = matrix_of(stored[site["weight"]], site)
     change = _dense(w, own) - w
-    values, vectors = torch.linalg.eigh(change @ change.t())
+    _, vectors = torch.linalg.eigh(change @ change.t())
     out = vectors[:, -rank:]
     inputs = change.t() @ out
     missing = (change - out @ inputs.t()).norm() / change.norm()
@@ -218,9 +218,9 @@ def _check_biases(changes: list[_Change]) -> None:
     without = [change for change in changes if change.table or not change.biased]
     if changed and without:
         raise ValueError(
-            f"the edit changes the bias of '{changed[0].module}', and an adapter with biases cannot "
-            f"hold '{without[0].module}', which has none; expected edit.restrict(...) to one or the "
-            "other, or edit.commit"
+            f"the edit changes the bias of '{changed[0].module}', and an adapter with biases "
+            f"cannot hold '{without[0].module}', which has none; expected edit.restrict(...) to "
+            "one or the other, or edit.commit"
         )
 
 

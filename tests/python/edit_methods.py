@@ -159,5 +159,6 @@ def written(model: lw.Model, writer: dict[str, Any], method: Method) -> Written:
     before = length_one(mean_out(g * (v if method.several else v[:1])))
     return Written(
         stored if writer["residual_axis"] == 0 else stored.T, bias, before,
-        length_one(mean_out(g * other)), length_one(mean_out(v / g)), writer["kind"] == "embedding_norm",
+        length_one(mean_out(g * other)), length_one(mean_out(v / g)),
+        writer["kind"] == "embedding_norm",
     )  # fmt: skip

@@ -35,17 +35,19 @@ tensor that an edit does not name is the file's; otherwise there would be no cel
 TABLES = {
     "float64": (
         "## Tried is applied, in float64\n\n"
-        "Logits and every point of a run with the edit as factors against one with edited weights: at "
-        "most 1e-12.\n",
+        "Logits and every point of a run with the edit as factors against one with edited "
+        "weights: at most 1e-12.\n",
         1e-12,
     ),
     "float32": (
-        "## Tried is applied, in float32\n\nThe same of models stored and run in float32: at most 1e-5.\n",
+        "## Tried is applied, in float32\n\n"
+        "The same of models stored and run in float32: at most 1e-5.\n",
         1e-5,
     ),
     "transformers": (
         "## Committed, read by `transformers`\n\n"
-        "Logits of the committed folder, `transformers` in lifted float64 against ours: at most 1e-10.\n",
+        "Logits of the committed folder, `transformers` in lifted float64 against ours: at most "
+        "1e-10.\n",
         1e-10,
     ),
 }

@@ -174,7 +174,7 @@ def test_experts_have_keys_of_their_own(
     assert any(n.endswith("shared.W_out") for n in factors) == (name == "qwen2_moe")
     unit = length_one(v)
     for layer in range(model.cfg.n_layers):
-        # What expert outputs change by is v (δ·k), whichever expert it is: seen at the experts' point.
+        # What any expert's output changes by is v (δ·k).
         point = f"blocks.{layer}.mlp.hook_expert_out"
         tokens = random_tokens(2, 9)
         part = edit.restrict([n for n in factors if n.startswith(f"blocks.{layer}.mlp.experts")])
@@ -250,7 +250,7 @@ def test_balance_is_chosen_on_the_selection_split(
     assert table[0]["kl"] > table[2]["kl"] >= 0
     with pytest.raises(ValueError, match="select is None"):
         lw.edits.condition(model, direction(model), splits.fit, balance=[0.1, 1.0])
-    with pytest.raises(ValueError, match="expected the 'select' part|part"):
+    with pytest.raises(ValueError, match="part"):
         lw.edits.condition(
             model, direction(model), splits.fit, balance=[0.1, 1.0], select=splits.test
         )
@@ -279,7 +279,7 @@ def test_bad_conditions(
 
 
 def test_on_the_embedded_model_it_breaks_less() -> None:
-    """Refusals are gone as with plain ablation, and answers to what was never refused change less."""
+    """Refusals go as with plain ablation, and answers to what was never refused change less."""
     model = lw.load(demo.MODEL)
     splits = demo.splits()
     stats = model.collect(

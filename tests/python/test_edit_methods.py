@@ -263,7 +263,7 @@ def test_a_kernel_is_its_formula(tiny: Tiny, tmp_path: Path) -> None:
     unit = length_one(v)
     factors = edit.factors()
     found = {name: float(f["U"][0] @ unit) for name, f in factors.items()}
-    expected = {f"blocks.{l}.mlp.W_out": 1.2 + abs(l - 1.25) * (0.2 - 1.2) for l in (1, 2)}
+    expected = {f"blocks.{i}.mlp.W_out": 1.2 + abs(i - 1.25) * (0.2 - 1.2) for i in (1, 2)}
     expected |= {"blocks.0.attn.W_O": 0.5}
     assert found == pytest.approx(expected, rel=1e-14)
     why = {line["writer"]: line["what"] for line in edit.describe() if not line["edited"]}

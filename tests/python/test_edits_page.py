@@ -1,4 +1,4 @@
-"""docs/edits.md holds what the tests measure: every family, setting, layout and edit, and no other."""
+"""docs/edits.md holds what the tests measure: every family, setting, layout and edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits as PEFT adapters: `peft` loads them onto `transformers`' model, and gives the same logits."""
+"""Edits as PEFT adapters: `peft` loads them onto `transformers`' models and gives our logits."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_changes_of_full_rank_are_refused_or_truncated_with_their_error(
     source = stored_as(family("llama"), tmp_path / "in", "float32")
     model = lw.load(source, dtype="float64")
     edit = lw.edits.ablate(model, direction(model), method, writers=BLOCKS)
-    with pytest.raises(ValueError, match="a change of full rank.*expected truncate=RANK"):
+    with pytest.raises(ValueError, match=r"a change of full rank.*expected truncate=RANK"):
         edit.to_lora(tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
     tokens = random_tokens(2, 9)

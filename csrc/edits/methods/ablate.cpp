@@ -41,8 +41,7 @@ class Maker {
       : model_(model),
         ablation_(ablation),
         method_(method_named(ablation.method)),
-        aims_((check_fits(method_, ablation), model), ablation.directions,
-              method_.many) {}
+        aims_((check_fits(method_, ablation), model), ablation.directions, method_.many) {}
 
   /// Why a writer gets none, or "".
   std::string spared(const WriterSite& writer) const {

@@ -13,8 +13,8 @@ namespace lenswright {
 
 /// How strongly each writer is edited.
 struct Strengths {
-  double all = 1.0;                          // of writers not named below
-  std::map<std::string, double> writers;     // by name
+  double all = 1.0;                           // of writers not named below
+  std::map<std::string, double> writers;      // by name
   std::map<std::string, std::string> spared;  // writers that are left alone, and why
 };
 

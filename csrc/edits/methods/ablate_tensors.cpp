@@ -36,15 +36,16 @@ int axis_of(const TensorInfo& info, int64_t width, int given) {
   if (dims == 1) return 1;  // one row
   const bool rows = info.shape[dims - 2] == width, columns = info.shape[dims - 1] == width;
   TORCH_CHECK_VALUE(given >= 0 || !(rows && columns), "tensor '", info.name, "' has shape ",
-                    shape_of(info), ": either axis may lie along the residual; expected "
+                    shape_of(info),
+                    ": either axis may lie along the residual; expected "
                     "axis='rows' (as nn.Linear stores it) or 'columns'");
   return given >= 0 ? given : rows ? 0 : 1;
 }
 
 void check(const TensorInfo& info, int64_t width, int axis) {
   const size_t dims = info.shape.size();
-  const bool fits = dims >= 1 && dims <= 3 &&
-                    (axis == 0 ? info.shape[dims - 2] : info.shape[dims - 1]) == width;
+  const bool fits =
+      dims >= 1 && dims <= 3 && (axis == 0 ? info.shape[dims - 2] : info.shape[dims - 1]) == width;
   TORCH_CHECK_VALUE(fits, "tensor '", info.name, "' has shape ", shape_of(info),
                     ", expected one of its last two sizes, along the residual, to be ", width);
   TORCH_CHECK_VALUE(can_narrow(info.dtype), "tensor '", info.name, "' has type ",
@@ -79,7 +80,8 @@ std::shared_ptr<Edit> ablate_tensors(const std::filesystem::path& path,
   OnceEach once;
   std::vector<Part> parts;
   std::vector<Untouched> untouched;
-  for (const auto& [name, why] : targets.reasons) untouched.push_back({name, WriterKind::tensor, why});
+  for (const auto& [name, why] : targets.reasons)
+    untouched.push_back({name, WriterKind::tensor, why});
   for (const WriterSite* site : targets.chosen) {
     const TensorInfo& info = checkpoint->info(site->name);
     const int axis = axis_of(info, width, ablation.residual_axis);

@@ -16,8 +16,7 @@ void check(const Model& model, const Affine& given) {
   TORCH_CHECK_VALUE(spec.norms != NormPlacement::behind,
                     "affine: norms stand behind the sums of residual and branch in this model (",
                     spec.family, "), which turn what was written");
-  TORCH_CHECK_VALUE(spec.position != PositionKind::sinusoidal,
-                    "affine: this model (", spec.family,
+  TORCH_CHECK_VALUE(spec.position != PositionKind::sinusoidal, "affine: this model (", spec.family,
                     ") computes its positions, and what they add along the direction would stay");
   const at::Tensor& target = given.target;
   const bool one = target.dim() == 1;
@@ -58,8 +57,7 @@ std::shared_ptr<Edit> affine(const Model& model, const Affine& given) {
   WriterSite residual;
   const Factors plain = projection(aims.of(residual), {});
   const at::Tensor target = given.target.detach().to(at::kCPU, at::kDouble);
-  const at::Tensor wanted =
-      at::matmul(at::matmul(target, plain.v.t()), plain.u);
+  const at::Tensor wanted = at::matmul(at::matmul(target, plain.v.t()), plain.u);
   const int64_t places = target.dim() == 2 ? target.size(0) : 1;
   at::Tensor before = at::zeros({model.spec().d_model}, at::kDouble);
   for (int64_t place = 0; place < places; ++place) {
@@ -67,7 +65,8 @@ std::shared_ptr<Edit> affine(const Model& model, const Affine& given) {
     const at::Tensor step = now - before;
     before = now;
     if ((step == 0).all().item<bool>()) continue;
-    for (const auto& [name, constant] : constant_at(model, place, step)) put(factors[name], constant);
+    for (const auto& [name, constant] : constant_at(model, place, step))
+      put(factors[name], constant);
   }
   Json provenance = given.provenance;
   provenance.set("method", given.read.defined() ? "leace" : "affine");
