@@ -28,6 +28,18 @@ void sort_pieces(const std::string& stored, std::vector<Piece>& pieces) {
                     "' is changed twice by the edit, expected once");
 }
 
+WriterSite named_site(const Part& part) {
+  WriterSite site;
+  site.name = part.writer;
+  site.kind = WriterKind::tensor;
+  site.weight = part.weight.name;
+  site.residual_axis = part.place.residual_axis;
+  site.slice = part.place.slice;
+  site.outputs = part.place.outputs;
+  site.inputs = part.place.inputs;
+  return site;
+}
+
 }  // namespace
 
 int64_t Piece::offset(Dtype dtype, const std::vector<int64_t>& shape) const {
@@ -66,7 +78,11 @@ void check_shift(const WriterSite& writer, const Factors& factors) {
 }
 
 std::map<std::string, Change> changes_of(const Edit& edit, const std::vector<WriterSite>& writers) {
-  const WriterIndex index(writers);
+  std::vector<WriterSite> all = writers;
+  for (const Part& part : edit.parts()) {
+    if (part.place.known()) all.push_back(named_site(part));
+  }
+  const WriterIndex index(all);
   std::map<std::string, Change> changes;
   OnceEach once;
   for (const Part& part : edit.parts()) {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/narrow.h"
 #include "base/parallel.h"
@@ -16,21 +17,31 @@ namespace {
 class Planner {
  public:
   Planner(const Edit& edit, const std::filesystem::path& input)
-      : edit_(edit), checkpoint_(Checkpoint::open(input)), decoder_(decoder_of(*checkpoint_)) {
-    for (const Row& row : decoder_.rows) shapes_[row.source] = row.stored_shape();
+      : edit_(edit), checkpoint_(Checkpoint::open(input)) {
+    const auto& parts = edit.parts();
+    // Tensors known by name need no family to be edited.
+    const bool named = !parts.empty() && std::ranges::all_of(parts, [](const Part& part) {
+      return part.place.known();
+    });
+    if (named) return;
+    decoder_ = decoder_of(*checkpoint_);
+    for (const Row& row : decoder_->rows) shapes_[row.source] = row.stored_shape();
   }
 
   CommitPlan plan() {
     edit_.check_single("commit");
     plan_.checkpoint = checkpoint_;
-    for (auto& [name, change] : changes_of(edit_, writers(decoder_.spec, decoder_.rows))) {
-      const bool quantised = decoder_.quantised.find(name);
+    const auto sites =
+        decoder_ ? writers(decoder_->spec, decoder_->rows) : std::vector<WriterSite>();
+    for (auto& [name, change] : changes_of(edit_, sites)) {
+      const bool quantised = decoder_ && decoder_->quantised.find(name);
+      if (!quantised) check_sizes(name, change);
       plan_.targets[name] = {quantised ? TensorInfo{} : stored(name), std::move(change)};
     }
     if (!plan_.targets.empty()) dequantise();
     for (const Part& part : edit_.parts()) {
-      if (part.key.kind == WriterKind::token_embedding && decoder_.spec.tied) {
-        untie(checkpoint_->info(decoder_.rows.front().source));
+      if (part.key.kind == WriterKind::token_embedding && decoder_->spec.tied) {
+        untie(checkpoint_->info(decoder_->rows.front().source));
       }
     }
     return std::move(plan_);
@@ -44,7 +55,8 @@ class Planner {
                             name);
     }
     const TensorInfo& info = checkpoint_->info(name);
-    if (info.shape != shapes_.at(name)) {
+    const auto shape = shapes_.find(name);
+    if (shape != shapes_.end() && info.shape != shape->second) {
       throw CheckpointError(Flaw::layout, info.file, "its shape is not what config.json asks for",
                             name, info.begin);
     }
@@ -58,9 +70,10 @@ class Planner {
   }
 
   void dequantise() {
-    plan_.form = decoder_.quantised.form;
+    if (!decoder_) return;
+    plan_.form = decoder_->quantised.form;
     const auto source = checkpoint_source(checkpoint_);
-    for (const auto& [name, tensor] : decoder_.quantised.by_name) {
+    for (const auto& [name, tensor] : decoder_->quantised.by_name) {
       const auto known = shapes_.find(name);
       const TensorInfo &codes = checkpoint_->info(tensor.codes),
                        &scales = checkpoint_->info(tensor.scales);
@@ -76,13 +89,30 @@ class Planner {
       target.parts = {codes, scales};
       plan_.replaced[tensor.codes] = name;
     }
-    for (const std::string& name : decoder_.quantised.beside) plan_.replaced[name] = "";
+    for (const std::string& name : decoder_->quantised.beside) plan_.replaced[name] = "";
+  }
+
+  // Of tensors known by name there is no config.json to tell the shape.
+  void check_sizes(const std::string& name, const Change& change) const {
+    for (const Part& part : edit_.parts()) {
+      if (!part.place.known() || part.weight.name != name || !checkpoint_->contains(name)) continue;
+      const TensorInfo& info = checkpoint_->info(name);
+      const Piece& piece = change.pieces.front();
+      const StoredMatrix matrix = piece.matrix(info.dtype, info.shape, nullptr);
+      const int64_t out = part.place.residual_axis == 0 ? matrix.rows : matrix.columns;
+      const int64_t in = part.place.residual_axis == 0 ? matrix.columns : matrix.rows;
+      const bool fits = out == part.place.outputs && in == part.place.inputs &&
+                        (part.place.slice < 0 || part.place.slice < info.shape.front());
+      if (fits) continue;
+      throw CheckpointError(Flaw::layout, info.file, "its shape is not what the edit was made for",
+                            name, info.begin);
+    }
   }
 
   void untie(const TensorInfo& embedding) {
     plan_.unties = true;
     plan_.embedding = embedding;
-    const std::string& head = decoder_.head.source;
+    const std::string& head = decoder_->head.source;
     if (!checkpoint_->contains(head)) {
       plan_.head = head;
       return;
@@ -103,7 +133,7 @@ class Planner {
 
   const Edit& edit_;
   std::shared_ptr<Checkpoint> checkpoint_;
-  Decoder decoder_;
+  std::optional<Decoder> decoder_;  // none where the edit names tensors
   std::map<std::string, std::vector<int64_t>> shapes_;
   CommitPlan plan_;
 };

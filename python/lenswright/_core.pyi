@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Edit', 'Generation', 'Model', 'Moments', 'Sampling', 'Taps', 'ablate', 'all_misreadings', 'before_norm', 'deterministic', 'difference_of_means', 'drawn', 'filtered', 'is_deterministic', 'make_edit', 'misreadings', 'penalized', 'random_directions', 'reread', 'try_edit']
+__all__: list[str] = ['Edit', 'Generation', 'Model', 'Moments', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'compose_edits', 'deterministic', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'invert_edit', 'is_deterministic', 'low_rank', 'make_edit', 'misreadings', 'penalized', 'random_directions', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'scale_edit', 'sum_edits', 'try_edit']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -28,6 +28,10 @@ class Taps:
     def capture(self, name: str, positions: torch.Tensor | None = None, device: torch.device | None = None, detach: bool = True) -> None:
         """
         Keeps the tensor of a point: all of it, or the given positions (int64).
+        """
+    def watch(self, kind: str, layer: typing.SupportsInt | typing.SupportsIndex, expert: typing.SupportsInt | typing.SupportsIndex, function: collections.abc.Callable) -> None:
+        """
+        Calls a function with what a writer reads, [..., inputs].
         """
     def write(self, name: str, function: collections.abc.Callable) -> None:
         """
@@ -237,9 +241,21 @@ class Edit:
         """
         Rows with edits of their own; 0: one edit.
         """
-def ablate(model: Model, direction: torch.Tensor | None, layers: collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor], rows: bool, writers: collections.abc.Sequence[str], strength: typing.SupportsFloat | typing.SupportsIndex, source: str) -> Edit:
+def ablate(model: Model, method: str, direction: tuple[torch.Tensor | None, collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor]], read: tuple[torch.Tensor | None, collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor]], against: tuple[torch.Tensor | None, collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor]], against_strength: typing.SupportsFloat | typing.SupportsIndex, rows: bool, writers: collections.abc.Sequence[str], strength: typing.SupportsFloat | typing.SupportsIndex, strengths: collections.abc.Mapping[str, typing.SupportsFloat | typing.SupportsIndex], spared: collections.abc.Mapping[str, str], ridge: typing.SupportsFloat | typing.SupportsIndex, provenance: str) -> Edit:
     """
-    Plain orthogonalisation.
+    Takes directions out of what is written; each is (one tensor or None, {layer: tensor}).
+    """
+def ablate_tensors(checkpoint: os.PathLike | str | bytes, direction: torch.Tensor, tensors: collections.abc.Sequence[str], strength: typing.SupportsFloat | typing.SupportsIndex, residual_axis: typing.SupportsInt | typing.SupportsIndex, provenance: str) -> Edit:
+    """
+    Takes a direction out of tensors of a checkpoint, by their names.
+    """
+def add(model: Model, layers: collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor], rows: bool, strength: typing.SupportsFloat | typing.SupportsIndex, provenance: str) -> Edit:
+    """
+    Adds vectors to the residual before some layers.
+    """
+def affine(model: Model, direction: torch.Tensor, read: torch.Tensor | None, target: torch.Tensor, provenance: str) -> Edit:
+    """
+    Removes directions and puts a target's components in their place.
     """
 def all_misreadings() -> list[str]:
     """
@@ -249,6 +265,10 @@ def before_norm(model: Model, writer: str, directions: torch.Tensor) -> torch.Te
     """
     What a writer must not write so that nothing is added along directions [..., d_model].
     """
+def compose_edits(first: Edit, then: Edit) -> Edit:
+    """
+    The second edit on what the first made.
+    """
 def difference_of_means(positive_first: Moments, positive_second: Moments, negative_first: Moments, negative_second: Moments) -> dict:
     """
     Difference of two classes' means, each class in two halves; a row a position.
@@ -257,15 +277,25 @@ def drawn(logits: torch.Tensor, seeds: collections.abc.Sequence[typing.SupportsI
     """
     A token of each row [rows], by the random number of (seed, position).
     """
+def edit_methods() -> list[str]:
+    ...
 def filtered(logits: torch.Tensor, how: Sampling) -> torch.Tensor:
     """
     Logits over temperature, -inf for what top_k, top_p and min_p leave out.
+    """
+def invert_edit(edit: Edit) -> Edit:
+    """
+    What takes edited weights back.
     """
 def is_deterministic() -> bool:
     """
     Whether this thread is within deterministic().
     """
-def make_edit(model: Model, factors: collections.abc.Mapping[str, collections.abc.Mapping[str, torch.Tensor]], provenance: str) -> Edit:
+def low_rank(model: Model, edit: Edit) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """
+    What an edit adds to weights, as (out [r, d_model], in [r, inputs]) by writer.
+    """
+def make_edit(model: Model, factors: collections.abc.Mapping[str, collections.abc.Mapping[str, torch.Tensor]], provenance: str, reasons: collections.abc.Mapping[str, str] = {}) -> Edit:
     """
     An edit from factors by writer and name.
     """
@@ -284,6 +314,22 @@ def random_directions(count: typing.SupportsInt | typing.SupportsIndex, width: t
 def reread(model: Model, misreadings: collections.abc.Sequence[str] = [], dtype: str = '') -> Model:
     """
     The same tensors, misread on purpose or computed in another type.
+    """
+def restrict_edit(edit: Edit, writers: collections.abc.Sequence[str], layers: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], experts: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Edit:
+    """
+    The part of an edit that concerns some writers.
+    """
+def restrict_edit_to_heads(model: Model, edit: Edit, heads: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Edit:
+    """
+    What an edit does to the attention's outputs through some heads.
+    """
+def scale_edit(edit: Edit, scale: typing.SupportsFloat | typing.SupportsIndex) -> Edit:
+    """
+    W + scale (W' - W).
+    """
+def sum_edits(first: Edit, second: Edit) -> Edit:
+    """
+    W + (W' - W) + (W'' - W).
     """
 def try_edit(taps: Taps, edit: Edit) -> None:
     """

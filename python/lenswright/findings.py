@@ -88,8 +88,8 @@ def grid(choice: Choice, score: str) -> dict[str, Any]:
     return part
 
 
-def _matrix_of(tensor: torch.Tensor, site: Mapping[str, Any]) -> torch.Tensor:
-    # [d_model, inputs] in float64, of a tensor that may hold one for each expert
+def matrix_of(tensor: torch.Tensor, site: Mapping[str, Any]) -> torch.Tensor:
+    """[d_model, inputs] in float64, of a stored tensor that may hold one for each expert."""
     matrix = (tensor if site["slice"] < 0 else tensor[site["slice"]]).double()
     return torch.atleast_2d(matrix).t() if site["residual_axis"] == 1 else matrix
 
@@ -109,17 +109,17 @@ def writers(model: Model, edit: Edit, before: Mapping[str, torch.Tensor]) -> lis
         if line["edited"]:
             site = sites[line["writer"]]
             if site["weight"] in before:
-                old, new = (_matrix_of(each[site["weight"]], site) for each in (before, after))
+                old, new = (matrix_of(each[site["weight"]], site) for each in (before, after))
             else:  # it was quantised: [d_model, inputs] as the model reads it
                 old, new = (model.core.weight(site["name"], o).double() for o in (True, False))
-            v = factors[line["writer"]]["V"].double()
-            v = v.reshape(-1, v.shape[-1])
-            v = v / v.norm(dim=-1, keepdim=True)
-            row |= {
-                "change": float((new - old).norm() / old.norm()),
-                "along_before": float((v @ old).norm() / old.norm()),
-                "along_after": float((v @ new).norm() / old.norm()),
-            }
+            row["change"] = float((new - old).norm() / old.norm())
+            own = factors[line["writer"]]
+            v = own.get("V", own.get("A"))  # what is removed, or else what is added
+            if v is not None:
+                v = v.reshape(-1, v.shape[-1])
+                v = v / v.norm(dim=-1, keepdim=True)
+                row["along_before"] = float((v @ old).norm() / old.norm())
+                row["along_after"] = float((v @ new).norm() / old.norm())
         rows.append(row)
     return rows
 
