@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace lenswright {
 namespace {
 
 constexpr int64_t kMore = 16;  // buckets of room, where some are missing
+constexpr double kNone = std::numeric_limits<double>::infinity();
 
 at::Tensor none(int64_t cells, int64_t width) { return at::zeros({0, cells, width}, at::kInt); }
 
@@ -56,19 +58,25 @@ int64_t Quantiles::bucket(double magnitude) const {
   return static_cast<int64_t>(std::ceil(std::log(magnitude / kSmallest) / growth_));
 }
 
+void Quantiles::reach(const double* values, int64_t count) {
+  double least[2] = {kNone, kNone}, most[2] = {0, 0};
+  for (int64_t i = 0; i < count; ++i) {
+    const double size = std::abs(values[i]);
+    if (size <= kSmallest) continue;
+    const int sign = values[i] > 0;
+    least[sign] = std::min(least[sign], size);
+    most[sign] = std::max(most[sign], size);
+  }
+  if (most[0] > 0) negative_.reach(bucket(least[0]), bucket(most[0]));
+  if (most[1] > 0) positive_.reach(bucket(least[1]), bucket(most[1]));
+}
+
 void Quantiles::take(const at::Tensor& values, const Samples& samples) {
   check_samples(values, samples.cells, width(), cells());
   const at::Tensor wide = values.to(at::kDouble).contiguous();
   const at::Tensor cell = samples.cells.contiguous();
   const double* value = wide.const_data_ptr<double>();
-  for (const bool minus : {true, false}) {
-    Side& side = minus ? negative_ : positive_;
-    const at::Tensor magnitudes = (minus ? -wide : wide).masked_fill(minus ? wide >= 0 : wide <= 0,
-                                                                     2 * kSmallest);
-    if (magnitudes.numel() == 0) return;
-    side.reach(bucket(std::max(magnitudes.min().item<double>(), kSmallest)),
-               bucket(std::max(magnitudes.max().item<double>(), kSmallest)));
-  }
+  reach(value, wide.numel());
   int32_t* zero = zero_.mutable_data_ptr<int32_t>();
   for (int64_t sample = 0; sample < wide.size(0); ++sample) {
     const int64_t line = cell.const_data_ptr<int64_t>()[sample] * width();

@@ -45,6 +45,7 @@ class Quantiles : public Accumulator {
     int64_t first = 0;  // number of the first bucket
     void reach(int64_t low, int64_t high);
   };
+  void reach(const double* values, int64_t count);
   int64_t bucket(double magnitude) const;
   at::Tensor middle(const Side& side) const;
 
