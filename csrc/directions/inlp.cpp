@@ -18,7 +18,7 @@ double accuracy_of(const LogisticProbe& probe, const at::Tensor& x, const at::Te
 
 }  // namespace
 
-NullSpaces null_spaces(const at::Tensor& x, const at::Tensor& y, int64_t k, double strength) {
+NullSpaces inlp(const at::Tensor& x, const at::Tensor& y, int64_t k, double strength) {
   TORCH_CHECK_VALUE(x.dim() == 2 && k >= 1 && k <= x.size(1), "k is ", k, ", expected 1 to ",
                     x.size(-1));
   at::Tensor left = x.clone();

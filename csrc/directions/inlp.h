@@ -15,6 +15,6 @@ struct NullSpaces {
 /// Iterative null-space projection (Ravfogel et al. 2020, arXiv 2004.07667): k times a logistic
 /// probe is fitted to what is left of x [n, width], and its direction is projected out. y [n] of 0
 /// and 1; strength as in `logistic_probe`. Ends early where a probe finds no direction.
-NullSpaces null_spaces(const at::Tensor& x, const at::Tensor& y, int64_t k, double strength);
+NullSpaces inlp(const at::Tensor& x, const at::Tensor& y, int64_t k, double strength);
 
 }  // namespace lenswright

@@ -8,14 +8,14 @@
 
 namespace lenswright {
 
-at::Tensor discriminant(const at::Tensor& covariance, const at::Tensor& difference) {
+at::Tensor lda(const at::Tensor& covariance, const at::Tensor& difference) {
   TORCH_CHECK_VALUE(difference.dim() == 1 && difference.size(0) == covariance.size(0),
-                    "difference has shape ", difference.sizes(), ", expected [",
-                    covariance.size(0), "]");
+                    "difference has shape ", difference.sizes(), ", expected [", covariance.size(0),
+                    "]");
   return solve_covariance(covariance, difference.unsqueeze(1)).squeeze(1);
 }
 
-at::Tensor diagonal_discriminant(const at::Tensor& variance, const at::Tensor& difference) {
+at::Tensor diagonal_lda(const at::Tensor& variance, const at::Tensor& difference) {
   TORCH_CHECK_VALUE(variance.dim() == 1 && variance.sizes() == difference.sizes(),
                     "variance has shape ", variance.sizes(), ", difference ", difference.sizes(),
                     ", expected [width] twice");

@@ -30,8 +30,8 @@ Erasure leace(const at::Tensor& covariance, const at::Tensor& cross) {
 
 Erasure binary_leace(const at::Tensor& covariance, const at::Tensor& difference) {
   TORCH_CHECK_VALUE(difference.dim() == 1 && difference.size(0) == covariance.size(0),
-                    "difference has shape ", difference.sizes(), ", expected [",
-                    covariance.size(0), "]");
+                    "difference has shape ", difference.sizes(), ", expected [", covariance.size(0),
+                    "]");
   const at::Tensor solved = solve_covariance(covariance, difference.unsqueeze(1)).squeeze(1);
   const double square = at::dot(difference, solved).item<double>();
   if (!(square > 0)) return nothing(covariance);

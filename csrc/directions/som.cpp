@@ -27,7 +27,7 @@ int64_t drawn(const Philox& random, int64_t index, int64_t count) {
 
 }  // namespace
 
-at::Tensor self_organising_map(const at::Tensor& x, const MapSettings& s) {
+at::Tensor som(const at::Tensor& x, const MapSettings& s) {
   check(x, s);
   const at::Tensor samples = x.to(at::kDouble).contiguous();
   const int64_t n = samples.size(0), units = s.rows * s.columns;

@@ -16,6 +16,6 @@ struct MapSettings {
 /// The neurons [rows * columns, width] of a self-organising map of x [n, width] (Kohonen 1982):
 /// begun as samples, then drawn to one random sample a step, the nearest neuron most. Random
 /// numbers are keyed by (seed, step), so that the same seed gives the same bytes.
-at::Tensor self_organising_map(const at::Tensor& x, const MapSettings& settings);
+at::Tensor som(const at::Tensor& x, const MapSettings& settings);
 
 }  // namespace lenswright

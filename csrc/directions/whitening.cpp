@@ -35,8 +35,8 @@ at::Tensor solve_covariance(const at::Tensor& covariance, const at::Tensor& righ
   check(covariance);
   const auto [factor, info] = at::linalg_cholesky_ex(covariance);
   const at::Tensor pivots = factor.diagonal().square();
-  const bool sound = info.item<int>() == 0 &&
-                     (pivots.min() > pivots.max() * tolerance(covariance)).item<bool>();
+  const bool sound =
+      info.item<int>() == 0 && (pivots.min() > pivots.max() * tolerance(covariance)).item<bool>();
   if (sound) return at::cholesky_solve(right, factor);
   const Spectrum s = spectrum(covariance);
   const at::Tensor inverse = at::where(s.kept, 1 / s.values, at::zeros_like(s.values));

@@ -139,8 +139,8 @@ void Covariance::merge(const Covariance& other) {
   const at::Tensor share = other.count_.to(at::kDouble).unsqueeze(1) / n;
   const at::Tensor delta = other.mean_ - mean_;
   const at::Tensor weight = share * count_.to(at::kDouble).unsqueeze(1);
-  comoment_ = comoment_ + other.comoment_ +
-              at::bmm((weight * delta).unsqueeze(2), delta.unsqueeze(1));
+  comoment_ =
+      comoment_ + other.comoment_ + at::bmm((weight * delta).unsqueeze(2), delta.unsqueeze(1));
   mean_ = mean_ + delta * share;
   count_ = total;
 }

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t kColumns = 256;  // of 64 rows: 128 KiB, which stay in the second-level cache
 
-// out[j] += sum of factor[r] * rows[r][j] over eight rows, in pairs: one load and one store of `out`
-// for eight products.
+// out[j] += sum of factor[r] * rows[r][j] over eight rows, in pairs: one load and one store of
+// `out` for eight products.
 LENSWRIGHT_CLONES void add_eight(const double* __restrict rows, int64_t width, int64_t line,
                                  int64_t begin, int64_t end, double* __restrict out) {
   const double *r0 = rows, *r1 = r0 + width, *r2 = r1 + width, *r3 = r2 + width;

@@ -22,8 +22,8 @@ bool before(double value, int64_t prompt, int64_t place, double other, int64_t o
 }  // namespace
 
 Extremes::Extremes(int64_t cells, int64_t width, int64_t kept) {
-  TORCH_CHECK_VALUE(cells > 0 && width > 0 && kept > 0, "extremes of ", cells,
-                    " cells of width ", width, ", ", kept, " each, expected at least one of each");
+  TORCH_CHECK_VALUE(cells > 0 && width > 0 && kept > 0, "extremes of ", cells, " cells of width ",
+                    width, ", ", kept, " each, expected at least one of each");
   const std::vector<int64_t> shape{cells, kSides, kept, width};
   values_ = at::full(shape, -kInfinity, at::kDouble);
   values_.select(1, 1).fill_(kInfinity);
@@ -52,8 +52,8 @@ void Extremes::put(int64_t cell, int64_t side, int64_t coordinate, double value,
   while (rank > 0) {
     const int64_t above = (rank - 1) * width();
     const bool free = places[above] < 0;
-    if (!free && !before(sign * value, prompt, place, sign * values[above], prompts[above],
-                         places[above])) {
+    if (!free &&
+        !before(sign * value, prompt, place, sign * values[above], prompts[above], places[above])) {
       break;
     }
     if (rank < kept()) {

@@ -8,11 +8,10 @@ namespace lenswright {
 namespace {
 
 void check_edges(const at::Tensor& edges) {
-  TORCH_CHECK_VALUE(edges.dim() == 1 && edges.size(0) >= 2 &&
-                        edges.diff().gt(0).all().item<bool>() &&
-                        edges.isfinite().all().item<bool>(),
-                    "edges has shape ", edges.sizes(),
-                    ", expected at least two finite numbers that ascend");
+  TORCH_CHECK_VALUE(
+      edges.dim() == 1 && edges.size(0) >= 2 && edges.diff().gt(0).all().item<bool>() &&
+          edges.isfinite().all().item<bool>(),
+      "edges has shape ", edges.sizes(), ", expected at least two finite numbers that ascend");
 }
 
 }  // namespace

@@ -46,6 +46,10 @@ Moments::Moments(at::Tensor count, at::Tensor mean, at::Tensor m2)
   if (m2_.defined()) m2_ = m2_.clone(at::MemoryFormat::Contiguous);
 }
 
+Moments::Moments(const State& state)
+    : Moments(part_of(state, "count", at::kLong, 1), part_of(state, "mean", at::kDouble, 2),
+              state.contains("m2") ? part_of(state, "m2", at::kDouble, 2) : at::Tensor()) {}
+
 void Moments::add(const at::Tensor& values, const at::Tensor& cells) {
   check_samples(values, cells, width(), this->cells());
   const at::Tensor wide = values.detach().to(at::kCPU, at::kDouble).contiguous();

@@ -18,6 +18,7 @@ class Moments : public Accumulator {
   /// From saved parts: count [cells] int64, mean and m2 [cells, width] float64 (m2 may be
   /// undefined).
   Moments(at::Tensor count, at::Tensor mean, at::Tensor m2);
+  explicit Moments(const State& state);
 
   /// Welford's update with values [samples, width], one after the other, each into its cell
   /// [samples] int64: a cell's result depends on the order of its own samples alone.

@@ -15,11 +15,6 @@ Accumulator::State within(const Accumulator::State& state, const std::string& pr
   return part;
 }
 
-Moments moments_of(const Accumulator::State& state) {
-  return {part_of(state, "count", at::kLong, 1), part_of(state, "mean", at::kDouble, 2),
-          part_of(state, "m2", at::kDouble, 2)};
-}
-
 // One row after the other, each in its own order: a norm depends on its vector alone.
 at::Tensor norms_of(const at::Tensor& values) {
   const at::Tensor wide = values.to(at::kDouble).contiguous();
@@ -39,7 +34,7 @@ Norms::Norms(int64_t cells, int64_t kept, double error)
     : moments_(cells, 1), extremes_(cells, 1, kept), quantiles_(cells, 1, error) {}
 
 Norms::Norms(const State& state)
-    : moments_(moments_of(within(state, "moments."))),
+    : moments_(within(state, "moments.")),
       extremes_(within(state, "extremes.")),
       quantiles_(within(state, "quantiles.")) {}
 

@@ -16,7 +16,8 @@ namespace lenswright {
 class Norms : public Accumulator {
  public:
   Norms(int64_t cells, int64_t kept, double error);
-  /// From saved parts: those of the three with "moments.", "extremes." and "quantiles." before them.
+  /// From saved parts: those of the three with "moments.", "extremes." and "quantiles." before
+  /// them.
   explicit Norms(const State& state);
 
   void take(const at::Tensor& values, const Samples& samples) override;

@@ -107,8 +107,8 @@ void Quantiles::merge(const Quantiles& other) {
                     "cannot merge quantiles of ", other.zero_.sizes(), " to ", other.error_,
                     " into ", zero_.sizes(), " to ", error_, " [cells, width]");
   zero_ = zero_ + other.zero_;
-  for (const auto& [mine, theirs] : {std::pair{&negative_, &other.negative_},
-                                     {&positive_, &other.positive_}}) {
+  for (const auto& [mine, theirs] :
+       {std::pair{&negative_, &other.negative_}, {&positive_, &other.positive_}}) {
     const int64_t size = theirs->counts.size(0);
     if (size == 0) continue;
     mine->reach(theirs->first, theirs->first + size - 1);
@@ -131,17 +131,17 @@ at::Tensor Quantiles::count() const {
 
 // The value of each bucket that is furthest from neither of its ends, in relative terms.
 at::Tensor Quantiles::middle(const Side& side) const {
-  const at::Tensor number = at::arange(side.counts.size(0), at::kDouble) +
-                            static_cast<double>(side.first);
+  const at::Tensor number =
+      at::arange(side.counts.size(0), at::kDouble) + static_cast<double>(side.first);
   return at::exp(number * growth_) * (kSmallest * 2 / (1 + std::exp(growth_)));
 }
 
 at::Tensor Quantiles::quantile(double q) const {
   TORCH_CHECK_VALUE(q >= 0 && q <= 1, "q is ", q, ", expected 0 to 1");
-  const at::Tensor counts = at::cat(
-      {negative_.counts.flip(0), zero_.unsqueeze(0), positive_.counts});
-  const at::Tensor values = at::cat(
-      {-middle(negative_).flip(0), at::zeros({1}, at::kDouble), middle(positive_)});
+  const at::Tensor counts =
+      at::cat({negative_.counts.flip(0), zero_.unsqueeze(0), positive_.counts});
+  const at::Tensor values =
+      at::cat({-middle(negative_).flip(0), at::zeros({1}, at::kDouble), middle(positive_)});
   const at::Tensor total = count();
   const at::Tensor rank = (total - 1).to(at::kDouble).mul(q).floor().to(at::kLong);
   const at::Tensor reached = counts.cumsum(0, at::kLong) > rank;

@@ -9,9 +9,9 @@
 namespace lenswright {
 
 /// Counts of values in buckets that grow geometrically, coordinate by coordinate and cell by cell:
-/// DDSketch (Masson, Rim and Lee, VLDB 2019). A quantile is right to `error` of its own size, and to
-/// kSmallest where it is smaller than that. Counts are whole numbers, so that neither the order of
-/// samples nor that of merging changes a byte. Memory follows the span of magnitudes, not the
+/// DDSketch (Masson, Rim and Lee, VLDB 2019). A quantile is right to `error` of its own size, and
+/// to kSmallest where it is smaller than that. Counts are whole numbers, so that neither the order
+/// of samples nor that of merging changes a byte. Memory follows the span of magnitudes, not the
 /// number of samples.
 class Quantiles : public Accumulator {
  public:

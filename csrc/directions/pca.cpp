@@ -1,4 +1,4 @@
-#include "directions/principal.h"
+#include "directions/pca.h"
 
 #include <ATen/ATen.h>
 
@@ -27,7 +27,7 @@ at::Tensor oriented(const at::Tensor& vectors, const at::Tensor& towards) {
 
 }  // namespace
 
-Principal principal(const at::Tensor& second_moment, int64_t k, const at::Tensor& towards) {
+Principal pca(const at::Tensor& second_moment, int64_t k, const at::Tensor& towards) {
   const int64_t width = second_moment.size(-1);
   TORCH_CHECK_VALUE(second_moment.dim() == 2 && second_moment.size(0) == width,
                     "second_moment has shape ", second_moment.sizes(), ", expected a square");
@@ -37,12 +37,12 @@ Principal principal(const at::Tensor& second_moment, int64_t k, const at::Tensor
   return {oriented(leading, towards), values.narrow(0, width - k, k).flip(0)};
 }
 
-Principal principal_of_rows(const at::Tensor& rows, int64_t k, const at::Tensor& towards) {
+Principal pca_of_rows(const at::Tensor& rows, int64_t k, const at::Tensor& towards) {
   TORCH_CHECK_VALUE(rows.dim() == 2 && rows.size(0) > 0, "rows has shape ", rows.sizes(),
                     ", expected [n, width] with at least one");
   const int64_t n = rows.size(0), width = rows.size(1);
   check(rows, k, std::min(n, width), towards);
-  if (width <= n) return principal(at::mm(rows.t(), rows) / n, k, towards);
+  if (width <= n) return pca(at::mm(rows.t(), rows) / n, k, towards);
   const auto [values, weights] = at::linalg_eigh(at::mm(rows, rows.t()) / n);
   const at::Tensor top = values.narrow(0, n - k, k).flip(0);
   at::Tensor leading = at::mm(weights.narrow(1, n - k, k).t().flip(0), rows);
