@@ -6,6 +6,7 @@
 #include "stats/covariance.h"
 #include "stats/extremes.h"
 #include "stats/histogram.h"
+#include "stats/kept.h"
 #include "stats/moments.h"
 #include "stats/norms.h"
 #include "stats/quantiles.h"
@@ -86,6 +87,15 @@ The largest and smallest values of every coordinate, with the prompt and place t
       .def_property_readonly("places", [](const Extremes& self) { return self.places(); });
 }
 
+void bind_kept(py::module_& m) {
+  accumulator<Kept>(m, "Kept", "The samples themselves, sorted by cell, prompt and place.")
+      .def(py::init<int64_t, int64_t>(), py::arg("cells"), py::arg("width"))
+      .def_property_readonly("values", [](const Kept& self) { return self.values(); })
+      .def_property_readonly("cells", [](const Kept& self) { return self.cells(); })
+      .def_property_readonly("prompts", [](const Kept& self) { return self.prompts(); })
+      .def_property_readonly("places", [](const Kept& self) { return self.places(); });
+}
+
 void bind_quantiles(py::module_& m) {
   accumulator<Quantiles>(m, "Quantiles", R"doc(
 A sketch of every coordinate's distribution whose quantiles are right to a share of their size.
@@ -126,6 +136,7 @@ void bind_statistics(py::module_& m) {
   bind_moments(m);
   bind_covariance(m);
   bind_extremes(m);
+  bind_kept(m);
   bind_quantiles(m);
   bind_norms_and_histogram(m);
   m.def("read_statistics", &read, py::arg("accumulators"), py::arg("taps"), py::arg("name"),
