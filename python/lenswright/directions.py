@@ -13,7 +13,7 @@ from lenswright.estimators.geometry import Geometry, geometry
 from lenswright.estimators.heads import heads, neurons
 from lenswright.estimators.inlp import inlp
 from lenswright.estimators.lda import lda
-from lenswright.estimators.leace import binary_leace, leace
+from lenswright.estimators.leace import binary_leace, erasure_of, leace
 from lenswright.estimators.logistic import logistic
 from lenswright.estimators.mass_mean import mass_mean
 from lenswright.estimators.null import PermutationNull, null
@@ -41,6 +41,7 @@ __all__ = [
     "biprojected",
     "binary_leace",
     "difference_of_means",
+    "erasure_of",
     "geometry",
     "heads",
     "independence",

@@ -26,15 +26,18 @@ class Side:
     samples: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, samples: torch.Tensor) -> Side:
+    def of(cls, samples: torch.Tensor, scatter: bool = True) -> Side:
         """From samples [n, d]."""
         mean = samples.mean(0)
         centred = samples - mean
         variance = centred.square().sum(0) / (len(samples) - 1)
-        return cls(len(samples), mean, variance, centred.t() @ centred, samples)
+        made = centred.t() @ centred if scatter else None
+        return cls(len(samples), mean, variance, made, samples)
 
     def spread(self, unit: torch.Tensor) -> torch.Tensor:
         """Variance along a unit vector; coordinates taken as uncorrelated where no more is kept."""
+        if self.samples is not None:
+            return (self.samples @ unit).var()
         if self.scatter is not None:
             return unit @ self.scatter @ unit / (self.n - 1)
         assert self.variance is not None
@@ -50,9 +53,11 @@ class Contrast:
     differences: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, positive: torch.Tensor, negative: torch.Tensor) -> Contrast:
+    def of(
+        cls, positive: torch.Tensor, negative: torch.Tensor, scatter: bool = True
+    ) -> Contrast:
         """From samples [n, d] of each class."""
-        return cls(Side.of(positive), Side.of(negative))
+        return cls(Side.of(positive, scatter), Side.of(negative, scatter))
 
     @property
     def delta(self) -> torch.Tensor:
