@@ -32,8 +32,8 @@ Kept::Kept(const State& state) {
   const at::Tensor columns =
       at::stack({part_of(state, "cells", at::kLong, 1), part_of(state, "prompts", at::kLong, 1),
                  part_of(state, "places", at::kLong, 1)});
-  TORCH_CHECK_VALUE(columns.size(1) == values.size(0), "state has values ", values.sizes(),
-                    " of ", columns.size(1), " samples");
+  TORCH_CHECK_VALUE(columns.size(1) == values.size(0), "state has values ", values.sizes(), " of ",
+                    columns.size(1), " samples");
   cell_count_ = part_of(state, "size", at::kLong, 1).item<int64_t>();
   width_ = values.size(1);
   values_ = {values};
@@ -52,10 +52,10 @@ void Kept::take(const at::Tensor& values, const Samples& samples) {
 
 void Kept::settle() const {
   if (cells_.defined()) return;
-  at::Tensor columns = at::cat(columns_.empty() ? std::vector{at::zeros({3, 0}, at::kLong)}
-                                                : columns_, 1);
-  at::Tensor values = at::cat(
-      values_.empty() ? std::vector{at::zeros({0, width_}, at::kDouble)} : values_);
+  at::Tensor columns =
+      at::cat(columns_.empty() ? std::vector{at::zeros({3, 0}, at::kLong)} : columns_, 1);
+  at::Tensor values =
+      at::cat(values_.empty() ? std::vector{at::zeros({0, width_}, at::kDouble)} : values_);
   const at::Tensor order = order_of(columns);
   columns = columns.index_select(1, order);
   values_ = {values.index_select(0, order)};
@@ -96,8 +96,8 @@ Accumulator::State Kept::state() const {
 
 void Kept::merge(const Kept& other) {
   TORCH_CHECK_VALUE(cell_count_ == other.cell_count_ && width_ == other.width_,
-                    "cannot merge samples of ", other.cell_count_, " cells of width ",
-                    other.width_, " into ", cell_count_, " of ", width_);
+                    "cannot merge samples of ", other.cell_count_, " cells of width ", other.width_,
+                    " into ", cell_count_, " of ", width_);
   other.settle();
   values_.push_back(other.values());
   columns_.push_back(other.columns_.front());

@@ -177,8 +177,7 @@ def _labelled(
 
 def _shuffles(labels: torch.Tensor, method: Method, n: int, seed: int) -> Sequence[torch.Tensor]:
     if "pairs" in method.needs:  # each difference keeps its sign or turns it, by a fair coin
-        twice = _core.label_permutations(2 * len(labels), len(labels), n, seed)
-        return list(twice[:, : len(labels)])
+        return list(_core.random_directions(n, len(labels), seed) > 0)
     return list(_core.label_permutations(len(labels), int(labels.sum()), n, seed))
 
 
