@@ -73,8 +73,8 @@ class BetweenLayers(ABC):
         for needed in (low, low + 1) if share else (low,):
             if needed not in units:
                 raise IndexError(
-                    f"layer is {layer}, which needs layer {needed}, expected among those collected: "
-                    f"{sorted(units)}"
+                    f"layer is {layer}, which needs layer {needed}, expected among those "
+                    f"collected: {sorted(units)}"
                 )
         if not share:
             return units[low]

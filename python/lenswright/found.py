@@ -62,7 +62,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Erasure:
-    """A projection x' = x - writeᵀ read (x - centre): factors for an edit, W' = (I - writeᵀ read) W.
+    """A projection x' = x - writeᵀ read (x - centre), for an edit W' = (I - writeᵀ read) W.
 
     read, write [k, d]; centre [d]; float64. Applying it twice is applying it once.
     """
@@ -188,7 +188,9 @@ class Directions(BetweenLayers):
         """Write a safetensors file; `Directions.load` reads it back bit for bit."""
         from lenswright.tensor_file import save
 
-        tensors = {f"{p}/{name}": t for p, f in self.found.items() for name, t in f.tensors().items()}
+        tensors = {
+            f"{p}/{name}": t for p, f in self.found.items() for name, t in f.tensors().items()
+        }
         facts = {
             "points": self.points, "positions": self.positions, "offsets": self.offsets,
             "provenance": self.provenance,

@@ -150,7 +150,9 @@ class StatisticsParts:
         found = self.extremes(name, point, largest)
         texts: Mapping[str, str] = {p.digest: p.text for p in prompts or ()}
         rows = []
-        columns = (part[position].flatten(1)[:, coordinate].tolist() for part in vars(found).values())
+        columns = (
+            part[position].flatten(1)[:, coordinate].tolist() for part in vars(found).values()
+        )
         for value, key, place in zip(*columns, strict=True):
             if place < 0:
                 continue

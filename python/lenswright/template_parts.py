@@ -68,9 +68,7 @@ def matching_places(
     return tuple(place for place, piece in enumerate(pieces) if rule(place, piece))
 
 
-def span_places(
-    prompt: Prompt, key: str, tokens: Sequence[int], model: Model
-) -> tuple[int, ...]:
+def span_places(prompt: Prompt, key: str, tokens: Sequence[int], model: Model) -> tuple[int, ...]:
     """Places of the tokens that hold a text which the prompt's row names.
 
     Every token that has a part in the text's last occurrence counts.

@@ -53,9 +53,7 @@ class Contrast:
     differences: torch.Tensor | None = None
 
     @classmethod
-    def of(
-        cls, positive: torch.Tensor, negative: torch.Tensor, scatter: bool = True
-    ) -> Contrast:
+    def of(cls, positive: torch.Tensor, negative: torch.Tensor, scatter: bool = True) -> Contrast:
         """From samples [n, d] of each class."""
         return cls(Side.of(positive, scatter), Side.of(negative, scatter))
 

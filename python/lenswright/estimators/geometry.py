@@ -149,7 +149,9 @@ def silhouette(positive: torch.Tensor, negative: torch.Tensor) -> float:
         return math.nan
     scores = []
     for own, other in ((positive, negative), (negative, positive)):
-        a = torch.cdist(own, own, compute_mode="donot_use_mm_for_euclid_dist").sum(1) / (len(own) - 1)
+        a = torch.cdist(own, own, compute_mode="donot_use_mm_for_euclid_dist").sum(1) / (
+            len(own) - 1
+        )
         b = torch.cdist(own, other, compute_mode="donot_use_mm_for_euclid_dist").mean(1)
         largest = torch.maximum(a, b)
         scores.append(torch.where(largest > 0, (b - a) / largest, 0.0))
@@ -162,8 +164,9 @@ def geometry(
     """How directions lie to each other: over layers, over methods, and to the classes' means.
 
     Example:
-        >>> methods = {"means": lw.directions.difference_of_means(stats), "lda": lw.directions.lda(stats)}
-        >>> shape = lw.directions.geometry(methods, stats)
+        >>> lda = lw.directions.lda(stats)
+        >>> means = lw.directions.difference_of_means(stats)
+        >>> shape = lw.directions.geometry({"means": means, "lda": lda}, stats)
         >>> shape.table(), shape.plot(-1), shape.plot_methods(-1)
 
     Args:

@@ -52,9 +52,7 @@ def heads(stats: Statistics, which: dict[str, list[int]] | None = None) -> Stati
     moments = parts.pop("moments")
     kept = ("mean", "variance", "covariance", "samples")
     what = [name for name in stats.what if name in kept]
-    return Made(
-        moments, shapes, stats.positions, stats.offsets, what, stats.provenance, parts
-    )
+    return Made(moments, shapes, stats.positions, stats.offsets, what, stats.provenance, parts)
 
 
 def _sliced(kind: str, whole: Any, part: slice) -> Any:

@@ -85,9 +85,7 @@ def method(covariance: Kind = "shrinkage") -> Method:
         return Estimate(probe["weight"], probe)
 
     judge = accuracy if covariance == "ledoit_wolf" else None
-    return Method(
-        "lda", needs_of(covariance), estimate, {"covariance": covariance}, judge=judge
-    )
+    return Method("lda", needs_of(covariance), estimate, {"covariance": covariance}, judge=judge)
 
 
 def lda(

@@ -119,5 +119,8 @@ def accuracy(estimate: Estimate, contrast: Contrast) -> float:
     plus, minus = contrast.positive.samples, contrast.negative.samples
     assert plus is not None
     assert minus is not None
-    right = ((plus @ weight + bias > 0).double().mean(), (minus @ weight + bias <= 0).double().mean())
+    right = (
+        (plus @ weight + bias > 0).double().mean(),
+        (minus @ weight + bias <= 0).double().mean(),
+    )
     return float(sum(right)) / 2

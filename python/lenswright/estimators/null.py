@@ -181,9 +181,7 @@ def _shuffles(labels: torch.Tensor, method: Method, n: int, seed: int) -> Sequen
     return list(_core.label_permutations(len(labels), int(labels.sum()), n, seed))
 
 
-def _contrast(
-    method: Method, x: torch.Tensor, labels: torch.Tensor
-) -> Contrast:
+def _contrast(method: Method, x: torch.Tensor, labels: torch.Tensor) -> Contrast:
     scatter = "covariance" in method.needs
     if "pairs" not in method.needs:
         return Contrast.of(x[labels], x[~labels], scatter)

@@ -31,9 +31,7 @@ def method() -> Method:
     return Method("paired", ("variance", "samples", "pairs"), estimate)
 
 
-def paired(
-    stats: Statistics, positive: str = "positive", negative: str = "negative"
-) -> Directions:
+def paired(stats: Statistics, positive: str = "positive", negative: str = "negative") -> Directions:
     """The mean of the differences between prompts that form pairs, at every point and position.
 
     raw is that of `difference_of_means` over the same prompts, d̄ = mean_i(x+_i - x-_i); what pairs
@@ -68,6 +66,4 @@ def paired(
         raw = torch.stack([d.mean(0) for d in mean if d is not None]).reshape(one.raw.shape)
         parts["raw"], parts["norm"] = raw, raw.flatten(1).norm(dim=1)
         found[point] = Found.of(parts)
-    return Directions(
-        found, directions.positions, directions.offsets, directions.provenance
-    )
+    return Directions(found, directions.positions, directions.offsets, directions.provenance)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def without(vector: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """What of a vector [d] is orthogonal to another; two passes, so that rounding leaves nothing."""
+    """What of a vector [d] is orthogonal to another; two passes: rounding leaves nothing."""
     length = other.norm()
     if not length > 0:
         return vector
@@ -56,9 +56,7 @@ def projected(found: Directions, stats: Statistics, against: str = "negative") -
         ]
         made[point] = _again(one, torch.stack(rows))
     steps = [*found.provenance.get("projected", []), {"against": against}]
-    return Directions(
-        made, found.positions, found.offsets, found.provenance | {"projected": steps}
-    )
+    return Directions(made, found.positions, found.offsets, found.provenance | {"projected": steps})
 
 
 def biprojected(
