@@ -18,7 +18,7 @@ def rows(classes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def descended(x: np.ndarray, y: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
-    """The same minimum by gradient descent with momentum: slow, and nothing to share with Newton."""
+    """The same minimum by gradient descent with momentum: slow, nothing to share with Newton."""
     z = np.column_stack([x, np.ones(len(x))])
     ridge = np.append(np.ones(x.shape[1]), 0.0)
     bound = strength * np.linalg.norm(z, 2) ** 2 / 4 + 1
