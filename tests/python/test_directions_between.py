@@ -23,9 +23,8 @@ CLASSES = synthetic.data(n=(30, 34), seed=12)
 def stats() -> Statistics:
     first = synthetic.statistics(CLASSES, points=(POINT,))
     other = synthetic.statistics(synthetic.data(n=(30, 34), seed=13), points=(OTHER,))
-    parts = {
-        kind: {**first.parts[kind], **other.parts[kind]} for kind in first.parts if kind != "moments"
-    }  # fmt: skip
+    kinds = [kind for kind in first.parts if kind != "moments"]
+    parts = {kind: first.parts[kind] | other.parts[kind] for kind in kinds}
     moments = first.moments | other.moments
     shapes = first.shapes | other.shapes
     return Statistics(

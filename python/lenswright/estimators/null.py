@@ -101,7 +101,7 @@ def null(
 
     Args:
         stats: what `found` was made from, with "samples".
-        found: made by an estimator of `lenswright.directions`.
+        found: made by an estimator of `lenswright.directions`; `found.only(...)` shuffles for one.
         n: shuffles; the smallest p is 1 / (n + 1).
         seed: of the shuffles; a larger n contains the smaller one's.
         measure: "norm" (how far the class means lie apart along the direction), "separation" (d')
@@ -113,7 +113,8 @@ def null(
         >>> null.p, null.table()
 
     Raises:
-        ValueError: directions of another kind or of other statistics; no samples.
+        ValueError: directions of another kind; no samples.
+        KeyError: points or positions that stats do not have.
 
     Source: Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses; p after Phipson
     and Smyth 2010.
@@ -124,26 +125,21 @@ def null(
         raise ValueError(f"n is {n}, expected at least 1")
     method = method_of(found.provenance)
     check_needs(stats, ("samples", *method.needs))
-    if found.points != stats.points or found.positions != stats.positions:
-        raise ValueError("found has other points or positions than stats, expected the same")
+    places = {label: stats.position_index(label) for label in found.positions}
     observed, values = [], []
-    total = len(stats.points) * len(stats.positions) * (n + 1)
+    total = len(found.points) * len(places) * (n + 1)
     with Progress("null", total, "estimates", progress) as bar:
-        for point in stats.points:
-            for position in range(len(stats.positions)):
-                x, groups, labels = _labelled(stats, found, point, position)
-                shuffled = _shuffles(labels, method, n, seed)
-                row = [_measured(method, measure, x, labels[groups], groups)]
-                bar.step()
-                for one in shuffled:
-                    row.append(_measured(method, measure, x, one[groups], groups))
+        for point in found.points:
+            for place in places.values():
+                x, groups, labels = _labelled(stats, found, point, place)
+                for index, one in enumerate([labels, *_shuffles(labels, method, n, seed)]):
+                    value = _measured(method, measure, x, one[groups], groups)
+                    (values if index else observed).append(value)
                     bar.step()
-                observed.append(row[0])
-                values.append(row[1:])
-    shape = (len(stats.points), len(stats.positions))
+    shape = (len(found.points), len(places))
     settings = {"n": n, "seed": seed, "measure": measure}
     return PermutationNull(
-        measure, stats.points, stats.positions,
+        measure, found.points, found.positions,
         torch.tensor(observed, dtype=torch.float64).reshape(shape),
         torch.tensor(values, dtype=torch.float64).reshape(*shape, n),
         found.provenance | {"null": settings},
