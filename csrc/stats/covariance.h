@@ -18,6 +18,11 @@ class Covariance : public Accumulator {
   Covariance(int64_t cells, int64_t width);
   /// From saved parts: count [cells] int64, mean [cells, width], comoment [cells, width, width].
   explicit Covariance(const State& state);
+  // A copy would share what waits: `at` makes real ones.
+  Covariance(const Covariance&) = delete;
+  Covariance& operator=(const Covariance&) = delete;
+  Covariance(Covariance&&) = default;
+  Covariance& operator=(Covariance&&) = default;
 
   void add(const at::Tensor& values, const at::Tensor& cells);
   void take(const at::Tensor& values, const Samples& samples) override {

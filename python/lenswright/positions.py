@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from lenswright.template_parts import (
@@ -37,6 +38,11 @@ class Positions:
     offsets: tuple[int | None, ...]
     suffix: int
     chosen: tuple[tuple[int, ...], ...] | None = None  # of each prompt
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the places chosen, None where none are."""
+        return None if self.chosen is None else sha256(repr(self.chosen).encode()).hexdigest()
 
     def places(self, length: int, prompt: int) -> list[tuple[int, int]]:
         """(place, index of the position) for every sample of a prompt of so many tokens."""

@@ -112,7 +112,7 @@ def collect(
     provenance = provenance_of(model, prompts, where, deterministic) | {"winsorise": winsorise}
     facts = {
         "points": list(shapes), "positions": where.labels, "offsets": where.offsets,
-        "what": chosen, "kept": vars(how), "places": where.chosen, "provenance": provenance,
+        "what": chosen, "kept": vars(how), "places": where.digest, "provenance": provenance,
     }  # fmt: skip
     file = Resumable(checkpoint, facts, every)
     parts, done = file.resume(parts)

@@ -197,12 +197,13 @@ def test_ctrl_c_keeps_whole_batches_and_the_same_call_goes_on(
     model = lw.load(folder, dtype="float64")
     path = tmp_path / "unfinished.safetensors"
     whole = collect(model, fit, POINT, "last", EVERY, batch_size=4)
+    before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         interrupted(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt, match=r"12 prompts are in .*unfinished"):
             collect(model, fit, POINT, "last", EVERY, batch_size=4, checkpoint=path)
     assert path.exists()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     runs = 0
     with monkeypatch.context() as patch:
         run = statistics.run_taps

@@ -78,7 +78,7 @@ TEST_CASE("merged covariances are those of all samples, in any order") {
   for (const auto& [start, count] : {std::pair{0, 17}, {17, 100}, {117, 94}}) {
     Covariance part(2, 12);
     part.add(x.narrow(0, start, count), zeros(count));
-    parts.push_back(part);
+    parts.push_back(std::move(part));
   }
   for (const std::vector<size_t>& order : {std::vector<size_t>{0, 1, 2}, {2, 0, 1}, {1, 2, 0}}) {
     Covariance merged(2, 12);
