@@ -33,8 +33,8 @@ Principal pca(const at::Tensor& second_moment, int64_t k, const at::Tensor& towa
                     "second_moment has shape ", second_moment.sizes(), ", expected a square");
   check(second_moment, k, width, towards);
   const auto [values, vectors] = at::linalg_eigh(second_moment);  // ascending
-  const at::Tensor leading = vectors.narrow(1, width - k, k).t().flip(0).contiguous();
-  return {oriented(leading, towards), values.narrow(0, width - k, k).flip(0)};
+  const at::Tensor leading = vectors.narrow(1, width - k, k).t().flip({0}).contiguous();
+  return {oriented(leading, towards), values.narrow(0, width - k, k).flip({0})};
 }
 
 Principal pca_of_rows(const at::Tensor& rows, int64_t k, const at::Tensor& towards) {
@@ -44,8 +44,8 @@ Principal pca_of_rows(const at::Tensor& rows, int64_t k, const at::Tensor& towar
   check(rows, k, std::min(n, width), towards);
   if (width <= n) return pca(at::mm(rows.t(), rows) / n, k, towards);
   const auto [values, weights] = at::linalg_eigh(at::mm(rows, rows.t()) / n);
-  const at::Tensor top = values.narrow(0, n - k, k).flip(0);
-  at::Tensor leading = at::mm(weights.narrow(1, n - k, k).t().flip(0), rows);
+  const at::Tensor top = values.narrow(0, n - k, k).flip({0});
+  at::Tensor leading = at::mm(weights.narrow(1, n - k, k).t().flip({0}), rows);
   // Rounding leaves those of small values a little askew; QR sets them straight.
   leading = std::get<0>(at::linalg_qr(leading.t())).t().contiguous();
   return {oriented(leading, towards), top};

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <tuple>
+#include <vector>
 
 namespace lenswright {
 namespace {
@@ -80,15 +81,16 @@ void Extremes::take(const at::Tensor& values, const Samples& samples) {
   const double* value = wide.const_data_ptr<double>();
   const int64_t last = (kept() - 1) * width();
   for (int64_t sample = 0; sample < wide.size(0); ++sample) {
-    const int64_t at = cell.const_data_ptr<int64_t>()[sample];
+    const int64_t home = cell.const_data_ptr<int64_t>()[sample];
     const int64_t p = prompt.const_data_ptr<int64_t>()[sample];
     const int64_t where = place.const_data_ptr<int64_t>()[sample];
-    const double* least = values_.const_data_ptr<double>() + at * kSides * kept() * width() + last;
+    const double* least =
+        values_.const_data_ptr<double>() + home * kSides * kept() * width() + last;
     const double* most = least + kept() * width();
     for (int64_t i = 0; i < width(); ++i) {
       const double x = value[sample * width() + i];
-      if (x >= least[i]) put(at, 0, i, x, p, where);
-      if (x <= most[i]) put(at, 1, i, x, p, where);
+      if (x >= least[i]) put(home, 0, i, x, p, where);
+      if (x <= most[i]) put(home, 1, i, x, p, where);
     }
   }
 }

@@ -34,7 +34,8 @@ Quantiles::Quantiles(const State& state) : zero_(part_of(state, "zero", at::kInt
   error_ = part_of(state, "error", at::kDouble, 0).item<double>();
   check_error(error_);
   growth_ = std::log((1 + error_) / (1 - error_));
-  for (const auto& [side, name] : {std::pair{&negative_, "negative"}, {&positive_, "positive"}}) {
+  for (const auto& [side, name] :
+       {std::pair{&negative_, "negative"}, std::pair{&positive_, "positive"}}) {
     side->counts = part_of(state, name, at::kInt, 3);
     side->first = part_of(state, std::string(name) + "_first", at::kLong, 0).item<int64_t>();
     TORCH_CHECK_VALUE(side->counts.size(1) == cells() && side->counts.size(2) == width(),
@@ -108,7 +109,7 @@ void Quantiles::merge(const Quantiles& other) {
                     " into ", zero_.sizes(), " to ", error_, " [cells, width]");
   zero_ = zero_ + other.zero_;
   for (const auto& [mine, theirs] :
-       {std::pair{&negative_, &other.negative_}, {&positive_, &other.positive_}}) {
+       {std::pair{&negative_, &other.negative_}, std::pair{&positive_, &other.positive_}}) {
     const int64_t size = theirs->counts.size(0);
     if (size == 0) continue;
     mine->reach(theirs->first, theirs->first + size - 1);
@@ -139,9 +140,9 @@ at::Tensor Quantiles::middle(const Side& side) const {
 at::Tensor Quantiles::quantile(double q) const {
   TORCH_CHECK_VALUE(q >= 0 && q <= 1, "q is ", q, ", expected 0 to 1");
   const at::Tensor counts =
-      at::cat({negative_.counts.flip(0), zero_.unsqueeze(0), positive_.counts});
+      at::cat({negative_.counts.flip({0}), zero_.unsqueeze(0), positive_.counts});
   const at::Tensor values =
-      at::cat({-middle(negative_).flip(0), at::zeros({1}, at::kDouble), middle(positive_)});
+      at::cat({-middle(negative_).flip({0}), at::zeros({1}, at::kDouble), middle(positive_)});
   const at::Tensor total = count();
   const at::Tensor rank = (total - 1).to(at::kDouble).mul(q).floor().to(at::kLong);
   const at::Tensor reached = counts.cumsum(0, at::kLong) > rank;

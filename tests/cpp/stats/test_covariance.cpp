@@ -75,12 +75,13 @@ TEST_CASE("merged covariances are those of all samples, in any order") {
   Covariance all(2, 12);
   all.add(x, zeros(211));
   std::vector<Covariance> parts;
-  for (const auto& [start, count] : {std::pair{0, 17}, {17, 100}, {117, 94}}) {
+  for (const auto& [start, count] : {std::pair{0, 17}, std::pair{17, 100}, std::pair{117, 94}}) {
     Covariance part(2, 12);
     part.add(x.narrow(0, start, count), zeros(count));
     parts.push_back(std::move(part));
   }
-  for (const std::vector<size_t>& order : {std::vector<size_t>{0, 1, 2}, {2, 0, 1}, {1, 2, 0}}) {
+  using Order = std::vector<size_t>;
+  for (const Order& order : {Order{0, 1, 2}, Order{2, 0, 1}, Order{1, 2, 0}}) {
     Covariance merged(2, 12);
     for (const size_t i : order) merged.merge(parts[i]);
     REQUIRE(at::equal(merged.count(), all.count()));
