@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "catch.h"
-#include "directions/inlp.h"
 
 namespace lenswright {
 namespace {
@@ -45,20 +44,6 @@ TEST_CASE("labels other than two are refused") {
   REQUIRE_THROWS_AS(logistic_probe(data.x, at::zeros({10}, at::kDouble), 1.0), c10::ValueError);
   REQUIRE_THROWS_AS(logistic_probe(data.x, data.y * 2, 1.0), c10::ValueError);
   REQUIRE_THROWS_AS(logistic_probe(data.x, data.y, 0.0), c10::ValueError);
-}
-
-TEST_CASE("null spaces are orthonormal, and each takes from what the probe could say") {
-  const Data data(80, 10);
-  const NullSpaces found = inlp(data.x, data.y, 4, 10.0);
-  const at::Tensor gram = at::mm(found.basis, found.basis.t());
-  REQUIRE((gram - at::eye(4, at::kDouble)).abs().max().item<double>() < 1e-12);
-  const LogisticProbe first = logistic_probe(data.x, data.y, 10.0);
-  REQUIRE((found.basis[0] - first.weight / first.weight.norm()).abs().max().item<double>() < 1e-9);
-  const at::Tensor left = data.x - at::mm(at::mm(data.x, found.basis.t()), found.basis);
-  REQUIRE(logistic_probe(left, data.y, 10.0).weight.norm().item<double>() <
-          first.weight.norm().item<double>());
-  REQUIRE(found.accuracy[0].item<double>() > 0.6);
-  REQUIRE_THROWS_AS(inlp(data.x, data.y, 11, 1.0), c10::ValueError);
 }
 
 }  // namespace lenswright

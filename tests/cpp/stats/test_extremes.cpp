@@ -50,7 +50,7 @@ TEST_CASE("extremes are the first of all samples sorted by value, prompt and pla
 TEST_CASE("extremes depend neither on order nor on merging") {
   const Data data;
   Extremes forward(1, 2, 3), backward(1, 2, 3), first(1, 2, 3), second(1, 2, 3);
-  const at::Tensor order = at::arange(40, at::kLong), turned = order.flip(0);
+  const at::Tensor order = at::arange(40, at::kLong), turned = order.flip({0});
   forward.take(data.values, data.samples(order));
   backward.take(data.values.index_select(0, turned), data.samples(turned));
   const at::Tensor left = order.narrow(0, 0, 11), right = order.narrow(0, 11, 29);
