@@ -55,6 +55,13 @@ void Quantiles::Side::reach(int64_t low, int64_t high) {
   first = begin;
 }
 
+Quantiles::Side Quantiles::Side::trimmed() const {
+  const at::Tensor used = counts.ne(0).flatten(1).any(1).nonzero().squeeze(1);
+  if (used.numel() == 0) return {counts.narrow(0, 0, 0), 0};
+  const int64_t low = used.min().item<int64_t>(), high = used.max().item<int64_t>();
+  return {counts.narrow(0, low, high - low + 1), first + low};
+}
+
 int64_t Quantiles::bucket(double magnitude) const {
   return static_cast<int64_t>(std::ceil(std::log(magnitude / kSmallest) / growth_));
 }
@@ -95,12 +102,13 @@ void Quantiles::take(const at::Tensor& values, const Samples& samples) {
 }
 
 Accumulator::State Quantiles::state() const {
+  const Side negative = negative_.trimmed(), positive = positive_.trimmed();
   return {{"error", at::scalar_tensor(error_, at::kDouble)},
           {"zero", zero_},
-          {"negative", negative_.counts},
-          {"negative_first", at::scalar_tensor(negative_.first, at::kLong)},
-          {"positive", positive_.counts},
-          {"positive_first", at::scalar_tensor(positive_.first, at::kLong)}};
+          {"negative", negative.counts},
+          {"negative_first", at::scalar_tensor(negative.first, at::kLong)},
+          {"positive", positive.counts},
+          {"positive_first", at::scalar_tensor(positive.first, at::kLong)}};
 }
 
 void Quantiles::merge(const Quantiles& other) {

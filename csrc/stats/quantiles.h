@@ -44,6 +44,7 @@ class Quantiles : public Accumulator {
     at::Tensor counts;  // [buckets, cells, width]
     int64_t first = 0;  // number of the first bucket
     void reach(int64_t low, int64_t high);
+    Side trimmed() const;  // without empty buckets at either end: the same for any batches
   };
   void reach(const double* values, int64_t count);
   int64_t bucket(double magnitude) const;

@@ -19,7 +19,7 @@ WHAT = {
     "mean": "moments", "variance": "moments", "covariance": "covariance", "norms": "norms",
     "extremes": "extremes", "quantiles": "quantiles", "histogram": "histogram", "samples": "kept",
 }  # fmt: skip
-CLASSES_OF = {
+CLASSES_OF: dict[str, Any] = {
     "moments": _core.Moments, "covariance": _core.Covariance, "norms": _core.Norms,
     "extremes": _core.Extremes, "quantiles": _core.Quantiles, "histogram": _core.Histogram,
     "kept": _core.Kept,

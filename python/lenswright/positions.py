@@ -87,8 +87,8 @@ def resolve_positions(
                 "instruction: there is no chat template, and the prompts share no "
                 f"{'ending' if behind else 'beginning'}; expected 'last' or offsets"
             )
-        offsets = range(-len(ids), 0) if behind else range(len(ids))
-        return Positions(_distinct(model.to_str_tokens(ids)), tuple(offsets), len(suffix))
+        around = range(-len(ids), 0) if behind else range(len(ids))
+        return Positions(_distinct(model.to_str_tokens(ids)), tuple(around), len(suffix))
     pooled = _pooled(rule, prompts, tokens, model, len(suffix))
     if pooled is not None:
         return pooled

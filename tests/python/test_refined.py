@@ -43,7 +43,7 @@ def task(model: lw.Model, fit: PromptSet, weights: tuple[float, float, float]) -
 
 
 def test_the_loss_is_its_three_parts_by_hand(model: lw.Model, fit: PromptSet) -> None:
-    r = torch.nn.functional.normalize(torch.arange(1.0, 31).double() % 7 - 3, dim=0)
+    r = torch.nn.functional.normalize(torch.arange(1.0, 41).double() % 7 - 3, dim=0)
     picks = [[0, 3], [1, 2, 5]]
     edit = lw.edits.ablate(model, r)
 
@@ -72,13 +72,13 @@ def test_the_loss_is_its_three_parts_by_hand(model: lw.Model, fit: PromptSet) ->
 
 
 def test_the_gradient_is_that_of_finite_differences(model: lw.Model, fit: PromptSet) -> None:
-    r = torch.nn.functional.normalize(torch.arange(1.0, 31).double() % 5 - 2, dim=0)
+    r = torch.nn.functional.normalize(torch.arange(1.0, 41).double() % 5 - 2, dim=0)
     whole = task(model, fit, (1.0, 0.5, 2.0))
     picks = [[0, 3], [1, 2]]
     leaf = r.clone().requires_grad_()
     whole.loss(module._unit(leaf), picks).backward()
     assert leaf.grad is not None
-    step = torch.randn(30, generator=torch.Generator().manual_seed(1)).double()
+    step = torch.randn(40, generator=torch.Generator().manual_seed(1)).double()
     sides = [float(whole.loss(module._unit(r + sign * 1e-6 * step), picks)) for sign in (1, -1)]
     assert float(leaf.grad @ step) == pytest.approx((sides[0] - sides[1]) / 2e-6, rel=1e-5)
 
@@ -105,14 +105,14 @@ def test_a_cone_stays_orthonormal(
 ) -> None:
     made = lw.directions.refined(model, found, POINT, -1, fit, refusal="w7", k=3, steps=4)
     basis = made.subspace(POINT, -1)
-    assert basis.shape == (3, 30)
+    assert basis.shape == (3, 40)
     eye = torch.eye(3, dtype=torch.float64)
     torch.testing.assert_close(basis @ basis.t(), eye, rtol=0, atol=1e-12)
 
 
 def test_independence_is_measured_by_hand(model: lw.Model, fit: PromptSet) -> None:
     basis = lw.directions.orthonormal(
-        torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
+        torch.randn(2, 40, generator=torch.Generator().manual_seed(0))
     )
     got = lw.directions.independence(model, basis, fit.negative, "resid_post", batch_size=3)
     assert got.shape == (model.cfg.n_layers, 2, 2)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lenswright import _core
-from lenswright.accumulators import Parts
+from lenswright.accumulators import CLASSES_OF, Parts
 
 if TYPE_CHECKING:
     from lenswright.statistics import Statistics
@@ -62,8 +61,7 @@ def _sliced(kind: str, whole: Any, part: slice) -> Any:
             state[name] = state[name][:, part].contiguous()
     if "comoment" in state:
         state["comoment"] = state["comoment"][:, part, part].contiguous()
-    made = {"moments": _core.Moments, "covariance": _core.Covariance, "kept": _core.Kept}[kind]
-    return made.from_state(state)
+    return CLASSES_OF[kind].from_state(state)
 
 
 def neurons(

@@ -126,7 +126,8 @@ def null(
     method = method_of(found.provenance)
     check_needs(stats, ("samples", *method.needs))
     places = {label: stats.position_index(label) for label in found.positions}
-    observed, values = [], []
+    observed: list[float] = []
+    values: list[float] = []
     total = len(found.points) * len(places) * (n + 1)
     with Progress("null", total, "estimates", progress) as bar:
         for point in found.points:
@@ -155,14 +156,14 @@ def _labelled(
     """
     from lenswright.estimators.contrast import contrasts
 
-    classes = found.provenance["classes"]
+    plus, minus = found.provenance["classes"]
     if "pairs" in method_of(found.provenance).needs:
-        part = contrasts(stats, point, *classes, ("samples", "pairs"))[position][0]
+        part = contrasts(stats, point, plus, minus, ("samples", "pairs"))[position][0]
         assert part.differences is not None
         rows = part.differences
         return rows, torch.arange(len(rows)), torch.ones(len(rows), dtype=torch.bool)
-    values = [stats.samples(name, point, position) for name in classes]
-    keys = [key for name in classes for key in stats.sample_keys(name, point, position)]
+    values = [stats.samples(name, point, position) for name in (plus, minus)]
+    keys = [key for name in (plus, minus) for key in stats.sample_keys(name, point, position)]
     names = list(dict.fromkeys(keys))
     number = {key: i for i, key in enumerate(names)}
     groups = torch.tensor([number[key] for key in keys])

@@ -199,7 +199,7 @@ def _descend(
             optimiser.step()
             with torch.no_grad():
                 basis.copy_(orthonormal(basis))
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             bar.step()
     return basis.detach(), losses
 

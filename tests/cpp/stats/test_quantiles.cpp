@@ -49,7 +49,7 @@ TEST_CASE("order, batches and merging change nothing") {
   first.take(x.narrow(0, 0, 120), cells(120));
   second.take(x.narrow(0, 120, 180), cells(180));
   second.merge(first);
-  const Quantiles saved(second.state());
+  Quantiles saved(second.state());
   for (const double q : {0.0, 0.3, 0.5, 1.0}) {
     for (const Quantiles* other : {&backward, &second, &saved}) {
       REQUIRE(at::equal(other->quantile(q)[0], whole.quantile(q)[0]));
