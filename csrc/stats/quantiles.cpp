@@ -128,8 +128,7 @@ void Quantiles::merge(const Quantiles& other) {
 Quantiles Quantiles::at(const at::Tensor& cells) const {
   State part = state();
   part["zero"] = zero_.index_select(0, cells);
-  part["negative"] = negative_.counts.index_select(1, cells);
-  part["positive"] = positive_.counts.index_select(1, cells);
+  for (const char* side : {"negative", "positive"}) part[side] = part[side].index_select(1, cells);
   return Quantiles(part);
 }
 
