@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,8 +83,14 @@ def checked_what(what: str | Sequence[str]) -> tuple[str, ...]:
 def new_parts(
     shapes: Mapping[str, tuple[int, ...]], cells: int, what: Sequence[str], how: Kind
 ) -> Parts:
-    """Empty accumulators of everything asked for at every point."""
+    """Empty accumulators of everything asked for at every point.
+
+    Raises:
+        ValueError: covariances need more memory than there is.
+    """
     kinds = dict.fromkeys(WHAT[name] for name in what)
+    if "covariance" in kinds:
+        _check_room(sum(8 * cells * torch.Size(shape).numel() ** 2 for shape in shapes.values()))
     return {
         kind: {
             point: how.new(kind, cells, torch.Size(shape).numel(), "variance" in what)
@@ -91,6 +98,28 @@ def new_parts(
         }
         for kind in kinds
     }
+
+
+def _check_room(needed: int) -> None:
+    # Zeros cost nothing until they are written to: it would run for an hour and then be killed.
+    free = free_memory()
+    if needed > free:
+        raise ValueError(
+            f"what has 'covariance', which needs {needed / 1e9:.1f} GB for these points and "
+            f"positions, but {free / 1e9:.1f} GB are free; expected fewer points or positions"
+        )
+
+
+def free_memory() -> int:
+    """Bytes that may still be used: what the system says is available, else all there is."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:  # not Linux
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def states_of(parts: Parts) -> dict[str, torch.Tensor]:

@@ -91,7 +91,8 @@ def collect(
 
     Raises:
         ValueError: prompts of another part; a point that is no vector a position; no tokens where
-            the rule looks; activations that are not finite; a checkpoint of another collection.
+            the rule looks; activations that are not finite; covariances too large for the memory; a
+            checkpoint of another collection.
         KeyError: an unknown point, a span that a row lacks.
         IndexError: an offset beyond a prompt.
         KeyboardInterrupt: Ctrl-C; with a checkpoint what was done is kept.
