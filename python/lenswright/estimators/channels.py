@@ -78,6 +78,7 @@ def massive_channels(
         >>> stats = model.collect(splits.fit, positions="all",
         ...                       what=("mean", "variance", "extremes"))
         >>> massive = lw.directions.massive_channels(stats)
+        >>> found = lw.directions.difference_of_means(stats)
         >>> massive.rows, massive.excluded(found)
 
     Args:

@@ -21,6 +21,9 @@ def orthonormal(vectors: torch.Tensor) -> torch.Tensor:
 
     The first keeps its direction; each other keeps its side.
 
+    Example:
+        >>> lw.directions.orthonormal(torch.stack(list(found.per_layer(-1).values())[1:]))
+
     Raises:
         ValueError: they depend on each other to 1e-8.
     """

@@ -111,6 +111,8 @@ def erasure_of(x: torch.Tensor, z: torch.Tensor) -> Erasure:
     """LEACE of any concept: samples x [n, d], what is to be forgotten z [n, m] (one-hot classes).
 
     Example:
+        >>> x = stats.samples("positive", "blocks.2.hook_resid_pre", -1)
+        >>> classes = torch.arange(len(x)) % 3
         >>> erase = lw.directions.erasure_of(x, torch.nn.functional.one_hot(classes))
         >>> erase(x)
 

@@ -35,8 +35,8 @@ def mass_mean(
     shrinkage. One writes along unit and reads with weight.
 
     Example:
-        >>> found = lw.directions.mass_mean(stats)
-        >>> found.found["blocks.2.hook_resid_pre"].more["weight"]
+        >>> probes = lw.directions.mass_mean(stats)
+        >>> probes.found["blocks.2.hook_resid_pre"].more["weight"]
 
     Args:
         stats: with "covariance" or "samples" ("variance" is enough for "diagonal").

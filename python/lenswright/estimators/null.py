@@ -109,7 +109,7 @@ def null(
         progress: show it where it takes longer than a second.
 
     Example:
-        >>> null = lw.directions.null(stats, found, n=500)
+        >>> null = lw.directions.null(stats, found.only("blocks.2.hook_resid_pre", -1), n=500)
         >>> null.p, null.table()
 
     Raises:

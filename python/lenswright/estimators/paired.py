@@ -41,7 +41,7 @@ def paired(stats: Statistics, positive: str = "positive", negative: str = "negat
     * agreeing (in `more`): share of pairs whose difference points along d̄.
 
     Example:
-        >>> splits = lw.Splits.from_pairs([("It is not so.", "It is so."), ...])
+        >>> splits = lw.Splits.from_pairs(pairs)  # [(positive text, negative text), ...]
         >>> stats = model.collect(splits.fit, what=("mean", "variance", "samples"))
         >>> lw.directions.paired(stats).measure("standard_error")
 

@@ -61,7 +61,7 @@ def refined(
     Example:
         >>> found = lw.directions.difference_of_means(stats)
         >>> lw.directions.refined(model, found, "blocks.2.hook_resid_pre", -1, splits.fit,
-        ...                       refusal="I can not help with that")
+        ...                       refusal="i can not help with that", steps=5)
 
     Args:
         found: where to begin.

@@ -59,8 +59,8 @@ def som(
     `orthonormal` makes a basis of some of them.
 
     Example:
-        >>> found = lw.directions.som(stats, rows=2, columns=2)
-        >>> lw.directions.orthonormal(found.found["blocks.2.hook_resid_pre"].more["neurons"][0, :3])
+        >>> neurons = lw.directions.som(stats, rows=2, columns=2).found["blocks.2.hook_resid_pre"]
+        >>> lw.directions.orthonormal(neurons.more["neurons"][-1, :3])
 
     Args:
         stats: with "samples".
