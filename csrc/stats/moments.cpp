@@ -46,20 +46,15 @@ Moments::Moments(at::Tensor count, at::Tensor mean, at::Tensor m2)
   if (m2_.defined()) m2_ = m2_.clone(at::MemoryFormat::Contiguous);
 }
 
+Moments::Moments(const State& state)
+    : Moments(part_of(state, "count", at::kLong, 1), part_of(state, "mean", at::kDouble, 2),
+              state.contains("m2") ? part_of(state, "m2", at::kDouble, 2) : at::Tensor()) {}
+
 void Moments::add(const at::Tensor& values, const at::Tensor& cells) {
-  TORCH_CHECK_VALUE(values.dim() == 2 && values.size(1) == width(), "values has shape ",
-                    values.sizes(), ", expected [samples, ", width(), "]");
-  TORCH_CHECK_VALUE(cells.dim() == 1 && cells.size(0) == values.size(0) &&
-                        cells.scalar_type() == at::kLong && cells.device().is_cpu(),
-                    "cells has shape ", cells.sizes(), ", expected [", values.size(0),
-                    "] of int64 on the CPU");
+  check_samples(values, cells, width(), this->cells());
   const at::Tensor wide = values.detach().to(at::kCPU, at::kDouble).contiguous();
   const at::Tensor index = cells.contiguous();
   const int64_t* cell = index.const_data_ptr<int64_t>();
-  for (int64_t sample = 0; sample < wide.size(0); ++sample) {
-    TORCH_CHECK_INDEX(cell[sample] >= 0 && cell[sample] < this->cells(), "cells has ", cell[sample],
-                      ", expected 0 to ", this->cells() - 1);
-  }
   int64_t* count = count_.mutable_data_ptr<int64_t>();
   double* mean = mean_.mutable_data_ptr<double>();
   double* m2 = m2_.defined() ? m2_.mutable_data_ptr<double>() : nullptr;
@@ -85,6 +80,12 @@ void Moments::merge(const Moments& other) {
   }
   mean_ = mean_ + delta * share;
   count_ = total;
+}
+
+Accumulator::State Moments::state() const {
+  State state{{"count", count_}, {"mean", mean_}};
+  if (m2_.defined()) state["m2"] = m2_;
+  return state;
 }
 
 Moments Moments::at(const at::Tensor& cells) const {

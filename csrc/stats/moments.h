@@ -4,22 +4,30 @@
 
 #include <cstdint>
 
+#include "stats/accumulator.h"
+
 namespace lenswright {
 
 /// Count, mean and sum of squared deviations of vectors, elementwise, for several cells at once
 /// (a cell is a class, a half of its prompts and a position). float64 on the CPU; memory is that of
 /// the cells, however many samples come.
-class Moments {
+class Moments : public Accumulator {
  public:
   /// Empty cells for vectors of `width`; without `squares` only counts and means are kept.
   Moments(int64_t cells, int64_t width, bool squares = true);
   /// From saved parts: count [cells] int64, mean and m2 [cells, width] float64 (m2 may be
   /// undefined).
   Moments(at::Tensor count, at::Tensor mean, at::Tensor m2);
+  explicit Moments(const State& state);
 
   /// Welford's update with values [samples, width], one after the other, each into its cell
   /// [samples] int64: a cell's result depends on the order of its own samples alone.
   void add(const at::Tensor& values, const at::Tensor& cells);
+
+  void take(const at::Tensor& values, const Samples& samples) override {
+    add(values, samples.cells);
+  }
+  State state() const override;
 
   /// As if the other's samples had come here, cell by cell (Chan, Golub and LeVeque 1983).
   void merge(const Moments& other);

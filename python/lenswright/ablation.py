@@ -30,13 +30,23 @@ def ablation_taps(
     for point, writer in _written(model).items():
         norm = writer["norm"]
         if norm not in made:
-            before = _core.before_norm(model.core, writer["name"], directions)
+            before = _before_norm(model, writer, directions)
             made[norm] = before / before.norm(dim=-1, keepdim=True).clamp_min(_TINY)
         if point == _EMBEDDING_NORMED:
             taps.write(point, _without(model, made[norm], normed=True))
         else:
             taps.write(point, _without(model, made[norm]))
     return taps
+
+
+def _before_norm(model: Model, writer: dict[str, Any], directions: torch.Tensor) -> torch.Tensor:
+    if not directions.requires_grad:
+        return _core.before_norm(model.core, writer["name"], directions)
+    if not writer["norm"]:
+        return directions
+    # Linear in the directions: through its matrix they keep their gradient.
+    identity = torch.eye(directions.shape[-1], dtype=torch.float64)
+    return directions @ _core.before_norm(model.core, writer["name"], identity)
 
 
 def _written(model: Model) -> dict[str, dict[str, Any]]:

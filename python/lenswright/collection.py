@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from lenswright.positions import Positions
-from lenswright.prompts import CLASSES, PromptSet
+from lenswright.prompts import CLASSES, Prompt, PromptSet
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -21,24 +21,35 @@ HALVES = 2
 
 @dataclass(frozen=True)
 class Item:
-    """One prompt in a run: its class and half as one number, and its ids."""
+    """One prompt in a run: its class and half as one number, its ids, its place in the order."""
 
     group: int
     tokens: list[int]
+    prompt: Prompt
+    index: int
+
+    @property
+    def key(self) -> int:
+        """The prompt's digest as a signed number of 64 bits."""
+        return int.from_bytes(bytes.fromhex(self.prompt.digest), "big", signed=True)
 
 
-def items_of(model: Model, prompts: PromptSet) -> tuple[list[str], list[Item]]:
-    """Texts and items, shortest first: an order that the prompts alone decide."""
+def digest_of(key: int) -> str:
+    """The digest that `Item.key` was made of."""
+    return int(key).to_bytes(8, "big", signed=True).hex()
+
+
+def items_of(model: Model, prompts: PromptSet) -> list[Item]:
+    """Prompts to run, shortest first: an order that the prompts alone decide."""
     keyed = []
     for index, name in enumerate(CLASSES):
         # Every other prompt in the order of digests: equal halves, whatever order they came in.
         ordered = sorted(prompts.of(name), key=lambda p: p.digest)
         rows = model.prompt_tokens([p.text for p in ordered])
         for rank, (prompt, row) in enumerate(zip(ordered, rows, strict=True)):
-            item = Item(index * HALVES + rank % HALVES, row)
-            keyed.append(((len(row), prompt.digest), prompt.text, item))
-    keyed.sort(key=lambda entry: entry[0])
-    return [text for _, text, _ in keyed], [item for _, _, item in keyed]
+            keyed.append((len(row), prompt.digest, index * HALVES + rank % HALVES, row, prompt))
+    keyed.sort(key=lambda entry: entry[:2])
+    return [Item(group, row, prompt, i) for i, (_, _, group, row, prompt) in enumerate(keyed)]
 
 
 def vector_shape(model: Model, point: str) -> tuple[int, ...]:
@@ -66,16 +77,15 @@ def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def samples_of(batch: Sequence[Item], positions: Positions) -> tuple[torch.Tensor, ...]:
-    """Row, place and cell of every sample of a batch."""
+def samples_of(batch: Sequence[Item], positions: Positions) -> torch.Tensor:
+    """Row, place, cell and prompt's key of every sample of a batch [4, samples] int64."""
     count = len(positions.labels)
     found = [
-        (row, place, item.group * count + index)
+        (row, place, item.group * count + index, item.key)
         for row, item in enumerate(batch)
-        for place, index in positions.places(len(item.tokens))
+        for place, index in positions.places(len(item.tokens), item.index)
     ]
-    columns = torch.tensor(found, dtype=torch.int64).t().contiguous()
-    return columns[0], columns[1], columns[2]
+    return torch.tensor(found, dtype=torch.int64).reshape(-1, 4).t().contiguous()
 
 
 def provenance_of(

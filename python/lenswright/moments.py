@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import html
 import json
@@ -13,17 +12,18 @@ from typing import Any
 import torch
 
 from lenswright import _core
-from lenswright.collection import HALVES
+from lenswright.accumulators import Parts, merged_parts, parts_of, states_of
 from lenswright.positions import position_index
 from lenswright.prompts import CLASSES
+from lenswright.statistics_parts import StatisticsParts
 
 
-class Statistics:
-    """Moments of activations per (class, point, position), each in two halves of the prompts.
+class Statistics(StatisticsParts):
+    """What is kept of activations per (class, point, position), each in two halves of the prompts.
 
     Everything is float64. `positions` are labels, `offsets` where they lie (negative: from the
-    end). `provenance` says which prompts, model, template and settings they come from. Made by
-    `Model.collect`.
+    end). `provenance` says which prompts, model, template and settings they come from. `parts` are
+    the accumulators, by kind and point. Made by `Model.collect`.
     """
 
     def __init__(
@@ -34,8 +34,10 @@ class Statistics:
         offsets: Sequence[int | None],
         what: Sequence[str],
         provenance: Mapping[str, Any],
+        parts: Parts | None = None,
     ) -> None:
         self.moments = dict(moments)
+        self.parts: Parts = {"moments": self.moments, **(parts or {})}
         self.shapes = dict(shapes)
         self.classes = CLASSES
         self.points = tuple(moments)
@@ -46,28 +48,13 @@ class Statistics:
 
     def halves(self, name: str, point: str) -> tuple[_core.Moments, _core.Moments]:
         """Moments of the two halves of a class at a point, a cell a position."""
-        if name not in self.classes:
-            raise KeyError(f"class is {name!r}, expected one of {list(self.classes)}")
-        moments = self.moments[self._known(point)]
-        count = len(self.positions)
-        first = self.classes.index(name) * HALVES * count
-        cells = [torch.arange(first + h * count, first + (h + 1) * count) for h in range(HALVES)]
-        return moments.at(cells[0]), moments.at(cells[1])
+        first, second = self._halves("moments", name, point)
+        return first, second
 
     def _pooled(self, name: str, point: str) -> _core.Moments:
         first, second = self.halves(name, point)
         first.merge(second)
         return first
-
-    def _known(self, point: str) -> str:
-        if point not in self.moments:
-            near = difflib.get_close_matches(point, self.points, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise KeyError(f"point is {point!r}, expected one of those collected{hint}")
-        return point
-
-    def _shaped(self, values: torch.Tensor, point: str) -> torch.Tensor:
-        return values.reshape(len(self.positions), *self.shapes[point])
 
     def n(self, name: str) -> torch.Tensor:
         """Samples of a class at each position [positions] int64."""
@@ -106,30 +93,23 @@ class Statistics:
                 f"{self.provenance['model']}"
             )
         fit = _merged_prompts(self.provenance["fit"], other.provenance["fit"])
-        merged = {}
-        for point, moments in self.moments.items():
-            merged[point] = _core.Moments.of(moments.count, moments.mean, moments.m2)
-            merged[point].merge(other.moments[point])
+        merged = merged_parts(self.parts, other.parts)
+        moments = merged.pop("moments")
         return Statistics(
-            merged, self.shapes, self.positions, self.offsets, self.what,
-            self.provenance | {"fit": fit},
+            moments, self.shapes, self.positions, self.offsets, self.what,
+            self.provenance | {"fit": fit}, merged,
         )  # fmt: skip
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file; `Statistics.load` reads it back bit for bit."""
         from lenswright.tensor_file import save
 
-        tensors = {}
-        for point, moments in self.moments.items():
-            for part in ("count", "mean", "m2"):
-                value = getattr(moments, part)
-                if value is not None:
-                    tensors[f"{point}/{part}"] = value
         facts = {
             "points": self.points, "shapes": self.shapes, "positions": self.positions,
-            "offsets": self.offsets, "what": self.what, "provenance": self.provenance,
+            "offsets": self.offsets, "what": self.what, "kinds": list(self.parts),
+            "provenance": self.provenance,
         }  # fmt: skip
-        save(path, tensors, {"lenswright.statistics": json.dumps(facts)})
+        save(path, states_of(self.parts), {"lenswright.statistics": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: str | Path) -> Statistics:
@@ -142,16 +122,12 @@ class Statistics:
         from lenswright.tensor_file import load
 
         tensors, facts = load(path, "lenswright.statistics")
-        moments = {
-            point: _core.Moments.of(
-                tensors[f"{point}/count"], tensors[f"{point}/mean"], tensors.get(f"{point}/m2")
-            )
-            for point in facts["points"]
-        }
+        parts = parts_of(tensors, facts["kinds"], facts["points"])
         shapes = {point: tuple(shape) for point, shape in facts["shapes"].items()}
+        moments = parts.pop("moments")
         return cls(
             moments, shapes, facts["positions"], facts["offsets"], facts["what"],
-            facts["provenance"],
+            facts["provenance"], parts,
         )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -190,4 +166,6 @@ def _merged_prompts(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, A
         "digests": sorted(mine["digests"] + theirs["digests"]),
         "positive": mine["positive"] + theirs["positive"],
         "negative": mine["negative"] + theirs["negative"],
-    }
+    } | (
+        {"pairs": mine["pairs"] | theirs["pairs"]} if "pairs" in mine and "pairs" in theirs else {}
+    )

@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
+
+from lenswright.template_parts import (
+    common_prefix,
+    common_suffix,
+    instruction_places,
+    matching_places,
+    span_places,
+)
 
 if TYPE_CHECKING:
     from lenswright.model import Model
+    from lenswright.prompt_sets import Prompt
 
-PositionRule = str | int | Sequence[int]
-RULES = ("last", "post_instruction", "all")
-PROBES = 16  # prefixes of a prompt that tell its template from its words
+PositionRule = str | int | slice | Sequence[int] | Callable[[int, str], bool]
+RULES = ("last", "first", "post_instruction", "pre_instruction", "instruction", "template", "all")
+SPAN = "span:"
 
 
 @dataclass(frozen=True)
 class Positions:
     """A rule applied to prompts: what the looked-at positions are called, and where they lie.
 
-    `offsets` count from the end where negative and from the start otherwise; None is every
-    position, as one sample each. `suffix` is the number of tokens behind the instruction.
+    `offsets` count from the end where negative and from the start otherwise; None is a position of
+    many places, each of them one sample: all of a prompt, or those `chosen` of it. `suffix` is the
+    number of tokens behind the instruction.
     """
 
     labels: tuple[str, ...]
     offsets: tuple[int | None, ...]
     suffix: int
+    chosen: tuple[tuple[int, ...], ...] | None = None  # of each prompt
 
-    def places(self, length: int) -> list[tuple[int, int]]:
-        """(place, index of the position) for every sample of a row of so many tokens."""
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the places chosen, None where none are."""
+        return None if self.chosen is None else sha256(repr(self.chosen).encode()).hexdigest()
+
+    def places(self, length: int, prompt: int) -> list[tuple[int, int]]:
+        """(place, index of the position) for every sample of a prompt of so many tokens."""
+        if self.chosen is not None:
+            return [(place, 0) for place in self.chosen[prompt]]
         if self.offsets == (None,):
             return [(place, 0) for place in range(length)]
         offsets = [o for o in self.offsets if o is not None]
@@ -36,32 +55,43 @@ class Positions:
 
 
 def resolve_positions(
-    rule: PositionRule, texts: Sequence[str], tokens: Sequence[Sequence[int]], model: Model
+    rule: PositionRule, prompts: Sequence[Prompt], tokens: Sequence[Sequence[int]], model: Model
 ) -> Positions:
     """Apply a rule to prompts.
 
     Args:
-        rule: "last"; an int or a list of ints (negative from the end); "post_instruction", every
-            token the chat template puts behind the instruction (without a template: every token of
-            the ending that all prompts share); "all", every token.
-        texts: the prompts.
+        rule: one sample of each prompt at each position: "last"; "first"; an int or a list of ints
+            (negative from the end); "post_instruction" and "pre_instruction", every token the chat
+            template puts behind or before the instruction (without a template: what all prompts end
+            or begin with). One position whose samples are many tokens: "all"; "instruction", the
+            tokens between; "template", those around; a slice; "span:KEY", the tokens of the text
+            that each prompt's row holds under KEY; a predicate (place, token's text) -> bool.
+        prompts: the prompts.
         tokens: their ids, template included.
 
     Raises:
-        ValueError: an unknown rule, a position twice, or no tokens behind the instruction.
+        ValueError: an unknown rule, a position twice, or no tokens where the rule looks.
         IndexError: a prompt is too short.
+        KeyError: a prompt's row has no such span.
     """
+    texts = [prompt.text for prompt in prompts]
     suffix = common_suffix(texts, tokens, model)
     if rule == "all":
         return Positions(("all",), (None,), len(suffix))
-    if rule == "post_instruction":
-        if not suffix:
+    if rule in ("post_instruction", "pre_instruction"):
+        behind = rule == "post_instruction"
+        ids = suffix if behind else common_prefix(texts, tokens, model)
+        if not ids:
             raise ValueError(
-                "positions is 'post_instruction', but no tokens follow the instruction: there is "
-                "no chat template, and the prompts share no ending; expected 'last' or offsets"
+                f"positions is '{rule}', but no tokens {'follow' if behind else 'precede'} the "
+                "instruction: there is no chat template, and the prompts share no "
+                f"{'ending' if behind else 'beginning'}; expected 'last' or offsets"
             )
-        labels = _distinct(model.to_str_tokens(suffix))
-        return Positions(labels, tuple(range(-len(suffix), 0)), len(suffix))
+        around = range(-len(ids), 0) if behind else range(len(ids))
+        return Positions(_distinct(model.to_str_tokens(ids)), tuple(around), len(suffix))
+    pooled = _pooled(rule, prompts, tokens, model, len(suffix))
+    if pooled is not None:
+        return pooled
     offsets = _offsets(rule)
     for text, row in zip(texts, tokens, strict=True):
         for offset in offsets:
@@ -69,44 +99,55 @@ def resolve_positions(
                 raise IndexError(
                     f"positions has {offset}, but the prompt '{text[:60]}' has {len(row)} tokens"
                 )
-    labels = ("last",) if rule == "last" else tuple(str(offset) for offset in offsets)
+    labels = (rule,) if isinstance(rule, str) else tuple(str(offset) for offset in offsets)
     return Positions(labels, offsets, len(suffix))
 
 
+def _pooled(
+    rule: PositionRule,
+    prompts: Sequence[Prompt],
+    tokens: Sequence[Sequence[int]],
+    model: Model,
+    suffix: int,
+) -> Positions | None:
+    """A position of many tokens, or None where the rule names single ones."""
+    if rule in ("instruction", "template"):
+        before = len(common_prefix([prompt.text for prompt in prompts], tokens, model))
+        label, inside = str(rule), rule == "instruction"
+        places = [instruction_places(len(row), before, suffix, inside) for row in tokens]
+    elif isinstance(rule, slice):
+        label = ":".join("" if x is None else str(x) for x in (rule.start, rule.stop))
+        places = [tuple(range(*rule.indices(len(row)))) for row in tokens]
+    elif isinstance(rule, str) and rule.startswith(SPAN):
+        label, key = rule, rule[len(SPAN) :]
+        places = [span_places(p, key, row, model) for p, row in zip(prompts, tokens, strict=True)]
+    elif callable(rule):
+        label = getattr(rule, "__name__", "chosen")
+        places = [matching_places(rule, row, model) for row in tokens]
+    else:
+        return None
+    if not any(places):
+        raise ValueError(f"positions is {rule!r}, which finds no token in any prompt")
+    return Positions((label,), (None,), suffix, tuple(places))
+
+
 def _offsets(rule: PositionRule) -> tuple[int, ...]:
-    if rule == "last":
-        return (-1,)
     if isinstance(rule, str):
+        if rule in ("last", "first"):
+            return (-1,) if rule == "last" else (0,)
         near = difflib.get_close_matches(rule, RULES, 1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
+        known = ", ".join(f"'{name}'" for name in RULES)
         raise ValueError(
-            f"positions is '{rule}', expected 'last', 'post_instruction', 'all' or offsets{hint}"
+            f"positions is '{rule}', expected {known}, '{SPAN}KEY', offsets, a slice or a "
+            f"predicate{hint}"
         )
+    assert not isinstance(rule, slice)
+    assert not callable(rule)
     offsets = (rule,) if isinstance(rule, int) else tuple(int(offset) for offset in rule)
     if not offsets or len(set(offsets)) < len(offsets):
         raise ValueError(f"positions is {rule!r}, expected at least one offset and none twice")
     return offsets
-
-
-def common_suffix(texts: Sequence[str], tokens: Sequence[Sequence[int]], model: Model) -> list[int]:
-    """The tokens behind the instruction: those that all prompts end with, whatever they say.
-
-    With a chat template these are the template's own: prompts that end alike ("thank you") are told
-    apart by probing with their first words alone. Without one, an ending that all prompts share
-    ("... She felt very") is what follows the instruction.
-    """
-    rows = list(tokens)
-    if model.tokenizer.chat_template is not None:
-        words = texts[0].split()
-        probes = [" ".join(words[:count]) for count in range(1, min(len(words), PROBES + 1))]
-        rows += model.prompt_tokens(probes)
-    suffix = list(rows[0])
-    for row in rows[1:]:
-        common = 0
-        while common < min(len(suffix), len(row)) and suffix[-1 - common] == row[-1 - common]:
-            common += 1
-        suffix = suffix[len(suffix) - common :]
-    return suffix
 
 
 def _distinct(labels: Sequence[str]) -> tuple[str, ...]:

@@ -76,7 +76,9 @@ class PromptSet:
     def provenance(self) -> dict[str, Any]:
         """What a result made from these prompts keeps of them."""
         counts = {"positive": len(self.positive), "negative": len(self.negative)}
-        return {"role": self.role, "sha256": self.sha256, "digests": self.digests} | counts
+        pairs = {p.digest: str(p.extra["pair"]) for p in self if "pair" in p.extra}
+        made = {"role": self.role, "sha256": self.sha256, "digests": self.digests} | counts
+        return made | ({"pairs": pairs} if pairs else {})
 
     def __repr__(self) -> str:
         return (

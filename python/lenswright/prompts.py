@@ -95,6 +95,27 @@ class Splits:
         return cls(*sets)
 
     @classmethod
+    def from_pairs(
+        cls,
+        pairs: Iterable[tuple[str, str]],
+        seed: int = 0,
+        fractions: tuple[float, float, float] = DEFAULT_FRACTIONS,
+    ) -> Splits:
+        """Split (positive, negative) texts that differ in one thing only; a pair stays together.
+
+        In files, rows that belong together have an equal "pair" in both classes. See
+        `lw.directions.paired`.
+
+        Raises:
+            ValueError: no pairs; a text in two of them.
+        """
+        sides: tuple[list[Prompt], list[Prompt]] = ([], [])
+        for index, texts in enumerate(pairs):
+            for side, text in zip(sides, texts, strict=True):
+                side.append(Prompt(text, extra={"pair": str(index)}, place=f"pairs[{index}]"))
+        return cls.from_rows(*sides, seed=seed, fractions=fractions)
+
+    @classmethod
     def from_parts(
         cls, fit: Mapping[str, Rows], select: Mapping[str, Rows], test: Mapping[str, Rows]
     ) -> Splits:
@@ -171,8 +192,10 @@ def _split(
     prompts: Sequence[Prompt], seed: int, fractions: Sequence[float], name: str
 ) -> list[list[Prompt]]:
     # In the order of a hash, so that neither the order of lines nor that of calls has a say.
+    # A pair has one hash in both classes, so that it goes to one part.
     def key(prompt: Prompt) -> bytes:
-        return hashlib.sha256(f"{seed}\0{prompt.normalised}".encode()).digest()
+        name = f"pair {prompt.extra['pair']}" if "pair" in prompt.extra else prompt.normalised
+        return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
 
     ordered = sorted(prompts, key=key)
     first = round(len(ordered) * fractions[0])

@@ -19,6 +19,7 @@ from typing import NoReturn
 VERBS = {
     "demo": "show the whole story on a small model that comes with the package",
     "inspect": "say what a checkpoint is, reading headers only; --check reads every byte",
+    "directions": "find how two sets of prompts differ inside a model, and how surely",
     "ablate": "find a direction from two sets of prompts and take it out of the weights",
     "chat": "talk to a model, as it is or with an edit or a steering vector",
     "diff": "compare two checkpoints tensor by tensor",

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "catch.h"
+#include "stats/extremes.h"
+#include "stats/moments.h"
 
 namespace lenswright {
 namespace {
@@ -18,8 +20,8 @@ at::Tensor ids(std::vector<int64_t> values) { return at::tensor(values, at::kLon
 TEST_CASE("a reader adds the chosen places, whatever shape stands at each") {
   auto moments = std::make_shared<Moments>(2, 6);
   Taps taps;
-  taps.read(kPoint,
-            moments_reader(moments, {ids({0, 1, 1}), ids({2, 0, 3}), ids({1, 0, 1})}, kPoint));
+  taps.read(kPoint, statistics_reader(
+                        {moments}, {ids({0, 1, 1}), ids({2, 0, 3}), ids({1, 0, 1}), {}}, kPoint));
   const at::Tensor x = at::arange(2 * 4 * 2 * 3, at::kFloat).reshape({2, 4, 2, 3});
   REQUIRE(taps.visit(kPoint, x).is_same(x));
   REQUIRE(at::equal(moments->count(), ids({1, 2})));
@@ -28,10 +30,22 @@ TEST_CASE("a reader adds the chosen places, whatever shape stands at each") {
   REQUIRE(at::equal(moments->mean()[1], both.mean(0)));
 }
 
+TEST_CASE("one reader feeds several accumulators, winsorised where it is asked to") {
+  auto moments = std::make_shared<Moments>(1, 3);
+  auto extremes = std::make_shared<Extremes>(1, 3, 1);
+  Taps taps;
+  taps.read(kPoint, statistics_reader({moments, extremes},
+                                      {ids({0}), ids({1}), ids({0}), ids({42})}, kPoint, 0.5));
+  taps.visit(kPoint, at::tensor({9.0, 9.0, 9.0, 1.0, -2.0, 100.0}, at::kFloat).reshape({1, 2, 3}));
+  REQUIRE(at::equal(moments->mean()[0], at::tensor({1.0, -2.0, 2.0}, at::kDouble)));
+  REQUIRE(at::equal(extremes->prompts()[0][0][0], ids({42, 42, 42})));
+  REQUIRE(at::equal(extremes->places()[0][0][0], ids({1, 1, 1})));
+}
+
 TEST_CASE("values that are not finite are refused, and nothing is added") {
   auto moments = std::make_shared<Moments>(1, 2);
   Taps taps;
-  taps.read(kPoint, moments_reader(moments, {ids({0}), ids({1}), ids({0})}, kPoint));
+  taps.read(kPoint, statistics_reader({moments}, {ids({0}), ids({1}), ids({0}), {}}, kPoint));
   at::Tensor x = at::zeros({1, 2, 2});
   taps.visit(kPoint, x);
   x[0][0][0] = std::nan("");  // a place nobody looks at
@@ -43,7 +57,7 @@ TEST_CASE("values that are not finite are refused, and nothing is added") {
 
 TEST_CASE("rows, places and cells must be of one length") {
   auto moments = std::make_shared<Moments>(1, 2);
-  REQUIRE_THROWS_AS(moments_reader(moments, {ids({0}), ids({1, 2}), ids({0})}, kPoint),
+  REQUIRE_THROWS_AS(statistics_reader({moments}, {ids({0}), ids({1, 2}), ids({0}), {}}, kPoint),
                     c10::ValueError);
 }
 

@@ -1,0 +1,121 @@
+"""`lenswright directions`: from two files of prompts to directions, with how sure they are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+HELP = """\
+Find the directions in which two kinds of prompts differ inside a model, at every layer, by one of
+several methods, and say how surely: separation, agreement of two halves of the prompts, standard
+error, and with --null the same method on shuffled labels. Nothing is edited.
+
+The prompts are split as `lenswright ablate` does it, and only the first part is read. A file is
+JSON lines {"prompt": ..., "pair": ... (for the methods of pairs)}, a JSON array, a CSV table, or
+plain lines. docs/directions.md says which method to take when.
+
+  lenswright directions MODEL --positive yes.jsonl --negative no.jsonl
+  lenswright directions MODEL --positive yes.jsonl --negative no.jsonl --method lda --null 200 \\
+      --positions last --out found.safetensors
+
+Exit code: 0 when done, 2 when the call itself was wrong.
+"""
+
+COLUMNS = ("separation", "norm", "relative_error", "split_cosine", "p")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb."""
+    add = parser.add_argument
+    add("model", help="checkpoint folder, or a hub id")
+    add("--positive", required=True, metavar="FILE", help="prompts that show the behaviour")
+    add("--negative", required=True, metavar="FILE", help="prompts that do not")
+    add("--method", default="difference_of_means", metavar="NAME",
+        help="difference_of_means (default), paired, pca, lda, mass_mean, leace, subspace, "
+        "logistic, inlp, som")  # fmt: skip
+    add("--k", type=int, metavar="N", help="directions of pca, subspace and inlp (default: 1)")
+    add("--points", default="resid_pre", metavar="NAME",
+        help="where to look, at every layer (default: resid_pre)")  # fmt: skip
+    add("--positions", default="post_instruction", metavar="RULE",
+        help="post_instruction (default; needs a chat template), last, first, all, instruction, "
+        "or a number such as -2")  # fmt: skip
+    add("--winsorise", type=float, default=1.0, metavar="Q",
+        help="clamp every vector to this quantile of its magnitudes (default: 1, off)")  # fmt: skip
+    add("--null", type=int, default=0, metavar="N", help="shuffles of the labels (default: 0)")
+    add("--seed", type=int, default=0, help="of the split and of the shuffles (default: 0)")
+    add("--out", type=Path, metavar="FILE", help="directions to write; must not exist")
+    add("--stats", type=Path, metavar="FILE", help="statistics to write; must not exist")
+    add("--batch-size", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
+    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
+    add("--device", default="cpu", help="where to compute (default: cpu)")
+    add("--json", action="store_true", help="print the table as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Collect, estimate, print, write."""
+    import lenswright
+    from lenswright import directions
+    from lenswright.cli.ablate import _rule
+
+    for path in (args.out, args.stats):
+        if path is not None and path.exists():
+            raise FileExistsError(f"{path} exists; expected a new file")
+    estimate, settings, needs = _method(args)
+    splits = lenswright.Splits.from_files(args.positive, args.negative, seed=args.seed)
+    model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
+    what = dict.fromkeys(["mean", "variance", *needs, *(["samples"] if args.null else [])])
+    stats = model.collect(
+        splits.fit, points=args.points, positions=_rule(args.positions), what=list(what),
+        batch_size=args.batch_size, winsorise=args.winsorise,
+    )  # fmt: skip
+    found = estimate(stats, **settings)
+    rows: list[dict[str, Any]] = found.table()
+    if args.null:
+        shuffled = directions.null(stats, found, n=args.null, seed=args.seed).table()
+        for row, other in zip(rows, shuffled, strict=True):
+            row |= {"p": other["p"], "z": other["z"] if math.isfinite(other["z"]) else None}
+    if args.out:
+        found.save(args.out)
+    if args.stats:
+        stats.save(args.stats)
+    print(json.dumps(rows, indent=2) if args.json else _table(rows))
+    return 0
+
+
+def _method(args: argparse.Namespace) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
+    from difflib import get_close_matches
+
+    from lenswright import directions
+    from lenswright.estimators.registry import METHODS
+
+    if args.method not in METHODS:
+        near = get_close_matches(args.method, list(METHODS), 1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ValueError(f"--method is {args.method!r}, expected one of {list(METHODS)}{hint}")
+    several = args.method in ("pca", "subspace", "inlp")
+    if args.k is not None and not several:
+        raise ValueError(f"--k is given, but {args.method} finds one direction")
+    settings = {"k": args.k or 1} if several else {}
+    kept = {"pairs": "samples"}
+    needs = tuple(kept.get(need, need) for need in METHODS[args.method](**settings).needs)
+    return getattr(directions, args.method), settings, needs
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    columns = [name for name in COLUMNS if name in rows[0]]
+    head = ["point", "position", *(name.replace("_", " ") for name in columns)]
+    lines = [head]
+    for row in rows:
+        cells = ["" if row[name] is None else f"{row[name]:.3g}" for name in columns]
+        lines.append([row["point"], repr(row["position"]), *cells])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

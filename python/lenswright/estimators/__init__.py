@@ -1,0 +1,1 @@
+"""How directions are estimated: one method a file."""
