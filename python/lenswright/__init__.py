@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lenswright.checkpoint import CheckpointError as CheckpointError
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measurement import measure as measure
+    from lenswright.merging import merge as merge
+    from lenswright.merging import merge_state_dicts as merge_state_dicts
     from lenswright.model import Model as Model
     from lenswright.model import load as load
     from lenswright.prompts import Splits as Splits
@@ -36,6 +38,8 @@ _NAMES = {
     "from_transformers": "live",
     "load": "model",
     "measure": "measurement",
+    "merge": "merging",
+    "merge_state_dicts": "merging",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core
 _MODULES = ("demo", "directions", "edits", "plots")  # public submodules
