@@ -67,7 +67,6 @@ class MemoryInput final : public Input {
 
 class PlannedInput final : public Input {
  public:
-  using Input::Input;
   PlannedInput(const std::string& name, std::vector<TensorInfo> tensors, Json config)
       : Input(name, std::move(tensors), std::move(config)) {}
 
