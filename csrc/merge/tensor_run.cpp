@@ -27,6 +27,7 @@ Task task_of(const Job& job, const MergeOptions& options) {
 
 TensorRun::TensorRun(const Job& job, const MergeOptions& options)
     : job_(job),
+      means_(std::make_unique<Mean[]>(job.operands.size())),
       work_(job.method->start(task_of(job, options))),
       shape_(Shape2::of(job.shape)),
       tiling_(shape_, work_->cut(0)) {}
@@ -155,11 +156,34 @@ void TensorRun::load_rows(size_t index, Run run, Desk& desk, double* out) const 
     if (from == map.others.end() || from->second.empty()) continue;
     other.resize(static_cast<size_t>(count));
     for (const RowMap::From& one : from->second) {
+      if (one.row < 0) {
+        add_scaled(1.0, mean_row(one.operand).data() + column, count, to);
+        continue;
+      }
       read(job_.operands[one.operand], one.row, column, count, other.data());
       add_scaled(1.0, other.data(), count, to);
     }
     divide(static_cast<double>(from->second.size()), count, to);
   }
+}
+
+const std::vector<double>& TensorRun::mean_row(size_t index) const {
+  Mean& mean = means_[index];
+  std::call_once(mean.once, [&] {
+    const Operand& from = job_.operands[index];
+    const int64_t rows = from.info->shape.front(), length = from.info->numel() / rows;
+    std::vector<double> row(static_cast<size_t>(length));
+    std::vector<std::byte> raw(static_cast<size_t>(length * element_bytes(from.info->dtype)));
+    mean.values.assign(row.size(), 0.0);
+    for (int64_t r = 0; r < rows; ++r) {
+      const uint64_t offset = static_cast<uint64_t>(r) * raw.size();
+      widen_from(from, from.input->read(*from.info, offset, raw.size(), raw.data()), length,
+                 row.data());
+      add_scaled(1.0, row.data(), length, mean.values.data());
+    }
+    divide(static_cast<double>(rows), length, mean.values.data());
+  });
+  return mean.values;
 }
 
 uint64_t TensorRun::desk_bytes(const Job& job) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -50,7 +51,15 @@ class TensorRun {
   void write(int64_t index, Run run, const Strip& strip, Desk& desk, const Sink& sink,
              int64_t tile_first);
 
+  const std::vector<double>& mean_row(size_t operand) const;
+
+  struct Mean {
+    std::once_flag once;
+    std::vector<double> values;
+  };
+
   const Job& job_;
+  std::unique_ptr<Mean[]> means_;  // of the rows of each operand, where one is asked for
   std::unique_ptr<Work> work_;
   Shape2 shape_;
   int pass_ = 0;

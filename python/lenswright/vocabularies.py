@@ -176,7 +176,7 @@ def _rows(
             spare = row < vocabulary.rows and row not in used
             own.append(row if spare else -1)
             if not spare:
-                others[str(row)] = [[name, r] for r in range(min(vocabulary.rows, 1))]
+                others[str(row)] = [[name, -1]]
             continue
         wish = wishes.get(token)
         mine = vocabulary.id(token)
