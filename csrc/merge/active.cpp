@@ -20,9 +20,12 @@ LENSWRIGHT_CLONES void take_active(const double* x, const double* base, double e
 
 LENSWRIGHT_CLONES void add_share(const double* delta, const double* active, double factor,
                                  int64_t n, double* out) {
-  for (int64_t i = 0; i < n; ++i) {
-    out[i] += active[i] > 1 ? delta[i] / active[i] : factor * delta[i];
-  }
+  for (int64_t i = 0; i < n; ++i) out[i] += active[i] > 1 ? delta[i] : factor * delta[i];
+}
+
+// The sum of differences, which is exact for narrow types, is divided once.
+LENSWRIGHT_CLONES void add_mean(const double* active, const double* base, int64_t n, double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = base[i] + (active[i] > 1 ? out[i] / active[i] : out[i]);
 }
 
 }  // namespace
@@ -79,7 +82,7 @@ void ActiveWork::write(int64_t, const Strip& strip, double* out) {
   for (size_t i = 0; i < models_.size(); ++i) {
     add_share(strip.room[i + 1], strip.room[0], factors_[i], strip.count, out);
   }
-  for (int64_t e = 0; e < strip.count; ++e) out[e] += base[e];
+  add_mean(strip.room[0], base, strip.count, out);
 }
 
 }  // namespace lenswright

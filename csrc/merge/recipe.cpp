@@ -11,6 +11,12 @@ namespace {
 
 [[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
 
+std::string text(double number) {
+  char out[32];
+  std::snprintf(out, sizeof out, "%g", number);
+  return out;
+}
+
 std::string listed(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
@@ -198,8 +204,8 @@ class Reader {
                              : parameter.kind == Kind::whole ? "a whole number"
                                                              : "a number";
       if (parameter.kind != Kind::flag && std::isfinite(parameter.low)) {
-        expected += " of " + Json(parameter.low).dump() + " or more";
-        if (parameter.high < 1e300) expected += ", " + Json(parameter.high).dump() + " at most";
+        expected += " of " + text(parameter.low) + " or more";
+        if (parameter.high < 1e300) expected += ", " + text(parameter.high) + " at most";
       }
       fail(value.where() + " is " + value.dump() + ", expected " + expected);
     }

@@ -243,9 +243,10 @@ def model_stock(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: 
                 norms = np.sqrt(flat_dot(deltas[i], deltas[i]) * flat_dot(deltas[j], deltas[j]))
                 cosines.append(flat_dot(deltas[i], deltas[j]) / norms if norms > 0 else 0.0)
         c = float(np.mean(cosines))
+        if mode == "strict" and c <= 0:
+            return origin + 0 * sum(rows)
         t = n * c / (1 + (n - 1) * c)
-        if mode == "strict":
-            t = 0.0 if c <= 0 else min(t, 1.0)
+        t = min(t, 1.0) if mode == "strict" else t
         return t * sum(rows) / n + (1 - t) * origin
 
     if p.get("filter_wise") and base.ndim > 1:
@@ -276,15 +277,15 @@ def ram(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str, plu
     deltas = [v - base for v in x]
     active = [np.abs(d) > p.get("epsilon", 1e-5) for d in deltas]
     count = sum(a.astype(int) for a in active)
-    out = base.copy()
+    total = np.zeros_like(base)
     for d, a in zip(deltas, active, strict=True):
         factor = 1.0
         if plus:
             own_count, shared = np.sum(a & (count == 1)), np.sum(a & (count > 1))
             ratio = shared / own_count if own_count else 0.0
             factor = 1 + p.get("r", 0.1) * np.clip(ratio, 0, p.get("alpha", 0.2))
-        out = out + np.where(a, np.where(count > 1, d / np.maximum(count, 1), factor * d), 0)
-    return out
+        total = total + np.where(a, np.where(count > 1, d, factor * d), 0)
+    return base + np.where(count > 1, total / np.maximum(count, 1), total)
 
 
 def nearswap(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str) -> Array:

@@ -188,6 +188,9 @@ def test_compat(
         assert ours[name].shape == want.shape, name
         if label.startswith(RANDOM):
             continue
+        if label == "arcee_fusion":  # its threshold is the float32 of a quantile
+            assert float((ours[name] == want).double().mean()) >= 0.99, name
+            continue
         a, b = ours[name].double(), want.double()
         error = float((a - b).norm() / b.norm().clamp(min=1e-30))
         limit = 1e-5 if "slerp" in label else 2e-6

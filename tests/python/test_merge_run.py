@@ -40,8 +40,8 @@ def test_threads_shards_and_places(label: str, four: list[Path], tmp_path: Path)
         for i, folder in enumerate(four)
     ]
     recipe = recipe_of(method, case, moved)
-    lw.merge(recipe, tmp_path / "two", threads=2, seed=3, shard_size="100KB")
-    assert len(list((tmp_path / "two").glob("*.safetensors"))) > 3
+    lw.merge(recipe, tmp_path / "two", threads=2, seed=3, shard_size="50KB")
+    assert len(list((tmp_path / "two").glob("*.safetensors"))) >= 3
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
 
 

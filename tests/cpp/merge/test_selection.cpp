@@ -49,10 +49,12 @@ std::vector<bool> kept(const std::vector<double>& sizes, int64_t k, std::vector<
     ++passes;
   } while (!selection.finish());
   std::vector<double> ones(sizes.size(), 1.0), zeros(sizes.size(), 1.0);
-  tiles(sizes, [&](int64_t tile, int64_t at, int64_t n) {
-    selection.keep(tile, at % kTile == 0, sizes.data() + at, n, ones.data() + at, true);
-    selection.keep(tile, at % kTile == 0, sizes.data() + at, n, zeros.data() + at, false);
-  });
+  for (const bool inside : {true, false, true}) {  // each sweep begins anew
+    std::vector<double>& values = inside ? ones : zeros;
+    tiles(sizes, [&](int64_t tile, int64_t at, int64_t n) {
+      selection.keep(tile, at % kTile == 0, sizes.data() + at, n, values.data() + at, inside);
+    });
+  }
   std::vector<bool> out;
   for (size_t i = 0; i < sizes.size(); ++i) {
     REQUIRE(ones[i] + zeros[i] == 1.0);
