@@ -8,6 +8,11 @@ namespace lenswright {
 
 Input::~Input() = default;
 
+std::vector<const Checkpoint*> Input::checkpoints() const {
+  if (checkpoint() == nullptr) return {};
+  return {checkpoint()};
+}
+
 Input::Input(std::string name, std::vector<TensorInfo> tensors, Json config)
     : name_(std::move(name)), tensors_(std::move(tensors)), config_(std::move(config)) {
   for (size_t i = 0; i < tensors_.size(); ++i) by_name_.emplace(tensors_[i].name, i);

@@ -27,6 +27,13 @@ class Input {
   /// The checkpoint it is of; null for one in memory.
   virtual const Checkpoint* checkpoint() const { return nullptr; }
 
+  /// All that it is read from.
+  virtual std::vector<const Checkpoint*> checkpoints() const;
+  /// The checkpoint whose file has exactly the bytes that read() gives; null where none has.
+  virtual const Checkpoint* holder(const TensorInfo&) const { return checkpoint(); }
+  /// The type it is stored in, which may be narrower than the one it is read in.
+  virtual Dtype stored(const TensorInfo& tensor) const { return tensor.dtype; }
+
   /// `size` bytes of a tensor from `offset` on: in `room`, or where they are already.
   virtual const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t size,
                                 std::byte* room) const = 0;

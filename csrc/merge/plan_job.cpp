@@ -22,10 +22,12 @@ std::string text(const std::vector<int64_t>& shape) {
   return out + "]";
 }
 
+Dtype stored(const Operand& operand) { return operand.input->stored(*operand.info); }
+
 // The narrowest type that holds what all of them hold.
 Dtype promoted(const std::vector<Operand>& operands) {
   std::set<Dtype> types;
-  for (const Operand& operand : operands) types.insert(operand.info->dtype);
+  for (const Operand& operand : operands) types.insert(stored(operand));
   if (types.size() == 1) return *types.begin();
   return types.contains(Dtype::f64) ? Dtype::f64 : Dtype::f32;
 }
@@ -79,7 +81,7 @@ std::optional<Job> JobMaker::make(const std::string& name, double depth, const P
   }
   const Operand& first = job.operands.front();
   job.copy = job.method->name == "passthrough" && first.own.at("scale") == 1.0 && !first.rows &&
-             first.info->dtype == job.dtype;
+             first.info->dtype == job.dtype && stored(first) == first.info->dtype;
   return job;
 }
 
@@ -203,8 +205,8 @@ void JobMaker::cut_rows(Job& job) {
 void JobMaker::set_types(Job& job) const {
   const bool widens = options_.mode == Mode::compat && !recipe_.out_dtype &&
                       (job.method->name == "arcee_fusion" || job.method->name == "ramplus_tl");
-  const Dtype own = job.base >= 0 ? job.operands[static_cast<size_t>(job.base)].info->dtype
-                                  : promoted(job.operands);
+  const Dtype own =
+      job.base >= 0 ? stored(job.operands[static_cast<size_t>(job.base)]) : promoted(job.operands);
   job.dtype = recipe_.out_dtype.value_or(recipe_.dtype.value_or(own));
   if (widens) job.dtype = Dtype::f32;
   const bool as_it_is = job.method->name == "passthrough" && !recipe_.out_dtype && !recipe_.dtype;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "io/writer.h"
+#include "merge/journal.h"
 #include "merge/pool.h"
 #include "merge/tensor_run.h"
 
@@ -20,6 +21,8 @@ class Running {
  public:
   using SinkOf = std::function<Sink(size_t job)>;
   using Copy = std::function<void(size_t job)>;
+  using Skip = std::function<bool(size_t job)>;  // already there
+  using Done = std::function<void(size_t job, uint64_t sum)>;
 
   Running(const MergePlan& plan, SinkOf sink_of, Copy copy, Progress* progress, int threads)
       : plan_(plan),
@@ -29,8 +32,10 @@ class Running {
         pool_(threads),
         desks_(static_cast<size_t>(pool_.size())) {}
 
-  std::vector<TensorNote> run() {
+  std::vector<TensorNote> run(const Skip& skip = {}, Done done = {}) {
+    done_ = std::move(done);
     for (size_t job = 0; job < plan_.jobs.size(); ++job) {
+      if (skip && skip(job)) continue;
       const bool large = !plan_.jobs[job].copy && plan_.jobs[job].numel() > kSmall;
       if (large) {
         together(job);
@@ -76,6 +81,7 @@ class Running {
   }
 
   void note(size_t job, const TensorRun& tensor) {
+    if (done_) done_(job, tensor.sum());
     if (tensor.not_finite() == 0 && tensor.remark().empty()) return;
     const std::lock_guard lock(mutex_);
     notes_.push_back({plan_.jobs[job].name, tensor.not_finite(), tensor.remark()});
@@ -84,6 +90,7 @@ class Running {
   const MergePlan& plan_;
   SinkOf sink_of_;
   Copy copy_;
+  Done done_;
   Progress* progress_;
   Pool pool_;
   std::vector<Desk> desks_;
@@ -111,18 +118,28 @@ void put_small_files(const MergePlan& plan, const SmallFiles& files, FolderWrite
 std::vector<std::filesystem::path> folders(const MergePlan& plan) {
   std::vector<std::filesystem::path> out;
   for (const auto& input : plan.inputs) {
-    if (input->checkpoint() != nullptr) out.push_back(input->checkpoint()->folder());
+    for (const Checkpoint* checkpoint : input->checkpoints()) out.push_back(checkpoint->folder());
   }
   return out;
 }
 
-}  // namespace
+// Whether a tensor of an earlier process is what its journal says; read tile by tile.
+bool is_there(const MergePlan& plan, const Job& job, const FileWriter& file, uint64_t expected) {
+  const Tiling tiling = TensorRun::written_tiles(job, plan.options);
+  const auto width = static_cast<uint64_t>(element_bytes(job.dtype));
+  uint64_t sum = 0;
+  std::vector<std::byte> bytes;
+  for (int64_t i = 0; i < tiling.tiles(); ++i) {
+    const Run run = tiling.tile(i);
+    const uint64_t offset = static_cast<uint64_t>(run.first) * width;
+    bytes.resize(static_cast<uint64_t>(run.count) * width);
+    if (!file.read(job.name, offset, bytes)) return false;
+    sum += checksum(offset, bytes);
+  }
+  return sum == expected;
+}
 
-std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::path& output,
-                                  const SmallFiles& files, Progress* progress, int threads) {
-  FolderWriter out(output, folders(plan));
-  if (progress) progress->set_total(static_cast<int64_t>(plan.write_bytes()));
-  put_small_files(plan, files, out);
+std::vector<FileWriter*> start_shards(const MergePlan& plan, FolderWriter& out) {
   std::vector<FileWriter*> file_of(plan.jobs.size());
   for (const MergePlan::Shard& shard : plan.shards) {
     std::vector<TensorSpec> specs;
@@ -132,6 +149,19 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
     FileWriter& file = out.shard(shard.file, specs, {{"format", "pt"}});
     for (const size_t job : shard.jobs) file_of[job] = &file;
   }
+  return file_of;
+}
+
+}  // namespace
+
+std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::path& output,
+                                  const SmallFiles& files, Progress* progress, int threads,
+                                  bool resume) {
+  FolderWriter out(output, folders(plan), fingerprint(plan).substr(0, 16), resume);
+  if (progress) progress->set_total(static_cast<int64_t>(plan.write_bytes()));
+  put_small_files(plan, files, out);
+  const std::vector<FileWriter*> file_of = start_shards(plan, out);
+  Journal journal(out.aside("journal.partial"));
   const auto sink_of = [&](size_t job) -> Sink {
     return [&, job](uint64_t offset, std::span<const std::byte> bytes) {
       file_of[job]->pwrite(plan.jobs[job].name, offset, bytes);
@@ -140,11 +170,20 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
   };
   const auto copy = [&](size_t job) {
     const Operand& from = plan.jobs[job].operands.front();
-    const OpenFile source = from.input->checkpoint()->open_shard(from.info->file);
+    const OpenFile source = from.input->holder(*from.info)->open_shard(from.info->file);
     file_of[job]->copy(plan.jobs[job].name, source.get(), from.info->begin, from.info->bytes(),
                        progress);
   };
-  std::vector<TensorNote> notes = Running(plan, sink_of, copy, progress, threads).run();
+  const auto skip = [&](size_t job) {
+    const auto it = journal.finished().find(job);
+    if (it == journal.finished().end() || plan.jobs[job].copy) return false;
+    if (!is_there(plan, plan.jobs[job], *file_of[job], it->second)) return false;
+    file_of[job]->adopt(plan.jobs[job].name);
+    if (progress) progress->step(static_cast<int64_t>(plan.jobs[job].bytes()));
+    return true;
+  };
+  const auto done = [&](size_t job, uint64_t sum) { journal.add(job, sum); };
+  std::vector<TensorNote> notes = Running(plan, sink_of, copy, progress, threads).run(skip, done);
   if (plan.shards.size() > 1) out.write_index();
   out.commit(progress);
   if (progress) progress->finish();

@@ -22,10 +22,11 @@ using SmallFiles = std::vector<std::pair<std::string, std::string>>;
 
 /// Writes the new folder `output`: headers first, then tiles at their final places, in memory that
 /// does not grow with the models; the same bytes for any number of threads. The folder appears
-/// whole or not at all. Progress counts bytes written.
+/// whole or not at all. Progress counts bytes written. `resume`: goes on with what a killed process
+/// left of the same merge, and leaves what it did when it is interrupted itself.
 std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::path& output,
                                   const SmallFiles& files, Progress* progress = nullptr,
-                                  int threads = 0);
+                                  int threads = 0, bool resume = false);
 
 /// The same into memory: `room[i]` takes the bytes of plan.jobs[i].
 std::vector<TensorNote> run_merge(const MergePlan& plan,

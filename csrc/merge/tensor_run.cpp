@@ -4,12 +4,13 @@
 
 #include "base/narrow.h"
 #include "base/widen.h"
+#include "merge/journal.h"
 #include "merge/kernel.h"
 
 namespace lenswright {
 namespace {
 
-Task task_of(const Job& job, const MergeOptions& options) {
+Task task_of(const Job& job, const MergeOptions& options, bool draws = true) {
   Task task;
   task.tensor = job.name;
   task.shape = Shape2::of(job.shape);
@@ -19,7 +20,9 @@ Task task_of(const Job& job, const MergeOptions& options) {
   task.values = job.values;
   for (const Operand& operand : job.operands) task.own.push_back(operand.own);
   task.seed = options.seed;
-  if (job.method->random) task.streams = streams_of(job);
+  if (job.method->random) {
+    task.streams = draws ? streams_of(job) : std::vector<uint64_t>(job.operands.size());
+  }
   return task;
 }
 
@@ -86,7 +89,10 @@ void TensorRun::tile(int64_t index, Desk& desk, const Sink& sink) {
   }
   if (!writes()) return;
   not_finite_ += not_finite;
-  sink(static_cast<uint64_t>(first) * size, {desk.bytes.data(), static_cast<size_t>(done) * size});
+  const std::span<const std::byte> bytes(desk.bytes.data(), static_cast<size_t>(done) * size);
+  const uint64_t offset = static_cast<uint64_t>(first) * size;
+  sum_ += checksum(offset, bytes);
+  sink(offset, bytes);
 }
 
 // All of a tile's bytes in one read for each operand.
@@ -184,6 +190,11 @@ const std::vector<double>& TensorRun::mean_row(size_t index) const {
     divide(static_cast<double>(rows), length, mean.values.data());
   });
   return mean.values;
+}
+
+Tiling TensorRun::written_tiles(const Job& job, const MergeOptions& options) {
+  const auto work = job.method->start(task_of(job, options, false));
+  return {Shape2::of(job.shape), work->cut(work->passes())};
 }
 
 uint64_t TensorRun::desk_bytes(const Job& job) {

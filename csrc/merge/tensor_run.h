@@ -37,8 +37,12 @@ class TensorRun {
 
   /// Elements written that are NaN or infinite.
   int64_t not_finite() const { return not_finite_; }
+  /// Sum of the checksums of the tiles written.
+  uint64_t sum() const { return sum_; }
   std::string remark() const { return work_->remark(); }
 
+  /// The tiles in which it is written.
+  static Tiling written_tiles(const Job& job, const MergeOptions& options);
   /// Bytes of desk that one thread needs.
   static uint64_t desk_bytes(const Job& job);
 
@@ -48,8 +52,6 @@ class TensorRun {
   void load(size_t operand, Run run, const std::byte* bytes, Desk& desk, double* out) const;
   void load_rows(size_t operand, Run run, Desk& desk, double* out) const;
   void widen_from(const Operand& operand, const std::byte* bytes, int64_t count, double* out) const;
-  void write(int64_t index, Run run, const Strip& strip, Desk& desk, const Sink& sink,
-             int64_t tile_first);
 
   const std::vector<double>& mean_row(size_t operand) const;
 
@@ -65,6 +67,7 @@ class TensorRun {
   int pass_ = 0;
   Tiling tiling_;
   std::atomic<int64_t> not_finite_{0};
+  std::atomic<uint64_t> sum_{0};
 };
 
 /// The stream of random numbers of an operand: of the tensor's name and of its values, so that it

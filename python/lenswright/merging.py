@@ -94,6 +94,7 @@ def merge(
     shard_size: int | str = "5GB",
     dry_run: bool = False,
     allow_crimes: bool = False,
+    resume: bool = False,
     progress: bool = True,
 ) -> Merged:
     """Merge checkpoints into a new folder, by a recipe of mergekit's grammar.
@@ -111,6 +112,8 @@ def merge(
         shard_size: bytes of a file at most, or text such as "5GB".
         dry_run: plan and check only.
         allow_crimes: models of different types may be merged.
+        resume: go on with what a killed run of the same merge left beside the output, and leave
+            what was done when this one is interrupted.
 
     Raises:
         ValueError: the recipe, or models that do not fit it or one another.
@@ -129,7 +132,7 @@ def merge(
         raise FileExistsError(f"output folder exists: '{target}'")
     if not target.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder to put the output in: '{target.absolute().parent}'")
-    settings = _Settings(mode, seed, byte_count(shard_size), allow_crimes, threads, progress)
+    settings = _Settings(mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress)
     documents = recipes.read(recipe)
     plans: dict[str, Any] = {}
     stages = []
@@ -185,6 +188,7 @@ class _Settings:
     shard_bytes: int
     mix: bool
     threads: int
+    resume: bool
     progress: bool
 
 
@@ -207,7 +211,7 @@ class _Stage:
         target: Path,
     ) -> _Stage:
         models = document.models()
-        inputs = [(name, _input(name, stages, document.where)) for name in models]
+        inputs = [(name, _input(name, stages)) for name in models]
         for name, path in inputs:
             if isinstance(path, Path) and path.resolve() == target.resolve():
                 raise ValueError(f"output '{target}' is the input '{name}'; expected another folder")
@@ -217,6 +221,7 @@ class _Stage:
             settings.shard_bytes, settings.mix, vocabulary,
         )  # fmt: skip
         folder = dict(inputs)[plan.donor]
+        folder = folder[0] if isinstance(folder, tuple) else folder
         files = _with_template(document.data.get("chat_template"), files, folder)
         return cls(document, settings, plan, models, files)
 
@@ -235,8 +240,9 @@ class _Stage:
         files = [*self.files, (RECORD, self._record(done))]
         with Progress("merging", done.write_bytes, "bytes", self.settings.progress) as bar:
             found = self.plan_.run(
-                folder, files, lambda n, _total: bar.step(n - bar.done), self.settings.threads
-            )
+                folder, files, lambda n, _total: bar.step(n - bar.done), self.settings.threads,
+                self.settings.resume,
+            )  # fmt: skip
         for tensor, not_finite, remark in found:
             if not_finite:
                 done.not_finite[tensor] = not_finite
@@ -251,17 +257,16 @@ class _Stage:
         return json.dumps({"format": "lenswright record 1", "steps": [step]}, indent=2) + "\n"
 
 
-def _input(name: str, stages: Mapping[str, Any], where: str) -> Any:
-    """A path, or the plan of a stage that is still to be done."""
+def _input(name: str, stages: Mapping[str, Any]) -> Any:
+    """A path, a path and an adapter's, or the plan of a stage that is still to be done."""
     if name and name in stages:
         return stages[name]
     reference = recipes.Reference.parse(name)
-    if reference.lora is not None:
-        raise ValueError(
-            f"{where}: model '{name}': model+adapter is not supported yet; merge the adapter into "
-            "its model first"
-        )
-    return resolve(reference.path, reference.revision)
+    path = resolve(reference.path, reference.revision)
+    if reference.lora is None:
+        return path
+    adapter, _, revision = reference.lora.partition("@")
+    return path, resolve(adapter, revision or None)
 
 
 def _vocabulary(
@@ -274,7 +279,8 @@ def _vocabulary(
     if not section:
         return "", []
     folders = {}
-    for name, path in inputs:
+    for name, found in inputs:
+        path = found[0] if isinstance(found, tuple) else found
         if not isinstance(path, Path) or not path.is_dir():
             raise ValueError(f"{document.where}: tokenizer: '{name}' is no folder with a tokenizer")
         folders[name] = path

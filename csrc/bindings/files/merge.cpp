@@ -8,6 +8,7 @@
 #include "bindings/files/bindings.h"
 #include "bindings/files/buffers.h"
 #include "bindings/files/progress.h"
+#include "merge/adapter.h"
 #include "merge/run.h"
 
 namespace py = pybind11;
@@ -77,6 +78,10 @@ std::unique_ptr<HeldPlan> make_plan(const std::string& document, const std::stri
       opened.push_back(still_planned(pair.first, pair.second.cast<const HeldPlan&>().plan));
     } else if (py::isinstance<py::list>(pair.second)) {
       opened.push_back(in_memory(pair.first, pair.second.cast<py::list>(), held->buffers));
+    } else if (py::isinstance<py::tuple>(pair.second)) {
+      using Path = std::filesystem::path;
+      const auto [model, adapter] = pair.second.cast<std::pair<Path, Path>>();
+      opened.push_back(adapted_input(pair.first, open_input(pair.first, model), adapter));
     } else {
       opened.push_back(open_input(pair.first, pair.second.cast<std::filesystem::path>()));
     }
@@ -109,12 +114,12 @@ py::list notes_of(const std::vector<TensorNote>& notes) {
 }
 
 py::list run_into_folder(const HeldPlan& held, const std::filesystem::path& output,
-                         const SmallFiles& files, py::object callback, int threads) {
+                         const SmallFiles& files, py::object callback, int threads, bool resume) {
   Progress progress(python_report(std::move(callback)));
   std::vector<TensorNote> notes;
   {
     const py::gil_scoped_release release;
-    notes = run_merge(held.plan, output, files, &progress, threads);
+    notes = run_merge(held.plan, output, files, &progress, threads, resume);
   }
   return notes_of(notes);
 }

@@ -59,6 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", "-j", "--num-threads", type=int, default=0, metavar="N",
         help="threads (default: one per processor)")  # fmt: skip
     add("--allow-crimes", action="store_true", help="merge models of different types")
+    add("--resume", action="store_true",
+        help="go on with what a killed run of the same merge left; keep what an interrupt leaves")  # fmt: skip
     add("--json", action="store_true", help="print the result as JSON")
     for flag in NEEDLESS:
         add(flag, action="append_const", dest="needless", const=flag, help=argparse.SUPPRESS)
@@ -73,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     done = merge(
         args.recipe, args.out, args.mode, seed=args.seed, threads=args.threads,
         shard_size=args.shard_size, dry_run=args.dry_run, allow_crimes=args.allow_crimes,
+        resume=args.resume,
     )  # fmt: skip
     print(json.dumps(done.to_json(), indent=2) if args.json else done.text())
     return 0
