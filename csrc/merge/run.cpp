@@ -105,7 +105,7 @@ void put_small_files(const MergePlan& plan, const SmallFiles& files, FolderWrite
   std::set<std::string> given = {kRecord, "README.md", "mergekit_config.yml"};
   for (const auto& [name, text] : files) {
     given.insert(name);
-    out.write_text(name, text);
+    if (!text.empty()) out.write_text(name, text);
   }
   if (!plan.config.is_null()) out.write_text("config.json", plan.config.dump(2) + "\n");
   const Checkpoint* donor = plan.donor->checkpoint();

@@ -18,6 +18,7 @@ struct TensorNote {
 };
 
 /// Files to put beside the weights; they take the place of the donor's of the same name.
+/// An empty one is left out.
 using SmallFiles = std::vector<std::pair<std::string, std::string>>;
 
 /// Writes the new folder `output`: headers first, then tiles at their final places, in memory that

@@ -299,7 +299,7 @@ def _with_template(
             "or more"
         )
     named = dict(files)
-    config = named.get("tokenizer_config.json")
+    config = named.get("tokenizer_config.json") or None
     path = folder / "tokenizer_config.json" if isinstance(folder, Path) else None
     if config is None and path is not None and path.is_file():
         config = path.read_text(encoding="utf-8")

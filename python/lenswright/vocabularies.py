@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lenswright.union import union
+
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja",
+    "vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja",
 )  # fmt: skip
 
 
@@ -69,38 +71,47 @@ def plan(
     Raises:
         ValueError: an unknown source, token or kind.
     """
-    source = section.get("source", "union")
-    if source == "union":
-        raise ValueError(
-            "tokenizer source 'union' is not supported yet; expected 'base' or one of "
-            + ", ".join(folders)
-        )
+    source = str(section.get("source", "union"))
     if source == "base" and base is None:
         raise ValueError("tokenizer source is 'base', but the recipe has no base_model")
-    donor = base if source == "base" else str(source)
-    if donor not in folders:
-        raise ValueError(
-            f"tokenizer source is '{donor}', expected 'base' or one of {', '.join(folders)}"
-        )
     known = {name: Vocabulary.of(folder) for name, folder in folders.items()}
-    own = known[donor]
-    size = max(own.ids.values()) + 1
+    if source == "union":
+        donor = base or next(iter(folders))
+        ids, files = union(folders, donor)
+    else:
+        donor = str(base) if source == "base" else source
+        if donor not in folders:
+            raise ValueError(
+                f"tokenizer source is '{source}', expected 'union', 'base' or one of "
+                + ", ".join(folders)
+            )
+        ids, files = known[donor].ids, []
+    files = _files_of(known[donor].folder, dict(files))
+    size = max(ids.values()) + 1
     if mode == "strict":
-        size = max(size, own.rows)
+        size = max(size, known[donor].rows)
     multiple = int(section.get("pad_to_multiple_of") or 1)
     size = -(-size // multiple) * multiple
-    tokens = {index: token for token, index in own.ids.items()}
-    wishes = _wishes(section.get("tokens") or {}, own, known)
+    tokens = {index: token for token, index in ids.items()}
+    wishes = _wishes(section.get("tokens") or {}, ids, known)
     rows = {
         name: _rows(vocabulary, name, tokens, size, known, base, wishes)
         for name, vocabulary in known.items()
     }
-    files = [
-        (name, (own.folder / name).read_text(encoding="utf-8"))
-        for name in TOKENIZER_FILES
-        if (own.folder / name).is_file() and not name.endswith(".model")
-    ]
     return json.dumps({"size": size, "rows": rows}), files
+
+
+def _files_of(folder: Path, made: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The tokenizer's text files: those made, the rest as they are in a folder; "" for none.
+
+    SentencePiece's own file is left out: tokenizer.json says the same, and alone says the rest.
+    """
+
+    def text(name: str) -> str:
+        path = folder / name
+        return made.get(name) or (path.read_text(encoding="utf-8") if path.is_file() else "")
+
+    return [*((name, text(name)) for name in TOKENIZER_FILES), ("tokenizer.model", "")]
 
 
 @dataclass
@@ -110,11 +121,11 @@ class _Wish:
 
 
 def _wishes(
-    tokens: Mapping[str, Any], own: Vocabulary, known: Mapping[str, Vocabulary]
+    tokens: Mapping[str, Any], ids: Mapping[str, int], known: Mapping[str, Vocabulary]
 ) -> dict[str, _Wish]:
     out = {}
     for token, entry in tokens.items():
-        if token not in own.ids:
+        if token not in ids:
             raise ValueError(f"tokenizer.tokens: '{token}' is no token of the chosen tokenizer")
         unknown = set(entry or {}) - {"source", "force"}
         if unknown or not entry:

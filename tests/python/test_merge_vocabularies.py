@@ -127,7 +127,7 @@ def test_tokens_by_wish(two: list[Path], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"source": "nobody"}, "expected 'base' or one of"),
+        ({"source": "nobody"}, "expected 'union', 'base' or one of"),
         ({"source": "base", "tokens": {"nope": {"source": {"kind": "zero"}}}}, "'nope' is no token"),
         ({"source": "base", "tokens": {"w1": {"source": "nobody"}}}, "'nobody' is no model"),
         ({"source": "base", "tokens": {"w1": {"source": {"kind": "one"}}}}, "kind is 'one'"),
@@ -137,6 +137,22 @@ def test_mistakes(section: Any, said: str, two: list[Path], tmp_path: Path) -> N
     with pytest.raises(ValueError, match=said):
         lw.merge(recipe(two, tokenizer=section), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_union(two: list[Path], tmp_path: Path) -> None:
+    """D5: the base's tokens, then those of the others in order, whatever a set would say."""
+    lw.merge(recipe(two, tokenizer_source="union"), tmp_path / "out")
+    data = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
+    ids = data["model"]["vocab"] | {t["content"]: t["id"] for t in data["added_tokens"]}
+    assert ids == {f"w{i}": i for i in range(90)} | {"only-a": 90, "only-b": 91, "<x>": 92}
+    for name in NAMES:
+        a, b = tables(two, name)
+        out = models.load(tmp_path / "out")[name].double()
+        assert out.shape[0] == 96
+        for token, i in ids.items():
+            row = a[token] if token in a else b[token]
+            want = 0.25 * row + 0.75 * b.get(token, row)
+            assert torch.allclose(out[i], want, atol=1e-6), token
 
 
 def test_an_id_beyond_the_embedding(two: list[Path], tmp_path: Path) -> None:

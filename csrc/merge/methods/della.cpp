@@ -1,4 +1,4 @@
-#include "merge/bernoulli.h"
+#include "merge/magprune.h"
 #include "merge/methods/list.h"
 
 namespace lenswright {
