@@ -64,8 +64,9 @@ FolderWriter::FolderWriter(const fs::path& target, std::span<const fs::path> inp
                            std::string_view key, bool resume)
     : target_(without_slash(target)), resume_(resume) {
   check_target(inputs);
-  temporary_ =
-      target_.parent_path() / ("." + target_.filename().string() + ".partial-" + std::string(key));
+  std::string name = ".";  // appended piece by piece: GCC 12 warns of "." + string
+  name.append(target_.filename().string()).append(".partial-").append(key);
+  temporary_ = target_.parent_path() / name;
   fs::create_directory(temporary_);
   lock_ = OpenFile(::open(temporary_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (lock_.get() < 0) throw_errno("cannot open", temporary_.string());

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lenswright.prompts import Splits as Splits
     from lenswright.report import Report as Report
     from lenswright.selftest import VerificationError as VerificationError
+    from lenswright.tasks import task_vectors as task_vectors
 
 # public name -> the module that defines it
 _NAMES = {
@@ -40,6 +41,7 @@ _NAMES = {
     "measure": "measurement",
     "merge": "merging",
     "merge_state_dicts": "merging",
+    "task_vectors": "tasks",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core
 _MODULES = ("demo", "directions", "edits", "plots")  # public submodules

@@ -46,6 +46,7 @@ TORCH_FREE_PYTHON = [
     "cli/merge",
     "merging",
     "recipes",
+    "tasks",
     "union",
     "vocabularies",
 ]

@@ -233,7 +233,7 @@ void bind_merge(py::module_& m) {
           py::arg("threads") = 0, "Private memory that running takes at most, about, in bytes.")
       .def(
           "run", &run_into_folder, py::arg("output"), py::arg("files"),
-          py::arg("progress") = py::none(), py::arg("threads") = 0,
+          py::arg("progress") = py::none(), py::arg("threads") = 0, py::arg("resume") = false,
           "Write the folder; return (tensor, elements not finite, remark) where there is something "
           "to say.")
       .def("run_in_memory", &run_into_memory, py::arg("progress") = py::none(),
