@@ -3,8 +3,8 @@
 Ours: `lenswright merge` of bfloat16 checkpoints (random weights of Qwen2.5-0.5B's shapes, each
 fine-tune the base moved a little). Floor: reading every input with `cat` and writing one output
 with `cp`. mergekit, where LENSWRIGHT_MERGEKIT names a folder it is installed in, does the same
-recipe. Wall seconds, CPU seconds, private memory (Anonymous of smaps_rollup). Limits: 1.25 times the
-floor element by element, 2 in two passes, 3 where something is drawn or ranked; 8 times mergekit,
+recipe. Wall seconds, CPU seconds, private memory (Anonymous of smaps_rollup). Limits: 1.25 times
+the floor element by element, 2 in two passes, 3 where something is drawn or ranked; 8 times mergekit,
 25 times for ties and dare; 1 GB.
 """
 

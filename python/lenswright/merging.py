@@ -132,7 +132,9 @@ def merge(
         raise FileExistsError(f"output folder exists: '{target}'")
     if not target.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder to put the output in: '{target.absolute().parent}'")
-    settings = _Settings(mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress)
+    settings = _Settings(
+        mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress
+    )
     documents = recipes.read(recipe)
     plans: dict[str, Any] = {}
     stages = []
@@ -177,7 +179,9 @@ def byte_count(size: int | str) -> int:
     except ValueError:
         count = 0
     if count <= 0:
-        raise ValueError(f"shard size is {size!r}, expected a size such as 5GB, 500MB or 2000000000")
+        raise ValueError(
+            f"shard size is {size!r}, expected a size such as 5GB, 500MB or 2000000000"
+        )
     return count
 
 
@@ -214,7 +218,9 @@ class _Stage:
         inputs = [(name, _input(name, stages)) for name in models]
         for name, path in inputs:
             if isinstance(path, Path) and path.resolve() == target.resolve():
-                raise ValueError(f"output '{target}' is the input '{name}'; expected another folder")
+                raise ValueError(
+                    f"output '{target}' is the input '{name}'; expected another folder"
+                )
         vocabulary, files = _vocabulary(document, inputs, settings.mode)
         plan = _files.plan_merge(
             document.json, document.where, inputs, settings.mode, settings.seed,
@@ -360,5 +366,3 @@ def _torch(dtype: str, shape: Sequence[int], data: bytearray) -> torch.Tensor:
     if not data:
         return torch.empty(shape, dtype=kind)
     return torch.frombuffer(data, dtype=torch.uint8).view(kind).view(tuple(shape))
-
-

@@ -65,7 +65,9 @@ class Reference:
                 f"model is '{text}', expected PATH[@REVISION][+LORA[@REVISION]] with one '+' at most"
             )
         if not path or (at and not revision) or (plus and not lora):
-            raise ValueError(f"model is '{text}', expected a path or a hub id before and after signs")
+            raise ValueError(
+                f"model is '{text}', expected a path or a hub id before and after signs"
+            )
         return Reference(path, revision or None, lora or None)
 
 
@@ -89,7 +91,9 @@ def read(recipe: Source) -> list[Document]:
     for number, data in enumerate(found):
         place = where if len(found) == 1 else f"{where}, document {number + 1}"
         if not isinstance(data, dict):
-            raise ValueError(f"{place}: expected keys such as merge_method and models, found {data!r}")
+            raise ValueError(
+                f"{place}: expected keys such as merge_method and models, found {data!r}"
+            )
         documents.append(Document(_plain(data, place), place))
     return ordered(documents)
 

@@ -70,7 +70,9 @@ class TaskVectors:
         return {
             "elements": elements,
             "relative": [math.sqrt(s / base) if base else 0.0 for s in squares],
-            "changed": [sum(t.changed[i] for t in tensors) / max(elements, 1) for i in range(count)],
+            "changed": [
+                sum(t.changed[i] for t in tensors) / max(elements, 1) for i in range(count)
+            ],
             "cosines": cosines,
             "conflicts": sum(t.conflicts for t in tensors) / shared if shared else 0.0,
         }

@@ -154,7 +154,9 @@ def _place(token: str, source: Any, known: Mapping[str, Vocabulary]) -> Any:
     if kind == "zero":
         return []
     if kind != "model_token":
-        raise ValueError(f"tokenizer.tokens.{token}: kind is '{kind}', expected zero or model_token")
+        raise ValueError(
+            f"tokenizer.tokens.{token}: kind is '{kind}', expected zero or model_token"
+        )
     vocabulary = model(source.get("model"))
     row = source.get("token_id")
     if row is None:

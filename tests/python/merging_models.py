@@ -49,7 +49,9 @@ def random_tensors(seed: int, dtype: torch.dtype, near: Tensors | None = None) -
     return out
 
 
-def save(folder: Path, tensors: Tensors, config: Mapping[str, Any] = CONFIG, shards: int = 1) -> Path:
+def save(
+    folder: Path, tensors: Tensors, config: Mapping[str, Any] = CONFIG, shards: int = 1
+) -> Path:
     """A checkpoint folder, in one file or several."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(dict(config), indent=2))
@@ -91,7 +93,9 @@ def rounded(value: np.ndarray, dtype: torch.dtype) -> np.ndarray:
     return np.rint(value / step) * step
 
 
-def judge(name: str, got: torch.Tensor, want: np.ndarray, relative: float = 1e-6) -> tuple[int, int]:
+def judge(
+    name: str, got: torch.Tensor, want: np.ndarray, relative: float = 1e-6
+) -> tuple[int, int]:
     """Assert what holds for every element; return how many are correctly rounded, and of how many.
 
     float32: |got - want| within `relative` of the tensor's largest number; narrower types: within

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
-import merging_models as models
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+
+import lenswright as lw
+import merging_models as models
 
 UP = "model.layers.1.mlp.up_proj"
 Q = "model.layers.0.self_attn.q_proj"
@@ -33,7 +34,10 @@ def adapter(folder: Path, tensors: dict[str, torch.Tensor], **config: Any) -> Pa
 def pair(model: dict[str, torch.Tensor], module: str, rank: int, seed: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     rows, cols = model[f"{module}.weight"].shape
-    return [torch.randn(rank, cols, generator=generator), torch.randn(rows, rank, generator=generator)]
+    return [
+        torch.randn(rank, cols, generator=generator),
+        torch.randn(rows, rank, generator=generator),
+    ]
 
 
 def named(module: str, factors: list[torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
-import merging_models as models
 import pytest
 import torch
 import yaml
+
+import lenswright as lw
+import merging_models as models
 from test_merge_methods import ALL, recipe_of
 
 SCRIPT = """
@@ -68,7 +69,8 @@ def grammar(folders: list[Path]) -> dict[str, dict[str, Any]]:
         },
         "conditional weights": {
             "models": [
-                {"model": a, "parameters": {"weight": [{"filter": "lm_head", "value": 0}, {"value": 1.0}]}},
+                {"model": a,
+                 "parameters": {"weight": [{"filter": "lm_head", "value": 0}, {"value": 1.0}]}},
                 {"model": b, "parameters": {"weight": 0.5}},
             ],
             "merge_method": "linear",
@@ -84,17 +86,17 @@ def grammar(folders: list[Path]) -> dict[str, dict[str, Any]]:
             "models": [
                 {"model": a},
                 {"model": b, "parameters": {"weight": 0.4, "density": [1, 0.7, 0.1]}},
-                {"model": c, "parameters": {"weight": [{"filter": "mlp", "value": 0.5}, {"value": 0}],
-                                            "density": 0.33}},
+                {"model": c, "parameters": {
+                    "weight": [{"filter": "mlp", "value": 0.5}, {"value": 0}], "density": 0.33}},
             ],
             "merge_method": "ties", "base_model": a,
             "parameters": {"normalize": True, "int8_mask": True, "lambda": 1.0},
         },
         "bases and parameters by slice": {
             "slices": [
-                {"sources": [{"model": a, "layer_range": [0, 2]}, {"model": b, "layer_range": [0, 2]}],
+                {"sources": [{"model": m, "layer_range": [0, 2]} for m in (a, b)],
                  "base_model": a, "parameters": {"t": 0.2}},
-                {"sources": [{"model": a, "layer_range": [2, 3]}, {"model": b, "layer_range": [2, 3]}],
+                {"sources": [{"model": m, "layer_range": [2, 3]} for m in (a, b)],
                  "base_model": b, "parameters": {"t": [0.2, 0.8]}},
             ],
             "merge_method": "slerp",
@@ -202,7 +204,7 @@ def test_compat_of_what_is_drawn(
     label: str, recipes: dict[str, dict[str, Any]], folders: list[Path],
     theirs: tuple[dict[str, str], Path], tmp_path: Path,
 ) -> None:  # fmt: skip
-    """Other random numbers, the same distribution: what is left of a model is as large on average."""
+    """Other random numbers of the same distribution: on average as much is left of a model."""
     answers, room = theirs
     assert answers[label] == "", answers[label]
     lw.merge(recipes[label], tmp_path / "out", "compat", seed=1)

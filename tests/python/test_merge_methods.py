@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
-import merging_models as models
 import numpy as np
 import pytest
 import torch
+
+import lenswright as lw
+import merging_models as models
 from merging_reference import METHODS, merged
 
 # method -> (number of models beside the base, needs a base, parameters, parameters of each model)
@@ -24,8 +25,12 @@ CASES: dict[str, tuple[int, bool, dict[str, Any], dict[str, Any]]] = {
     "ties": (3, True, {}, {"weight": [0.3, 0.5, 0.4], "density": [0.5, 0.21, 0.9]}),
     "dare_linear": (2, True, {}, {"weight": [0.3, 0.5], "density": [0.53, 0.3]}),
     "dare_ties": (3, True, {}, {"weight": [0.3, 0.5, 0.4], "density": [0.5, 0.3, 1.0]}),
-    "breadcrumbs": (2, True, {}, {"weight": [0.3, 0.5], "density": [0.8, 0.5], "gamma": [0.02, 0.1]}),
-    "breadcrumbs_ties": (3, True, {"normalize": True}, {"weight": [0.3, 0.5, 0.4], "density": [0.8] * 3}),
+    "breadcrumbs": (
+        2, True, {}, {"weight": [0.3, 0.5], "density": [0.8, 0.5], "gamma": [0.02, 0.1]},
+    ),
+    "breadcrumbs_ties": (
+        3, True, {"normalize": True}, {"weight": [0.3, 0.5, 0.4], "density": [0.8] * 3},
+    ),
     "della": (2, True, {}, {"weight": [0.3, 0.5], "density": [0.5, 0.6], "epsilon": [0.1, 0.15]}),
     "della_linear": (2, True, {}, {"weight": [0.3, 0.5], "density": [0.5, 0.95]}),
     "sce": (3, True, {"select_topk": 0.4}, {}),
@@ -44,9 +49,13 @@ MORE = {
         "nuslerp",
         (2, False, {"nuslerp_flatten": False, "nuslerp_row_wise": True}, {"weight": [0.3, 0.8]}),
     ),
-    "nuslerp of columns": ("nuslerp", (2, True, {"nuslerp_flatten": False}, {"weight": [0.3, 0.8]})),
+    "nuslerp of columns": (
+        "nuslerp", (2, True, {"nuslerp_flatten": False}, {"weight": [0.3, 0.8]}),
+    ),
     "multislerp of task vectors": ("multislerp", (2, True, {}, {"weight": [1.0, 2.0]})),
-    "ties, rescaled": ("ties", (2, True, {"rescale": True}, {"weight": [1, 1], "density": [0.4, 0.2]})),
+    "ties, rescaled": (
+        "ties", (2, True, {"rescale": True}, {"weight": [1, 1], "density": [0.4, 0.2]}),
+    ),
     "breadcrumbs, no outliers": (
         "breadcrumbs",
         (2, True, {}, {"weight": [1, 1], "density": [0.4, 0.2], "gamma": [0.0, 0.0]}),

@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
-import merging_models as models
 import pytest
 import torch
+
+import lenswright as lw
+import merging_models as models
 from lenswright import recipes
 from lenswright.cli import main
 
@@ -161,7 +162,7 @@ def test_shapes_and_missing_tensors(trio: list[str], tmp_path: Path) -> None:
         "less": ["'model.norm.weight'", "missing", "less"],
         "words": ["[97, 30]", "[99, 30]", "tokenizer"],
     }.items():
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(ValueError, match="tensor") as caught:
             lw.merge(put(linear(trio), "models.1.model", str(tmp_path / name)), tmp_path / "out")
         for part in said:
             assert part in str(caught.value), caught.value

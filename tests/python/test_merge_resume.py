@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
-import merging_models as models
 import pytest
 import torch
+
+import lenswright as lw
+import merging_models as models
 from lenswright import _files
 
 
@@ -73,7 +74,9 @@ def test_it_goes_on(room: Path) -> None:
     plan.run(room / "out", [], lambda now, _total: seen.append(now), 2, True)
     assert hashes(room / "out") == hashes(room / "whole")
     assert not hidden(room)
-    files = {f"{path.name}.partial": path.stat().st_ino for path in (room / "out").glob("*.safetensors")}
+    files = {
+        f"{path.name}.partial": path.stat().st_ino for path in (room / "out").glob("*.safetensors")
+    }
     assert files == written  # the same file, gone on with
     assert not list((room / "out").glob("*.partial"))
 

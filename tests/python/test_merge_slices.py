@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
-import merging_models as models
 import numpy as np
 import pytest
 import torch
 import yaml
+
+import lenswright as lw
+import merging_models as models
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -92,7 +93,9 @@ def test_precedence(pair: list[Path], tmp_path: Path) -> None:
     sources[1]["parameters"] = {"weight": [{"filter": "mlp", "value": 3.0}]}
     recipe = {
         "merge_method": "linear", "parameters": {"weight": 1.0, "normalize": False},
-        "slices": [{"sources": sources, "parameters": {"weight": [{"filter": "attn", "value": 2.0}]}}],
+        "slices": [
+            {"sources": sources, "parameters": {"weight": [{"filter": "attn", "value": 2.0}]}}
+        ],
     }  # fmt: skip
     lw.merge(recipe, tmp_path / "out")
     out, a, b = (models.load(f) for f in (tmp_path / "out", *pair))
@@ -209,7 +212,11 @@ def test_base_model_that_is_not_listed(pair: list[Path], tmp_path: Path) -> None
     lw.merge(recipe, tmp_path / "linear")
     name = "model.norm.weight"
     assert torch.equal(models.load(tmp_path / "linear")[name], models.load(pair[1])[name])
-    recipe = {"merge_method": "karcher", "models": [{"model": str(pair[1])}], "base_model": str(pair[0])}
+    recipe = {
+        "merge_method": "karcher",
+        "models": [{"model": str(pair[1])}],
+        "base_model": str(pair[0]),
+    }
     for mode in ("strict", "compat"):
         lw.merge(recipe, tmp_path / mode, mode)
     b = models.load(pair[1])[name]
@@ -227,7 +234,9 @@ def test_tied_and_untied_heads(tiny: Callable[..., Path], tmp_path: Path) -> Non
     recipe = linear([tied, untied], [1.0, 1.0])
     lw.merge(recipe, tmp_path / "out")
     assert config_of(tmp_path / "out")["tie_word_embeddings"] is False
-    head, embedding = (models.load(untied)[n].double() for n in ("lm_head.weight", "model.embed_tokens.weight"))
+    head, embedding = (
+        models.load(untied)[n].double() for n in ("lm_head.weight", "model.embed_tokens.weight")
+    )
     same(models.load(tmp_path / "out")["lm_head.weight"], (head + embedding) / 2)
     lw.merge(linear([tied, tied], [1.0, 1.0]), tmp_path / "both")
     assert config_of(tmp_path / "both")["tie_word_embeddings"] is True
@@ -243,7 +252,12 @@ def test_vocabularies_of_different_sizes(pair: list[Path], tmp_path: Path) -> No
     recipe = linear([pair[0], small], [1.0, 1.0])
     with pytest.raises(ValueError, match="other vocabularies"):
         lw.merge(recipe, tmp_path / "out")
-    for method in ("linear", "slerp", "karcher", "task_arithmetic"):  # D11, D15, D16: of every method
+    for method in (
+        "linear",
+        "slerp",
+        "karcher",
+        "task_arithmetic",
+    ):  # D11, D15, D16: of every method
         own = {"parameters": {"weight": 1.0}} if method in ("linear", "task_arithmetic") else {}
         recipe = {"merge_method": method, "models": [{"model": str(small)} | own]}
         if method in ("slerp", "task_arithmetic"):

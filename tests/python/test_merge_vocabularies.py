@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lenswright as lw
-import merging_models as models
 import pytest
 import torch
+
+import lenswright as lw
+import merging_models as models
 
 NAMES = ("model.embed_tokens.weight", "lm_head.weight")
 
@@ -80,7 +81,9 @@ def test_rows_follow_their_tokens(source: str, two: list[Path], tmp_path: Path) 
     chosen = two[0] if source == "base" else two[1]
     where = "base" if source == "base" else str(two[1])
     lw.merge(recipe(two, tokenizer_source=where), tmp_path / "out")
-    assert (tmp_path / "out" / "tokenizer.json").read_text() == (chosen / "tokenizer.json").read_text()
+    assert (tmp_path / "out" / "tokenizer.json").read_text() == (
+        chosen / "tokenizer.json"
+    ).read_text()
     assert json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())["of"] == chosen.name
     for name in NAMES:
         a, b = tables(two, name)
@@ -128,7 +131,10 @@ def test_tokens_by_wish(two: list[Path], tmp_path: Path) -> None:
     ("section", "said"),
     [
         ({"source": "nobody"}, "expected 'union', 'base' or one of"),
-        ({"source": "base", "tokens": {"nope": {"source": {"kind": "zero"}}}}, "'nope' is no token"),
+        (
+            {"source": "base", "tokens": {"nope": {"source": {"kind": "zero"}}}},
+            "'nope' is no token",
+        ),
         ({"source": "base", "tokens": {"w1": {"source": "nobody"}}}, "'nobody' is no model"),
         ({"source": "base", "tokens": {"w1": {"source": {"kind": "one"}}}}, "kind is 'one'"),
     ],

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import lenswright as lw
-import merging_models as models
 import numpy as np
 import pytest
 import torch
+
+import lenswright as lw
+import merging_models as models
 from lenswright.cli import main
 
 

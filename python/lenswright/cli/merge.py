@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="threads (default: one per processor)")  # fmt: skip
     add("--allow-crimes", action="store_true", help="merge models of different types")
     add("--resume", action="store_true",
-        help="go on with what a killed run of the same merge left; keep what an interrupt leaves")  # fmt: skip
+        help="go on with what a killed run of the same merge left")  # fmt: skip
     add("--json", action="store_true", help="print the result as JSON")
     for flag in NEEDLESS:
         add(flag, action="append_const", dest="needless", const=flag, help=argparse.SUPPRESS)
