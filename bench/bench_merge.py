@@ -1,11 +1,11 @@
 """Merges, whole processes, page cache warm, against the floor and mergekit 0.1.5 in the same run.
 
 Ours: `lenswright merge` of bfloat16 checkpoints (random weights of Qwen2.5-0.5B's shapes, each
-fine-tune the base moved a little). Floor: reading every input with `cat` and writing one output
-with `cp`. mergekit, where LENSWRIGHT_MERGEKIT names a folder it is installed in, does the same
-recipe. Wall seconds, CPU seconds, private memory (Anonymous of smaps_rollup). Limits: 1.25 times
-the floor element by element, 2 in two passes, 3 where something is drawn or ranked; 8 times mergekit,
-25 times for ties and dare; 1 GB.
+fine-tune the base moved a little). Floor: reading every input with `cat`, writing one output with
+`cp`, then `sync`. mergekit, where LENSWRIGHT_MERGEKIT names a folder it is installed in, does the
+same recipe. Wall seconds, CPU seconds, private memory (Anonymous of smaps_rollup). Limits: 1.25
+times the floor element by element, 2 in two passes, 3 where something is drawn or ranked; 8 times
+mergekit, 25 times for ties and dare; 1 GB.
 """
 
 from __future__ import annotations
@@ -132,6 +132,7 @@ def floor(inputs: Sequence[str], out: Path) -> float:
     for path in inputs[1:]:
         subprocess.run(f"cat {path}/*.safetensors > /dev/null", shell=True, check=True)
     subprocess.run(["cp", "-r", inputs[0], out], check=True)
+    os.sync()  # ours, too, is on the disk when it is done
     seconds = time.perf_counter() - start
     shutil.rmtree(out)
     return seconds

@@ -153,6 +153,9 @@ const TensorInfo& FileWriter::claim(std::string_view name, uint64_t offset, uint
 void FileWriter::pwrite(std::string_view name, uint64_t offset, std::span<const std::byte> bytes) {
   const TensorInfo& tensor = claim(name, offset, bytes.size());
   write_at(file_.get(), tensor.begin + offset, bytes);
+  constexpr uint64_t kOften = 32u << 20;
+  const uint64_t before = unsent_.fetch_add(bytes.size());
+  if (before / kOften != (before + bytes.size()) / kOften) begin_writeback(file_.get());
 }
 
 bool FileWriter::read(std::string_view name, uint64_t offset, std::span<std::byte> bytes) const {

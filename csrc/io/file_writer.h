@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -90,7 +91,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   mutable std::mutex mutex_;
   std::vector<Spans> written_;  // per tensor
   OpenFile file_;
-  bool done_ = false;  // finished or abandoned
+  std::atomic<uint64_t> unsent_{0};  // bytes written since the disk was last told
+  bool done_ = false;                // finished or abandoned
 };
 
 }  // namespace lenswright

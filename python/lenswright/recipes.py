@@ -62,7 +62,7 @@ class Reference:
         path, at, revision = model.partition("@")
         if "+" in lora or "@" in revision or lora.count("@") > 1:
             raise ValueError(
-                f"model is '{text}', expected PATH[@REVISION][+LORA[@REVISION]] with one '+' at most"
+                f"model is '{text}', expected PATH[@REVISION][+LORA[@REVISION]], one '+' only"
             )
         if not path or (at and not revision) or (plus and not lora):
             raise ValueError(

@@ -243,9 +243,9 @@ def page() -> str:
     lines = [
         "# Merging",
         "",
-        "Written by `tests/python/merge_page.py`. `lenswright merge recipe.yml out/` reads recipes of",
-        "mergekit's grammar. `strict`, the default, computes the published formulas; `compat` computes",
-        "what mergekit 0.1.5 does. The number of models leaves the base out.",
+        "Written by `tests/python/merge_page.py`. `lenswright merge recipe.yml out/` reads recipes",
+        "of mergekit's grammar. `strict`, the default, computes the published formulas; `compat`",
+        "computes what mergekit 0.1.5 does. The number of models leaves the base out.",
         "",
         "## Methods",
         "",
@@ -265,8 +265,8 @@ def page() -> str:
         "- `filter: glob:PATTERN` and `filter: regex:PATTERN` match a tensor's whole name; a plain",
         "  filter is a part of it, as ever. A single `{filter, value}` needs no list.",
         "- Parameters of each model may stand at any level, from the model's own to the outermost.",
-        "- Several documents in one file are stages; a later one names an earlier one's `name` as a",
-        "  model.",
+        "- Several documents in one file are stages; a later one names an earlier one's `name` as",
+        "  a model.",
         "",
     ]
     return "\n".join(lines)

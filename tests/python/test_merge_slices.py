@@ -207,7 +207,7 @@ def test_the_same_model_twice(pair: list[Path], tmp_path: Path) -> None:
 
 
 def test_base_model_that_is_not_listed(pair: list[Path], tmp_path: Path) -> None:
-    """D13, D4: of linear it is the source of config.json only; karcher of mergekit averages it in."""
+    """D13, D4: it is where config.json comes from; karcher of mergekit averages it in."""
     recipe = linear(pair[1:], [1.0]) | {"base_model": str(pair[0])}
     lw.merge(recipe, tmp_path / "linear")
     name = "model.norm.weight"
