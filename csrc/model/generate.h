@@ -10,11 +10,11 @@ namespace lenswright {
 
 struct GenerateOptions {
   int64_t max_new_tokens = 64;
-  std::vector<int64_t> stop_ids;  // a row ends with the first of these
-  bool use_cache = true;          // false: the whole text is run for every token
-  bool share_prefix = true;       // what begins every row is read once; not if deterministic
-  Sampling sampling;
-  std::vector<uint64_t> seeds;  // one a row, where the temperature is positive
+  std::vector<int64_t> stop_ids{};  // a row ends with the first of these
+  bool use_cache = true;            // false: the whole text is run for every token
+  bool share_prefix = true;         // what begins every row is read once; not if deterministic
+  Sampling sampling{};
+  std::vector<uint64_t> seeds{};  // one a row, where the temperature is positive
 };
 
 /// Continuations of prompts, a pass at a time: who calls sees every token as it comes.

@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Edit', 'Generation', 'Model', 'Moments', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'compose_edits', 'deterministic', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'invert_edit', 'is_deterministic', 'low_rank', 'make_edit', 'misreadings', 'penalized', 'random_directions', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'scale_edit', 'sum_edits', 'try_edit']
+__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'sum_edits', 'try_edit', 'winsorised']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -156,10 +156,33 @@ class Generation:
     @property
     def said(self) -> list[list[int]]:
         ...
-class Moments:
+class Samples:
+    """
+    Which places of a batch are samples, and whose they are.
+    """
+    def __init__(self, rows: torch.Tensor, places: torch.Tensor, cells: torch.Tensor, prompts: torch.Tensor) -> None:
+        ...
+class Accumulator:
+    """
+    What is kept of vectors, cell by cell.
+    """
+    def state(self) -> dict[str, torch.Tensor]:
+        """
+        Everything it would be made again from, by name.
+        """
+    def take(self, values: torch.Tensor, samples: Samples) -> None:
+        """
+        Adds values [samples, width] float64 to their cells.
+        """
+class Moments(Accumulator):
     """
     Count, mean and sum of squared deviations of vectors, elementwise, cell by cell, in float64.
     """
+    @staticmethod
+    def from_state(state: collections.abc.Mapping[str, torch.Tensor]) -> Moments:
+        """
+        From what `state` gave.
+        """
     @staticmethod
     def of(count: torch.Tensor, mean: torch.Tensor, m2: torch.Tensor | None) -> Moments:
         """
@@ -177,11 +200,7 @@ class Moments:
         """
     def merge(self, other: Moments) -> None:
         """
-        Adds another's samples (Chan).
-        """
-    def read(self, taps: Taps, name: str, rows: torch.Tensor, places: torch.Tensor, cells: torch.Tensor) -> None:
-        """
-        Adds those places of a point to the cells during the next run.
+        Adds another's samples, cell by cell.
         """
     def variance(self) -> torch.Tensor:
         """
@@ -195,6 +214,183 @@ class Moments:
         ...
     @property
     def mean(self) -> torch.Tensor:
+        ...
+class Covariance(Accumulator):
+    """
+    Count, mean and sum of outer products of deviations of vectors, cell by cell, in float64.
+    """
+    @staticmethod
+    def from_state(state: collections.abc.Mapping[str, torch.Tensor]) -> Covariance:
+        """
+        From what `state` gave.
+        """
+    def __init__(self, cells: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def add(self, values: torch.Tensor, cells: torch.Tensor) -> None:
+        """
+        Adds samples [n, width] to their cells [n].
+        """
+    def at(self, cells: torch.Tensor) -> Covariance:
+        """
+        A copy of some cells.
+        """
+    def covariance(self) -> torch.Tensor:
+        """
+        comoment / (count - 1); NaN below two samples.
+        """
+    def merge(self, other: Covariance) -> None:
+        """
+        Adds another's samples, cell by cell.
+        """
+    @property
+    def comoment(self) -> torch.Tensor:
+        ...
+    @property
+    def count(self) -> torch.Tensor:
+        ...
+    @property
+    def mean(self) -> torch.Tensor:
+        ...
+class Extremes(Accumulator):
+    """
+    The largest and smallest values of every coordinate, with the prompt and place they came from.
+    """
+    @staticmethod
+    def from_state(state: collections.abc.Mapping[str, torch.Tensor]) -> Extremes:
+        """
+        From what `state` gave.
+        """
+    def __init__(self, cells: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, kept: typing.SupportsInt | typing.SupportsIndex = 3) -> None:
+        ...
+    def at(self, cells: torch.Tensor) -> Extremes:
+        """
+        A copy of some cells.
+        """
+    def merge(self, other: Extremes) -> None:
+        """
+        Adds another's samples, cell by cell.
+        """
+    @property
+    def places(self) -> torch.Tensor:
+        ...
+    @property
+    def prompts(self) -> torch.Tensor:
+        ...
+    @property
+    def values(self) -> torch.Tensor:
+        ...
+class Kept(Accumulator):
+    """
+    The samples themselves, sorted by cell, prompt and place.
+    """
+    @staticmethod
+    def from_state(state: collections.abc.Mapping[str, torch.Tensor]) -> Kept:
+        """
+        From what `state` gave.
+        """
+    def __init__(self, cells: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex) -> None:
+        ...
+    def at(self, cells: torch.Tensor) -> Kept:
+        """
+        A copy of some cells.
+        """
+    def merge(self, other: Kept) -> None:
+        """
+        Adds another's samples, cell by cell.
+        """
+    @property
+    def cells(self) -> torch.Tensor:
+        ...
+    @property
+    def places(self) -> torch.Tensor:
+        ...
+    @property
+    def prompts(self) -> torch.Tensor:
+        ...
+    @property
+    def values(self) -> torch.Tensor:
+        ...
+class Quantiles(Accumulator):
+    """
+    A sketch of every coordinate's distribution whose quantiles are right to a share of their size.
+    """
+    @staticmethod
+    def from_state(state: collections.abc.Mapping[str, torch.Tensor]) -> Quantiles:
+        """
+        From what `state` gave.
+        """
+    def __init__(self, cells: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, error: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> None:
+        ...
+    def at(self, cells: torch.Tensor) -> Quantiles:
+        """
+        A copy of some cells.
+        """
+    def merge(self, other: Quantiles) -> None:
+        """
+        Adds another's samples, cell by cell.
+        """
+    def quantile(self, q: typing.SupportsFloat | typing.SupportsIndex) -> torch.Tensor:
+        """
+        The value of rank floor(q (n - 1)) of each coordinate, NaN where there is no sample.
+        """
+    @property
+    def count(self) -> torch.Tensor:
+        ...
+    @property
+    def error(self) -> float:
+        ...
+class Norms(Accumulator):
+    """
+    Moments, extremes and quantiles of vectors' norms.
+    """
+    @staticmethod
+    def from_state(state: collections.abc.Mapping[str, torch.Tensor]) -> Norms:
+        """
+        From what `state` gave.
+        """
+    def __init__(self, cells: typing.SupportsInt | typing.SupportsIndex, kept: typing.SupportsInt | typing.SupportsIndex = 3, error: typing.SupportsFloat | typing.SupportsIndex = 0.01) -> None:
+        ...
+    def at(self, cells: torch.Tensor) -> Norms:
+        """
+        A copy of some cells.
+        """
+    def merge(self, other: Norms) -> None:
+        """
+        Adds another's samples, cell by cell.
+        """
+    @property
+    def extremes(self) -> Extremes:
+        ...
+    @property
+    def moments(self) -> Moments:
+        ...
+    @property
+    def quantiles(self) -> Quantiles:
+        ...
+class Histogram(Accumulator):
+    """
+    Counts of components in bins, all coordinates together.
+    """
+    @staticmethod
+    def from_state(state: collections.abc.Mapping[str, torch.Tensor]) -> Histogram:
+        """
+        From what `state` gave.
+        """
+    def __init__(self, cells: typing.SupportsInt | typing.SupportsIndex, edges: torch.Tensor) -> None:
+        ...
+    def at(self, cells: torch.Tensor) -> Histogram:
+        """
+        A copy of some cells.
+        """
+    def merge(self, other: Histogram) -> None:
+        """
+        Adds another's samples, cell by cell.
+        """
+    @property
+    def counts(self) -> torch.Tensor:
+        ...
+    @property
+    def edges(self) -> torch.Tensor:
         ...
 class Edit:
     """
@@ -265,9 +461,17 @@ def before_norm(model: Model, writer: str, directions: torch.Tensor) -> torch.Te
     """
     What a writer must not write so that nothing is added along directions [..., d_model].
     """
+def binary_leace(covariance: torch.Tensor, difference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    The same for two classes, in closed form.
+    """
 def compose_edits(first: Edit, then: Edit) -> Edit:
     """
     The second edit on what the first made.
+    """
+def diagonal_lda(variance: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
+    """
+    difference / variance.
     """
 def difference_of_means(positive_first: Moments, positive_second: Moments, negative_first: Moments, negative_second: Moments) -> dict:
     """
@@ -283,6 +487,10 @@ def filtered(logits: torch.Tensor, how: Sampling) -> torch.Tensor:
     """
     Logits over temperature, -inf for what top_k, top_p and min_p leave out.
     """
+def inlp(x: torch.Tensor, y: torch.Tensor, k: typing.SupportsInt | typing.SupportsIndex, strength: typing.SupportsFloat | typing.SupportsIndex) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    (basis [k, width], accuracy [k]) of iterative null-space projection.
+    """
 def invert_edit(edit: Edit) -> Edit:
     """
     What takes edited weights back.
@@ -290,6 +498,26 @@ def invert_edit(edit: Edit) -> Edit:
 def is_deterministic() -> bool:
     """
     Whether this thread is within deterministic().
+    """
+def label_permutations(n: typing.SupportsInt | typing.SupportsIndex, positives: typing.SupportsInt | typing.SupportsIndex, count: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
+    """
+    Shuffled labels [count, n], keyed by (seed, row).
+    """
+def lda(covariance: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
+    """
+    covariance⁻¹ difference.
+    """
+def leace(covariance: torch.Tensor, cross: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    (read, write) [k, width]: x - writeᵀ read (x - mean) forgets the concept.
+    """
+def ledoit_wolf_share(rows: torch.Tensor) -> float:
+    """
+    Ledoit and Wolf's share for centred rows.
+    """
+def logistic_probe(x: torch.Tensor, y: torch.Tensor, strength: typing.SupportsFloat | typing.SupportsIndex) -> tuple[torch.Tensor, float, bool]:
+    """
+    (weight [width], bias, whether it converged) of a logistic probe.
     """
 def low_rank(model: Model, edit: Edit) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """
@@ -303,6 +531,18 @@ def misreadings(model: Model) -> list[tuple[str, str, str]]:
     """
     Ways in which this model could be misread: (knob, value, name) each.
     """
+def oracle_share(covariance: torch.Tensor, n: typing.SupportsInt | typing.SupportsIndex) -> float:
+    """
+    Share of oracle approximating shrinkage.
+    """
+def pca(second_moment: torch.Tensor, k: typing.SupportsInt | typing.SupportsIndex, towards: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    (vectors [k, width], values [k]) of a second moment [width, width], the greatest first.
+    """
+def pca_of_rows(rows: torch.Tensor, k: typing.SupportsInt | typing.SupportsIndex, towards: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    (vectors [k, width], values [k]) of rows [n, width], not centred.
+    """
 def penalized(logits: torch.Tensor, seen: torch.Tensor, said: torch.Tensor, how: Sampling) -> torch.Tensor:
     """
     Logits [rows, vocab] with penalties; seen: bool, said: counts, both [rows, vocab].
@@ -310,6 +550,10 @@ def penalized(logits: torch.Tensor, seen: torch.Tensor, said: torch.Tensor, how:
 def random_directions(count: typing.SupportsInt | typing.SupportsIndex, width: typing.SupportsInt | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
     """
     Unit vectors [count, width] uniform on the sphere, keyed by (seed, row).
+    """
+def read_statistics(accumulators: collections.abc.Sequence[Accumulator], taps: Taps, name: str, samples: Samples, winsorise: typing.SupportsFloat | typing.SupportsIndex = 1.0) -> None:
+    """
+    Adds those places of a point to every accumulator during the next run.
     """
 def reread(model: Model, misreadings: collections.abc.Sequence[str] = [], dtype: str = '') -> Model:
     """
@@ -327,6 +571,18 @@ def scale_edit(edit: Edit, scale: typing.SupportsFloat | typing.SupportsIndex) -
     """
     W + scale (W' - W).
     """
+def shrunk(covariance: torch.Tensor, share: typing.SupportsFloat | typing.SupportsIndex) -> torch.Tensor:
+    """
+    A covariance drawn to a multiple of the identity.
+    """
+def solve_covariance(covariance: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """
+    covariance⁺ right [width, n].
+    """
+def som(x: torch.Tensor, rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex, steps: typing.SupportsInt | typing.SupportsIndex, rate: typing.SupportsFloat | typing.SupportsIndex, spread: typing.SupportsFloat | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
+    """
+    Neurons [rows * columns, width] of a map of x.
+    """
 def sum_edits(first: Edit, second: Edit) -> Edit:
     """
     W + (W' - W) + (W'' - W).
@@ -334,4 +590,8 @@ def sum_edits(first: Edit, second: Edit) -> Edit:
 def try_edit(taps: Taps, edit: Edit) -> None:
     """
     Makes runs behave as if the edit were in the weights.
+    """
+def winsorised(values: torch.Tensor, share: typing.SupportsFloat | typing.SupportsIndex) -> torch.Tensor:
+    """
+    Each row clamped to the quantile of its own magnitudes.
     """

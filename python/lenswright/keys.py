@@ -106,19 +106,16 @@ class KeyRun:
         self, model: Model, prompts: PromptSet, positions: PositionRule, batch_size: int
     ) -> None:
         self.model = model
-        texts = [prompt.text for prompt in prompts.positive]
-        tokens = model.prompt_tokens(texts)
-        where = resolve_positions(positions, texts, tokens, model)
-
-        def places(row: list[int]) -> list[int]:
-            return [place for place, _ in where.places(len(row))]
-
-        items = [(row, places(row), True) for row in tokens]
-        for prompt, row in zip(
-            prompts.negative, model.prompt_tokens([p.text for p in prompts.negative]), strict=True
-        ):
-            answer = continuation_ids(model, prompt, prompt.answer) if prompt.answer else []
-            items.append((row + answer, places(row), False))
+        every = list(prompts)
+        tokens = model.prompt_tokens([prompt.text for prompt in every])
+        where = resolve_positions(positions, every, tokens, model)
+        items = []
+        for index, (prompt, row) in enumerate(zip(every, tokens, strict=True)):
+            places = [place for place, _ in where.places(len(row), index)]
+            positive = index < len(prompts.positive)
+            answer = prompt.answer if not positive else None
+            more = continuation_ids(model, prompt, answer) if answer else []
+            items.append((row + more, places, positive))
         items.sort(key=lambda item: len(item[0]))
         self.batches = [
             _batch(items[start : start + batch_size]) for start in range(0, len(items), batch_size)
