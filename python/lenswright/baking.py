@@ -122,8 +122,7 @@ def bake(model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]]) 
         folder,
         {
             "comparisons": [
-                _comparison(*pair.split(", "), figure, demands[pair])
-                for pair, figure in differences.items()
+                _comparison(pair, figure, demands[pair]) for pair, figure in differences.items()
             ],
             "measure": "largest relative difference of logits",
             "hashes": {f"{name}, before": value for name, value in hashes.items()}
@@ -148,5 +147,6 @@ def _facts(done: Committed, folder: Path, tensors: int) -> dict[str, Any]:
     return facts | {f"tensors written in BF16 that were {form}": count}
 
 
-def _comparison(left: str, right: str, difference: float, demand: float) -> dict[str, Any]:
+def _comparison(pair: str, difference: float, demand: float) -> dict[str, Any]:
+    left, right = pair.split(", ")
     return {"left": left, "right": right, "difference": difference, "demand": demand}
