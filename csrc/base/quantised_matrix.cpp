@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <limits>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -13,25 +13,30 @@
 namespace lenswright {
 namespace {
 
+// All ones where a < b, else 0, for numbers below 2^31.
+[[gnu::always_inline]] constexpr uint32_t mask_below(uint32_t a, uint32_t b) {
+  return 0u - ((a - b) >> 31);
+}
+
 // E4M3 (Micikevicius et al. 2022, arXiv:2209.05433, table 1) without a table or a branch, so that
 // the loop around it becomes vector code: normal codes are the upper bits of a float with another
 // bias, the others whole multiples of 2^-9.
-inline float from_e4m3(uint8_t code) {
-  const uint32_t magnitude = code & 0x7Fu;
-  const float normal = std::bit_cast<float>((magnitude << 20) + (120u << 23));
-  const float subnormal = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-9f;
-  float value = magnitude < 8 ? subnormal : normal;
-  value = magnitude == 0x7Fu ? std::numeric_limits<float>::quiet_NaN() : value;
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | uint32_t{code & 0x80u} << 24);
+[[gnu::always_inline]] inline float from_e4m3(uint8_t code) {
+  const uint32_t magnitude = code & 0x7Fu, small = mask_below(magnitude, 8);
+  const float multiple = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-9f;
+  const uint32_t subnormal = std::bit_cast<uint32_t>(multiple) & small;
+  const uint32_t normal = ((magnitude << 20) + (120u << 23)) & ~small;
+  const uint32_t nan = 0x7FC00000u & mask_below(0x7Eu, magnitude);
+  return std::bit_cast<float>(subnormal | normal | nan | uint32_t{code & 0x80u} << 24);
 }
 
-LENSWRIGHT_CLONES void scaled_to_single(const uint8_t* codes, int64_t count, float scale,
-                                        float* to) {
+LENSWRIGHT_CLONES void scaled_to_single(const uint8_t* __restrict codes, int64_t count, float scale,
+                                        float* __restrict to) {
   for (int64_t i = 0; i < count; ++i) to[i] = from_e4m3(codes[i]) * scale;
 }
 
-LENSWRIGHT_CLONES void scaled_to_double(const uint8_t* codes, int64_t count, float scale,
-                                        double* to) {
+LENSWRIGHT_CLONES void scaled_to_double(const uint8_t* __restrict codes, int64_t count, float scale,
+                                        double* __restrict to) {
   for (int64_t i = 0; i < count; ++i) to[i] = static_cast<double>(from_e4m3(codes[i]) * scale);
 }
 
@@ -77,23 +82,35 @@ T power(uint32_t exponent) {
                               "), which is no number; expected 0 to 254");
 }
 
+// The numbers of a group, before its scale.
+std::array<float, kMxGroup> group_at(const uint8_t* codes) {
+  std::array<float, kMxGroup> numbers;
+  for (size_t i = 0; i < kMxGroup / 2; ++i) {
+    std::memcpy(&numbers[2 * i], kPairs[codes[i]].data(), sizeof kPairs[0]);
+  }
+  return numbers;
+}
+
 template <typename T>
 void read_mxfp4(const QuantisedMatrix& m, int64_t row, int64_t first, int64_t count, T* to) {
   const int64_t groups = m.columns / kMxGroup;
   const auto* codes = reinterpret_cast<const uint8_t*>(m.codes) + row * m.columns / 2;
   const auto* exponents = reinterpret_cast<const uint8_t*>(m.exponents) + row * groups;
   for (int64_t column = first; column < first + count;) {
-    const int64_t group = column / kMxGroup;
-    const int64_t end = std::min(first + count, (group + 1) * kMxGroup);
+    const int64_t group = column / kMxGroup, start = column % kMxGroup;
+    const int64_t size = std::min(first + count - column, kMxGroup - start);
     if (exponents[group] == 255) refuse_exponent(m, row, group);
     const T scale = power<T>(exponents[group]);
-    if (column % 2 != 0) *to++ = static_cast<T>(kPairs[codes[column++ / 2]][1]) * scale;
-    for (; column + 1 < end; column += 2, to += 2) {
-      const auto& pair = kPairs[codes[column / 2]];
-      to[0] = static_cast<T>(pair[0]) * scale;
-      to[1] = static_cast<T>(pair[1]) * scale;
+    const std::array<float, kMxGroup> numbers = group_at(codes + group * kMxGroup / 2);
+    if (size == kMxGroup) {  // of a fixed length: vector code
+      for (size_t i = 0; i < kMxGroup; ++i) to[i] = static_cast<T>(numbers[i]) * scale;
+    } else {
+      for (int64_t i = 0; i < size; ++i) {
+        to[i] = static_cast<T>(numbers[static_cast<size_t>(start + i)]) * scale;
+      }
     }
-    if (column < end) *to++ = static_cast<T>(kPairs[codes[column++ / 2]][0]) * scale;
+    column += size;
+    to += size;
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -44,15 +43,19 @@ LENSWRIGHT_CLONES double dot(const double* x, const double* y, int64_t count) {
   return lanes[0];
 }
 
+LENSWRIGHT_CLONES bool any_beyond(double limit, const double* values, int64_t count) {
+  int64_t found = 0;
+  for (int64_t i = 0; i < count; ++i) found |= values[i] > limit || values[i] < -limit ? 1 : 0;
+  return found != 0;
+}
+
 // MXFP4 reaches a little farther than BF16 and float32 do.
 void check_range(const StoredMatrix& matrix, const double* values) {
   constexpr double kLargest = 0x1.FEp127;  // of BF16
-  for (int64_t i = 0; i < matrix.columns; ++i) {
-    if (!(std::fabs(values[i]) > kLargest)) continue;
-    throw std::invalid_argument("tensor '" + std::string(matrix.quantised.name) +
-                                "': a number of its weight is beyond BF16, in which it would be "
-                                "written");
-  }
+  if (!any_beyond(kLargest, values, matrix.columns)) return;
+  throw std::invalid_argument("tensor '" + std::string(matrix.quantised.name) +
+                              "': a number of its weight is beyond BF16, in which it would be "
+                              "written");
 }
 
 int64_t count_of(std::span<const double> factor, int64_t width) {

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 
@@ -10,7 +11,7 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kTile = int64_t{1} << 20;   // widened numbers at a time: 4 MB in float32
+constexpr int64_t kTile = int64_t{1} << 18;   // widened numbers at a time: 1 MB in float32
 constexpr int64_t kGrain = int64_t{1} << 15;  // of them for a thread to be worth waking
 
 template <typename T>
@@ -106,13 +107,22 @@ at::Tensor widened_by_torch(const Quantised& weight, const QuantisedPart& part,
   return (part.turned ? values.t() : values).to(type);
 }
 
-at::Tensor widened(const Quantised& weight, const QuantisedPart& part, at::ScalarType type) {
+namespace {
+
+at::ScalarType read_as(at::ScalarType type) {
+  return type == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+// room: memory to use, of the type that is read; undefined: memory of its own.
+at::Tensor widened_in(const at::Tensor& room, const Quantised& weight, const QuantisedPart& part,
+                      at::ScalarType type) {
   if (!weight.codes.is_cpu()) return widened_by_torch(weight, part, type);
   const Window w = window_of(weight, part);
-  const bool wide = type == at::kDouble;
-  at::Tensor values = at::empty({w.rows, w.columns}, wide ? at::kDouble : at::kFloat);
+  at::Tensor values = room.defined()
+                          ? room.narrow(0, 0, w.rows * w.columns).view({w.rows, w.columns})
+                          : at::empty({w.rows, w.columns}, read_as(type));
   const QuantisedMatrix matrix = weight.matrix(part.expert);
-  if (wide) {
+  if (type == at::kDouble) {
     fill<double>(matrix, w.row, w.rows, w.column, w.columns, values);
   } else {
     fill<float>(matrix, w.row, w.rows, w.column, w.columns, values);
@@ -120,18 +130,32 @@ at::Tensor widened(const Quantised& weight, const QuantisedPart& part, at::Scala
   return (part.turned ? values.t() : values).to(type);
 }
 
+}  // namespace
+
+at::Tensor widened(const Quantised& weight, const QuantisedPart& part, at::ScalarType type) {
+  return widened_in({}, weight, part, type);
+}
+
 at::Tensor linear(const at::Tensor& x, const Quantised& weight, const QuantisedPart& part,
                   const at::Tensor& bias) {
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
   const int64_t inputs = part.turned ? weight.rows() : weight.columns();
   const int64_t step = std::max<int64_t>(1, kTile / std::max<int64_t>(1, inputs));
+  // Tiles share their memory (fresh pages cost more than what is done to them), unless autograd
+  // keeps them.
+  const bool graph = c10::GradMode::is_enabled() && x.requires_grad();
+  at::Tensor room;
+  if (!graph) room = at::empty({std::min(step, part.outputs) * inputs}, read_as(x.scalar_type()));
   std::vector<at::Tensor> results;
   for (int64_t start = 0; start < part.outputs; start += step) {
     const int64_t count = std::min(step, part.outputs - start);
     const QuantisedPart tile{part.expert, part.start + start, count, part.turned};
-    results.push_back(linear(x, widened(weight, tile, x.scalar_type()),
+    results.push_back(linear(rows, widened_in(room, weight, tile, x.scalar_type()),
                              bias.defined() ? bias.narrow(0, start, count) : bias));
   }
-  return results.size() == 1 ? results[0] : at::cat(results, -1);
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = part.outputs;
+  return (results.size() == 1 ? results[0] : at::cat(results, -1)).view(shape);
 }
 
 }  // namespace lenswright

@@ -213,5 +213,5 @@ def test_the_whole_is_never_widened(tmp_path, record_property):
     )
     loaded, run = (private / size for private in json.loads(done.stdout))
     record_property("private memory, shares of the file", f"{loaded:.3f}, {run:.3f}")
-    assert loaded < 0.05
-    assert run < 0.6
+    assert loaded < 0.1
+    assert run < 0.25
