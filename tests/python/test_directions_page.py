@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import embedded
-
 import lenswright as lw
 from lenswright.accumulators import WHAT
 from lenswright.estimators.registry import METHODS
