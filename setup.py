@@ -45,7 +45,7 @@ shutil.rmtree(ROOT / "build" / "wheel", ignore_errors=True)
 setup(
     version=VERSION,
     # torch keeps no binary interface from one minor release to the next
-    install_requires=[f"torch=={TORCH}.*", "numpy", "tokenizers", "jinja2"],
+    install_requires=[f"torch=={TORCH}.*", "numpy", "tokenizers", "jinja2", "pyyaml"],
     ext_modules=[Extension("lenswright._core", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
     options={"build": {"build_base": "build/wheel"}},

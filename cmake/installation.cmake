@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 set(_config "${CMAKE_INSTALL_LIBDIR}/cmake/lenswright")
 set(_targets lenswright_files)
-set(_folders base io spec)
+set(_folders base io spec merge)
 set_target_properties(lenswright_files PROPERTIES EXPORT_NAME files)
 if(LENSWRIGHT_CORE)
   list(APPEND _targets lenswright_core)

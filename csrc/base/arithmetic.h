@@ -59,13 +59,13 @@ struct AttentionRule {
   int64_t chunk = 0;     // a query sees only keys of its own chunk of positions; 0: all
 };
 
-/// gelu_bloom is gelu_tanh with BLOOM's rounded constant, 0.79788456 for √(2/π).
+/// gelu_rounded is gelu_tanh with √(2/π) rounded to eight digits, 0.79788456.
 enum class Activation : uint8_t {
   relu,
   relu2,
   gelu,
   gelu_tanh,
-  gelu_bloom,
+  gelu_rounded,
   gelu_quick,
   silu,
   xielu

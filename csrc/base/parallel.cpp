@@ -23,7 +23,7 @@ void parallel_for(int64_t count, int threads, const std::function<void(int64_t)>
     for (int64_t i = next++; i < count; i = next++) {
       try {
         body(i);
-      } catch (...) {
+      } catch (...) {  // what leaves a thread's function would end the program
         const std::lock_guard lock(mutex);
         if (!first) first = std::current_exception();
         next = count;

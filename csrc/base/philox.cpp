@@ -5,6 +5,7 @@
 #include <numbers>
 #include <span>
 
+#include "base/clones.h"
 #include "base/sha256.h"
 
 namespace lenswright {
@@ -22,6 +23,27 @@ uint64_t stream_number(std::string_view name) {
 double unit(uint32_t high, uint32_t low) {
   const uint64_t word = static_cast<uint64_t>(high) << 32 | low;
   return static_cast<double>(word >> 11) * 0x1p-53;
+}
+
+constexpr int kSide = 16;  // blocks side by side, so that the loops below become vector code
+
+struct Blocks {
+  uint32_t c[4][kSide];
+};
+
+LENSWRIGHT_CLONES void ten_rounds(Blocks& blocks, uint32_t key0, uint32_t key1) {
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < kSide; ++i) {
+      const uint64_t a = uint64_t{0xD2511F53} * blocks.c[0][i];
+      const uint64_t b = uint64_t{0xCD9E8D57} * blocks.c[2][i];
+      blocks.c[0][i] = static_cast<uint32_t>(b >> 32) ^ blocks.c[1][i] ^ key0;
+      blocks.c[1][i] = static_cast<uint32_t>(b);
+      blocks.c[2][i] = static_cast<uint32_t>(a >> 32) ^ blocks.c[3][i] ^ key1;
+      blocks.c[3][i] = static_cast<uint32_t>(a);
+    }
+    key0 += 0x9E3779B9;
+    key1 += 0xBB67AE85;
+  }
 }
 
 }  // namespace
@@ -45,6 +67,27 @@ std::array<uint32_t, 4> Philox::block(uint64_t index) const {
   const auto high = [](uint64_t word) { return static_cast<uint32_t>(word >> 32); };
   return philox4x32_10({low(index), high(index), low(stream_), high(stream_)},
                        {low(seed_), high(seed_)});
+}
+
+void Philox::words(uint64_t first, int64_t count, uint32_t* out) const {
+  const uint64_t end = first + static_cast<uint64_t>(count);
+  const auto low = [](uint64_t word) { return static_cast<uint32_t>(word); };
+  const auto high = [](uint64_t word) { return static_cast<uint32_t>(word >> 32); };
+  for (uint64_t block = first / 4; block * 4 < end; block += kSide) {
+    Blocks blocks;
+    for (uint64_t i = 0; i < kSide; ++i) {
+      const std::array<uint32_t, 4> counter = {low(block + i), high(block + i), low(stream_),
+                                               high(stream_)};
+      for (int word = 0; word < 4; ++word) blocks.c[word][i] = counter[word];
+    }
+    ten_rounds(blocks, low(seed_), high(seed_));
+    for (uint64_t i = 0; i < kSide; ++i) {
+      for (uint64_t word = 0; word < 4; ++word) {
+        const uint64_t at = (block + i) * 4 + word;
+        if (at >= first && at < end) out[at - first] = blocks.c[word][i];
+      }
+    }
+  }
 }
 
 double Philox::uniform(uint64_t index) const {

@@ -38,7 +38,7 @@ void Progress::report_now() {
   stop_if_cancelled();
   try {
     if (!report_(done_, total_)) throw Cancelled();
-  } catch (...) {
+  } catch (...) {  // whatever the caller's function throws ends the work of every thread
     cause_ = std::current_exception();
     cancelled_ = true;
     throw;

@@ -53,8 +53,25 @@ void write_piece(const StoredMatrix& source, const FactorSpans& factors, std::by
   });
 }
 
+// A quantised tensor as a whole, in the type in which edits write it.
+at::Tensor dequantised(const Target& target) {
+  const Stored& stored = *target.stored;
+  Quantised source = *stored.quantised;
+  for (at::Tensor* part : {&source.codes, &source.scales, &source.factors}) {
+    if (part->defined()) *part = part->cpu();
+  }
+  at::Tensor result = at::empty(stored.shape, scalar_type(kDequantised).value());
+  auto* const to = static_cast<std::byte*>(result.mutable_data_ptr());
+  for (const Piece& piece : target.change.all_pieces(stored.shape)) {
+    write_piece(piece.matrix(source, stored.shape), piece.factors,
+                to + piece.offset(kDequantised, stored.shape));
+  }
+  return result.to(stored.quantised->codes.device());
+}
+
 // A copy of the whole tensor, where an edit may change some of many experts' matrices.
 at::Tensor computed(const Target& target) {
+  if (target.stored->quantised) return dequantised(target);
   const at::Tensor original = target.stored->original.detach().cpu().contiguous();
   const bool whole = target.change.pieces.front().slice < 0;
   at::Tensor result = whole ? at::empty_like(original) : original.clone();

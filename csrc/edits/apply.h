@@ -7,7 +7,8 @@ namespace lenswright {
 
 /// Puts the edit into the model's weights: exact, rounded once to the type each is stored in, the
 /// same bytes that a commit writes. The checkpoint's file stays as it is. Tied embeddings are
-/// untied where the token embedding is edited. Nothing is changed unless all can be.
+/// untied where the token embedding is edited. Of a quantised tensor the model then holds the whole
+/// in bfloat16, what commit() writes, until it is reverted. Nothing is changed unless all can be.
 ///
 /// ValueError: a writer the model lacks, tensors other than those the edit was made for, a tensor
 /// that already carries an edit (rounding twice is not exact: revert that one first).

@@ -12,4 +12,10 @@ namespace lenswright {
 /// Float64 on the CPU, of no particular length; zero where the norm lets nothing through.
 at::Tensor before_norm(const Model& model, const WriterSite& writer, const at::Tensor& directions);
 
+/// What a writer has to write so that `directions` [..., d_model] are what is added, up to the
+/// norm's scale: themselves, or divided by the gain of the norm between (0 where that is 0) with,
+/// for a layer norm, the mean taken out.
+at::Tensor written_before_norm(const Model& model, const WriterSite& writer,
+                               const at::Tensor& directions);
+
 }  // namespace lenswright

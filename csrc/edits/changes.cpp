@@ -28,6 +28,18 @@ void sort_pieces(const std::string& stored, std::vector<Piece>& pieces) {
                     "' is changed twice by the edit, expected once");
 }
 
+WriterSite named_site(const Part& part) {
+  WriterSite site;
+  site.name = part.writer;
+  site.kind = WriterKind::tensor;
+  site.weight = part.weight.name;
+  site.residual_axis = part.place.residual_axis;
+  site.slice = part.place.slice;
+  site.outputs = part.place.outputs;
+  site.inputs = part.place.inputs;
+  return site;
+}
+
 }  // namespace
 
 int64_t Piece::offset(Dtype dtype, const std::vector<int64_t>& shape) const {
@@ -44,13 +56,33 @@ StoredMatrix Piece::matrix(Dtype dtype, const std::vector<int64_t>& shape,
           residual_axis};
 }
 
+StoredMatrix Piece::matrix(const Quantised& source, const std::vector<int64_t>& shape) const {
+  StoredMatrix matrix{kDequantised, nullptr, shape[shape.size() - 2], shape.back(), residual_axis};
+  matrix.quantised = source.matrix(std::max<int64_t>(slice, 0));
+  matrix.turned = source.turned;
+  return matrix;
+}
+
+std::vector<Piece> Change::all_pieces(const std::vector<int64_t>& shape) const {
+  if (shape.size() < 3) return pieces.empty() ? std::vector<Piece>{Piece{}} : pieces;
+  std::vector<Piece> all(static_cast<size_t>(shape.front()));
+  for (size_t slice = 0; slice < all.size(); ++slice)
+    all[slice].slice = static_cast<int64_t>(slice);
+  for (const Piece& piece : pieces) all[static_cast<size_t>(piece.slice)] = piece;
+  return all;
+}
+
 void check_shift(const WriterSite& writer, const Factors& factors) {
   TORCH_CHECK_VALUE(!factors.shift.defined() || !writer.bias.empty(), "factor shift of '",
                     writer.name, "': this writer has no bias to shift");
 }
 
 std::map<std::string, Change> changes_of(const Edit& edit, const std::vector<WriterSite>& writers) {
-  const WriterIndex index(writers);
+  std::vector<WriterSite> all = writers;
+  for (const Part& part : edit.parts()) {
+    if (part.place.known()) all.push_back(named_site(part));
+  }
+  const WriterIndex index(all);
   std::map<std::string, Change> changes;
   OnceEach once;
   for (const Part& part : edit.parts()) {

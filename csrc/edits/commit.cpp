@@ -33,7 +33,9 @@ class Commit {
     const std::vector<Task> all = with_preparation(std::move(tasks));
     parallel_for(static_cast<int64_t>(all.size()), threads_, [&](int64_t i) { all[i](); });
     Committed done{{}, plan_.head, plan_.checkpoint->unused_weights()};
-    for (const auto& [name, job] : jobs_) done.changed[name] = {before.at(name), job->hash()};
+    for (const auto& [name, hash] : before) done.changed[name] = {hash, jobs_.at(name)->hash()};
+    for (const auto& [name, target] : plan_.targets) done.dequantised += target.quantised ? 1 : 0;
+    if (done.dequantised > 0) done.form = plan_.form;
     if (!done.changed.empty()) {
       out_.write_text(kRecord, record_text(*plan_.checkpoint, edit_, done));
     }
@@ -48,13 +50,13 @@ class Commit {
     for (const std::string& name : in.other_files()) {
       if (name != kRecord || plan_.targets.empty()) out_.copy_file(in.file(name), name);
     }
-    if (plan_.unties) {
-      out_.write_text("config.json", untied_config_text(plan_));
+    if (plan_.unties || !plan_.replaced.empty()) {
+      out_.write_text("config.json", config_text(plan_));
     } else {
       out_.copy_file(in.file("config.json"), "config.json");
     }
     if (in.index_name().empty()) return;
-    if (plan_.head.empty()) {
+    if (plan_.head.empty() && plan_.replaced.empty()) {
       out_.copy_file(in.file(in.index_name()), in.index_name());
     } else {
       out_.write_text(in.index_name(), index_text(plan_));
@@ -63,17 +65,12 @@ class Commit {
 
   FileWriter& open(const std::string& shard) {
     const Checkpoint& in = *plan_.checkpoint;
-    if (plan_.head.empty() || plan_.embedding.file != shard) {
-      return out_.shard(shard, in.header_bytes(shard));
-    }
-    std::vector<TensorSpec> specs;
-    for (const TensorInfo& t : in.header(shard).tensors)
-      specs.push_back({t.name, t.dtype, t.shape});
-    specs.push_back({plan_.head, plan_.embedding.dtype, plan_.embedding.shape});
-    return out_.shard(shard, specs, in.header(shard).metadata);
+    if (!plan_.rearranges(shard)) return out_.shard(shard, in.header_bytes(shard));
+    return out_.shard(shard, plan_.contents(shard), in.header(shard).metadata);
   }
 
   void start(const std::string& shard, std::vector<Task>& tasks) {
+    if (plan_.contents(shard).empty()) return;  // it held scales only
     FileWriter& file = open(shard);
     const auto map = plan_.checkpoint->map(shard);
     const auto copy = [&](const std::string& name, const TensorInfo& from) {
@@ -82,7 +79,10 @@ class Commit {
       });
     };
     for (const TensorInfo& tensor : plan_.checkpoint->header(shard).tensors) {
-      const auto target = plan_.targets.find(tensor.name);
+      const auto other = plan_.replaced.find(tensor.name);
+      const std::string& name = other == plan_.replaced.end() ? tensor.name : other->second;
+      if (name.empty()) continue;
+      const auto target = plan_.targets.find(name);
       if (target == plan_.targets.end()) {
         copy(tensor.name, tensor);
       } else {

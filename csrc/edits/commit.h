@@ -18,13 +18,17 @@ struct Committed {
   std::map<std::string, Change> changed;  // by stored name, of every tensor the edit is about
   std::string added;                      // the unembedding of embeddings that were tied, or ""
   std::vector<std::string>
-      left_behind;  // weight files of the folder that the checkpoint does not use
+      left_behind;          // weight files of the folder that the checkpoint does not use
+  int64_t dequantised = 0;  // tensors that were quantised, and are in BF16 now
+  Quantisation form = Quantisation::none;  // how they were
 };
 
 /// Writes the checkpoint folder `input` to the new folder `output` with the edit in its weights:
 /// exact, rounded once to each tensor's stored type, the same bytes as apply() makes. Everything
 /// else, headers and metadata included, is carried over byte for byte. lenswright.json beside it
-/// says what was done. Streams: memory does not grow with the checkpoint.
+/// says what was done. Of a quantised checkpoint every quantised tensor is written in BF16, edited
+/// or not, under the name that transformers has for it, and config.json and the index say so;
+/// unless the edit touches nothing. Streams: memory does not grow with the checkpoint.
 ///
 /// Throws before the first byte is written where anything is wrong: see plan_commit and
 /// FolderWriter.

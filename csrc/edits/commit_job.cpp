@@ -13,11 +13,11 @@ constexpr int64_t kSlab = int64_t{1} << 20;  // bytes of a tensor that one threa
 CommitJob::CommitJob(const Checkpoint& checkpoint, const CommitTarget& target, FileWriter& file)
     : checkpoint_(checkpoint), target_(target), file_(file) {
   const TensorInfo& info = target.info;
-  const std::byte* data = checkpoint.data(info).data();
+  pieces_ = target.quantised ? target.change.all_pieces(info.shape) : target.change.pieces;
   uint64_t done = 0;
-  for (const Piece& piece : target.change.pieces) {
+  for (const Piece& piece : pieces_) {
     const auto begin = static_cast<uint64_t>(piece.offset(info.dtype, info.shape));
-    const StoredMatrix matrix = piece.matrix(info.dtype, info.shape, data);
+    const StoredMatrix matrix = matrix_of(piece);
     add(done, static_cast<int64_t>(begin - done), 1, nullptr);
     add(begin, matrix.rows, matrix.row_bytes(), &piece);
     done = begin + segments_.back().bytes();
@@ -38,15 +38,18 @@ void CommitJob::add(uint64_t begin, int64_t rows, int64_t row_bytes, const Piece
   all_slabs_ += segment.slabs();
 }
 
+StoredMatrix CommitJob::matrix_of(const Piece& piece) const {
+  const TensorInfo& info = target_.info;
+  if (target_.quantised) return piece.matrix(*target_.quantised, info.shape);
+  return piece.matrix(info.dtype, info.shape, checkpoint_.data(info).data());
+}
+
 void CommitJob::prepare(size_t index) {
   Segment& segment = segments_[index];
   std::call_once(segment.prepared, [&] {
-    const TensorInfo& info = target_.info;
-    checkpoint_.map(info.file)->check_unchanged();
-    if (!segment.piece) return;
-    const std::byte* data = checkpoint_.data(info).data();
-    segment.matrix.emplace(segment.piece->matrix(info.dtype, info.shape, data),
-                           segment.piece->factors, 1);
+    checkpoint_.map(target_.info.file)->check_unchanged();
+    for (const TensorInfo& part : target_.parts) checkpoint_.map(part.file)->check_unchanged();
+    if (segment.piece) segment.matrix.emplace(matrix_of(*segment.piece), segment.piece->factors, 1);
   });
 }
 
@@ -55,13 +58,23 @@ void CommitJob::write(size_t index, int64_t slab, Progress* progress) {
   try {
     prepare(index);
     put(segment, slab, progress);
-  } catch (...) {
+  } catch (...) {  // whatever it is, those who wait for their turn at the hash must hear of it
     hash_.fail(std::current_exception());
     throw;
   }
   if (--segment.left > 0) return;
   segment.matrix.reset();
-  release(segment.begin, segment.bytes());
+  target_.quantised ? release_quantised(segment) : release(segment.begin, segment.bytes());
+}
+
+// One of a tensor's matrices: its share of codes and scales.
+void CommitJob::release_quantised(const Segment& segment) const {
+  const auto matrices = static_cast<uint64_t>(pieces_.size());
+  const auto slice = static_cast<uint64_t>(std::max<int64_t>(segment.piece->slice, 0));
+  for (const TensorInfo& part : target_.parts) {
+    const uint64_t size = part.bytes() / matrices, begin = part.begin + slice * size;
+    checkpoint_.map(part.file)->release(begin, begin + size);
+  }
 }
 
 void CommitJob::release(uint64_t offset, uint64_t size) const {
@@ -85,7 +98,7 @@ void CommitJob::put(Segment& segment, int64_t slab, Progress* progress) {
   file_.pwrite(target_.info.name, offset, bytes);
   if (progress) progress->step(static_cast<int64_t>(size));
   hash_.add(segment.first_slab + slab, bytes);
-  release(offset, size);
+  if (!target_.quantised) release(offset, size);
 }
 
 }  // namespace lenswright

@@ -44,12 +44,15 @@ class CommitJob {
   };
 
   void add(uint64_t begin, int64_t rows, int64_t row_bytes, const Piece* piece);
+  StoredMatrix matrix_of(const Piece& piece) const;
   void put(Segment& segment, int64_t slab, Progress* progress);
   /// Gives back the memory of a part of the tensor that nobody reads any more.
   void release(uint64_t offset, uint64_t size) const;
+  void release_quantised(const Segment& segment) const;
 
   const Checkpoint& checkpoint_;
   const CommitTarget& target_;
+  std::vector<Piece> pieces_;
   FileWriter& file_;
   std::deque<Segment> segments_;
   int64_t all_slabs_ = 0;

@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/narrow.h"
 #include "base/parallel.h"
 #include "base/sha256.h"
+#include "model/quantised_view.h"
 #include "spec/decoder.h"
 
 namespace lenswright {
@@ -15,19 +17,31 @@ namespace {
 class Planner {
  public:
   Planner(const Edit& edit, const std::filesystem::path& input)
-      : edit_(edit), checkpoint_(Checkpoint::open(input)), decoder_(decoder_of(*checkpoint_)) {
-    for (const Row& row : decoder_.rows) shapes_[row.source] = row.stored_shape();
+      : edit_(edit), checkpoint_(Checkpoint::open(input)) {
+    const auto& parts = edit.parts();
+    // Tensors known by name need no family to be edited.
+    const bool named = !parts.empty() && std::ranges::all_of(parts, [](const Part& part) {
+      return part.place.known();
+    });
+    if (named) return;
+    decoder_ = decoder_of(*checkpoint_);
+    for (const Row& row : decoder_->rows) shapes_[row.source] = row.stored_shape();
   }
 
   CommitPlan plan() {
     edit_.check_single("commit");
     plan_.checkpoint = checkpoint_;
-    for (auto& [name, change] : changes_of(edit_, writers(decoder_.spec, decoder_.rows))) {
-      plan_.targets[name] = {stored(name), std::move(change)};
+    const auto sites =
+        decoder_ ? writers(decoder_->spec, decoder_->rows) : std::vector<WriterSite>();
+    for (auto& [name, change] : changes_of(edit_, sites)) {
+      const bool quantised = decoder_ && decoder_->quantised.find(name);
+      if (!quantised) check_sizes(name, change);
+      plan_.targets[name] = {quantised ? TensorInfo{} : stored(name), std::move(change)};
     }
+    if (!plan_.targets.empty()) dequantise();
     for (const Part& part : edit_.parts()) {
-      if (part.key.kind == WriterKind::token_embedding && decoder_.spec.tied) {
-        untie(checkpoint_->info(decoder_.rows.front().source));
+      if (part.key.kind == WriterKind::token_embedding && decoder_->spec.tied) {
+        untie(checkpoint_->info(decoder_->rows.front().source));
       }
     }
     return std::move(plan_);
@@ -41,7 +55,8 @@ class Planner {
                             name);
     }
     const TensorInfo& info = checkpoint_->info(name);
-    if (info.shape != shapes_.at(name)) {
+    const auto shape = shapes_.find(name);
+    if (shape != shapes_.end() && info.shape != shape->second) {
       throw CheckpointError(Flaw::layout, info.file, "its shape is not what config.json asks for",
                             name, info.begin);
     }
@@ -54,10 +69,50 @@ class Planner {
     return info;
   }
 
+  void dequantise() {
+    if (!decoder_) return;
+    plan_.form = decoder_->quantised.form;
+    const auto source = checkpoint_source(checkpoint_);
+    for (const auto& [name, tensor] : decoder_->quantised.by_name) {
+      const auto known = shapes_.find(name);
+      const TensorInfo &codes = checkpoint_->info(tensor.codes),
+                       &scales = checkpoint_->info(tensor.scales);
+      if (known != shapes_.end() && known->second != tensor.shape) {
+        throw CheckpointError(Flaw::layout, codes.file,
+                              "its shape is not what config.json asks for", codes.name,
+                              codes.begin);
+      }
+      CommitTarget& target = plan_.targets[name];
+      const uint64_t bytes = tensor_bytes(kDequantised, tensor.shape).value();
+      target.info = {name, kDequantised, tensor.shape, 0, bytes, codes.file};
+      target.quantised = quantised_view(*source, tensor, at::kCPU);
+      target.parts = {codes, scales};
+      plan_.replaced[tensor.codes] = name;
+    }
+    for (const std::string& name : decoder_->quantised.beside) plan_.replaced[name] = "";
+  }
+
+  // Of tensors known by name there is no config.json to tell the shape.
+  void check_sizes(const std::string& name, const Change& change) const {
+    for (const Part& part : edit_.parts()) {
+      if (!part.place.known() || part.weight.name != name || !checkpoint_->contains(name)) continue;
+      const TensorInfo& info = checkpoint_->info(name);
+      const Piece& piece = change.pieces.front();
+      const StoredMatrix matrix = piece.matrix(info.dtype, info.shape, nullptr);
+      const int64_t out = part.place.residual_axis == 0 ? matrix.rows : matrix.columns;
+      const int64_t in = part.place.residual_axis == 0 ? matrix.columns : matrix.rows;
+      const bool fits = out == part.place.outputs && in == part.place.inputs &&
+                        (part.place.slice < 0 || part.place.slice < info.shape.front());
+      if (fits) continue;
+      throw CheckpointError(Flaw::layout, info.file, "its shape is not what the edit was made for",
+                            name, info.begin);
+    }
+  }
+
   void untie(const TensorInfo& embedding) {
     plan_.unties = true;
     plan_.embedding = embedding;
-    const std::string& head = decoder_.head.source;
+    const std::string& head = decoder_->head.source;
     if (!checkpoint_->contains(head)) {
       plan_.head = head;
       return;
@@ -78,16 +133,44 @@ class Planner {
 
   const Edit& edit_;
   std::shared_ptr<Checkpoint> checkpoint_;
-  Decoder decoder_;
+  std::optional<Decoder> decoder_;  // none where the edit names tensors
   std::map<std::string, std::vector<int64_t>> shapes_;
   CommitPlan plan_;
 };
 
 }  // namespace
 
+std::vector<TensorSpec> CommitPlan::contents(const std::string& shard) const {
+  std::vector<TensorSpec> specs;
+  for (const TensorInfo& t : checkpoint->header(shard).tensors) {
+    const auto other = replaced.find(t.name);
+    if (other == replaced.end()) {
+      specs.push_back({t.name, t.dtype, t.shape});
+    } else if (!other->second.empty()) {
+      const TensorInfo& info = targets.at(other->second).info;
+      specs.push_back({info.name, info.dtype, info.shape});
+    }
+  }
+  if (!head.empty() && embedding.file == shard) {
+    specs.push_back({head, embedding.dtype, embedding.shape});
+  }
+  if (!replaced.empty()) sort_as_reference(specs);  // each type at multiples of its size
+  return specs;
+}
+
+bool CommitPlan::rearranges(const std::string& shard) const {
+  if (!head.empty() && embedding.file == shard) return true;
+  return std::ranges::any_of(checkpoint->header(shard).tensors,
+                             [&](const TensorInfo& t) { return replaced.contains(t.name); });
+}
+
 int64_t CommitPlan::bytes() const {
-  uint64_t total = head.empty() ? 0 : embedding.bytes();
-  for (const TensorInfo& tensor : checkpoint->tensors()) total += tensor.bytes();
+  uint64_t total = 0;
+  for (const std::string& shard : checkpoint->shards()) {
+    for (const TensorSpec& spec : contents(shard)) {
+      total += tensor_bytes(spec.dtype, spec.shape).value();
+    }
+  }
   return static_cast<int64_t>(total);
 }
 
@@ -98,18 +181,23 @@ CommitPlan plan_commit(const Edit& edit, const std::filesystem::path& input) {
 namespace {
 
 // In pieces whose memory is given back: a layer's experts in one tensor are gigabytes.
-std::string hash_of(const Checkpoint& checkpoint, const TensorInfo& info) {
+void hash(Sha256& sha, const Checkpoint& checkpoint, const TensorInfo& info) {
   constexpr size_t kPiece = size_t{32} << 20;
   const auto map = checkpoint.map(info.file);
   map->check_unchanged();
   map->advise(MappedFile::Advice::will_need, info.begin, info.end);
   const std::span<const std::byte> bytes = checkpoint.data(info);
-  Sha256 sha;
   for (size_t begin = 0; begin < bytes.size(); begin += kPiece) {
     const size_t size = std::min(kPiece, bytes.size() - begin);
     sha.update(bytes.subspan(begin, size));
     map->release(info.begin + begin, info.begin + begin + size);
   }
+}
+
+std::string hash_of(const Checkpoint& checkpoint, const CommitTarget& target) {
+  Sha256 sha;
+  for (const TensorInfo& part : target.parts) hash(sha, checkpoint, part);
+  if (target.parts.empty()) hash(sha, checkpoint, target.info);
   return sha.hex();
 }
 
@@ -119,18 +207,19 @@ std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threa
   std::vector<const CommitTarget*> targets;
   std::map<std::string, std::string> hashes;
   for (const auto& [name, target] : plan.targets) {
+    if (target.change.pieces.empty()) continue;  // the edit is not about it
     targets.push_back(&target);
     hashes[name];
   }
   // The largest first, so that no thread is left alone with it at the end.
   std::ranges::sort(targets, std::greater(), [](const auto* t) { return t->info.bytes(); });
   parallel_for(static_cast<int64_t>(targets.size()), threads, [&](int64_t i) {
-    hashes.at(targets[i]->info.name) = hash_of(*plan.checkpoint, targets[i]->info);
+    hashes.at(targets[i]->info.name) = hash_of(*plan.checkpoint, *targets[i]);
   });
-  for (const auto& [name, target] : plan.targets) {
-    const std::string& expected = target.change.expected;
-    TORCH_CHECK_VALUE(expected.empty() || expected == hashes[name], "tensor '", name, "' in ",
-                      plan.checkpoint->path().string(), " has SHA-256 ", hashes[name],
+  for (const auto& [name, hash] : hashes) {
+    const std::string& expected = plan.targets.at(name).change.expected;
+    TORCH_CHECK_VALUE(expected.empty() || expected == hash, "tensor '", name, "' in ",
+                      plan.checkpoint->path().string(), " has SHA-256 ", hash,
                       ", but the edit was made for ", expected);
   }
   return hashes;

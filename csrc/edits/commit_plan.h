@@ -8,13 +8,16 @@
 #include "edits/changes.h"
 #include "edits/edit.h"
 #include "io/checkpoint.h"
+#include "io/file_writer.h"
 
 namespace lenswright {
 
 /// A stored tensor that a commit changes, in all of its matrices or in some.
 struct CommitTarget {
-  TensorInfo info;
+  TensorInfo info;  // where it is quantised: the tensor that is written, and the file of its codes
   Change change;
+  std::shared_ptr<const Quantised> quantised{};
+  std::vector<TensorInfo> parts{};  // of a quantised one: codes and scales
 };
 
 /// What a commit will do, found before the first byte is written and without loading a model.
@@ -24,7 +27,15 @@ struct CommitPlan {
   bool unties = false;
   TensorInfo embedding;  // where it unties
   std::string head;  // the unembedding to add as a copy of it; "" where the file has one already
+  /// A commit that changes anything leaves nothing quantised: what was, is among the targets. This
+  /// is which target stands in the place of a stored tensor, "" where none does.
+  std::map<std::string, std::string> replaced;
+  Quantisation form = Quantisation::none;  // in which it was
 
+  /// The tensors that a shard will hold.
+  std::vector<TensorSpec> contents(const std::string& shard) const;
+  /// Whether they are not those that it holds.
+  bool rearranges(const std::string& shard) const;
   /// Bytes of all tensors that will be written.
   int64_t bytes() const;
 };

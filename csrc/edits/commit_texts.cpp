@@ -1,6 +1,8 @@
 #include "edits/commit_texts.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "edits/config_text.h"
 #include "io/open_file.h"
@@ -24,6 +26,13 @@ std::string record_text(const Checkpoint& input, const Edit& edit, const Committ
   step.set("provenance", edit.provenance());
   step.set("tensors", tensors);
   if (!done.added.empty()) step.set("added", done.added);
+  if (done.dequantised > 0) {
+    Json dequantised = Json::object();
+    dequantised.set("tensors", done.dequantised);
+    dequantised.set("from", name_of(done.form));
+    dequantised.set("to", wire_name(kDequantised));
+    step.set("dequantised", dequantised);
+  }
   const auto files = input.other_files();
   if (std::ranges::find(files, kRecord) != files.end()) {
     steps = Json::parse(read_text(input.file(kRecord)), kRecord).at("steps");
@@ -35,11 +44,65 @@ std::string record_text(const Checkpoint& input, const Edit& edit, const Committ
   return record.dump(2) + "\n";
 }
 
+namespace {
+
+// How many bytes and numbers more than the checkpoint the plan writes.
+std::pair<int64_t, int64_t> growth(const CommitPlan& plan) {
+  int64_t bytes = plan.bytes(), numbers = 0;
+  for (const std::string& shard : plan.checkpoint->shards()) {
+    for (const TensorSpec& spec : plan.contents(shard)) {
+      numbers +=
+          std::accumulate(spec.shape.begin(), spec.shape.end(), int64_t{1}, std::multiplies());
+    }
+  }
+  for (const TensorInfo& tensor : plan.checkpoint->tensors()) {
+    bytes -= static_cast<int64_t>(tensor.bytes());
+    numbers -= tensor.numel();
+  }
+  return {bytes, numbers};
+}
+
+std::string untied(const CommitPlan& plan, std::string text) {
+  text = with_flag(text, kTied, false, "config.json");
+  // Of models that also see the outer flag decides, of some the decoder's own as well.
+  const Json& config = plan.checkpoint->config();
+  const Json inner = config.contains("text_config") ? config.at("text_config") : Json();
+  const bool both = inner.contains(kTied) && inner.at(kTied) == Json(true);
+  return both ? with_flag_in(text, "text_config", kTied, false, "config.json") : text;
+}
+
+// The type of a config's weights, where it says one; at the top it always does.
+void set_type(Json& config, bool always) {
+  bool there = false;
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    if (!config.contains(key)) continue;
+    config.set(key, "bfloat16");
+    there = true;
+  }
+  if (!there && always) config.set("dtype", "bfloat16");
+}
+
+std::string dequantised(const std::string& text) {
+  Json config = Json::parse(text, "config.json");
+  config.erase("quantization_config");
+  set_type(config, true);
+  if (config.contains("text_config") && config.at("text_config").is_object()) {
+    Json inner = config.at("text_config");
+    set_type(inner, false);
+    config.set("text_config", inner);
+  }
+  return config.dump(2) + "\n";
+}
+
+}  // namespace
+
 std::string index_text(const CommitPlan& plan) {
   const Checkpoint& in = *plan.checkpoint;
   Json index = Json::parse(read_text(in.file(in.index_name())), in.index_name());
-  std::map<std::string, Json> places = {{plan.head, plan.embedding.file}};
-  for (const auto& [name, shard] : index.at("weight_map").items()) places[name] = shard;
+  std::map<std::string, Json> places;
+  for (const std::string& shard : in.shards()) {
+    for (const TensorSpec& spec : plan.contents(shard)) places[spec.name] = shard;
+  }
   Json map = Json::object();
   for (const auto& [name, shard] : places) map.set(name, shard);
   index.set("weight_map", map);
@@ -49,22 +112,18 @@ std::string index_text(const CommitPlan& plan) {
       if (!metadata.contains(key) || !metadata.at(key).is_integer()) return;
       metadata.set(key, metadata.at(key).as_int() + by);
     };
-    grow("total_size", static_cast<int64_t>(plan.embedding.bytes()));
-    grow("total_parameters", plan.embedding.numel());
+    const auto [bytes, numbers] = growth(plan);
+    grow("total_size", bytes);
+    grow("total_parameters", numbers);
     index.set("metadata", metadata);
   }
   return index.dump(2) + "\n";
 }
 
-std::string untied_config_text(const CommitPlan& plan) {
-  const Checkpoint& in = *plan.checkpoint;
-  const std::string text =
-      with_flag(read_text(in.file("config.json")), kTied, false, "config.json");
-  // Of models that also see the outer flag decides, of some the decoder's own as well.
-  const Json& config = in.config();
-  const Json inner = config.contains("text_config") ? config.at("text_config") : Json();
-  const bool both = inner.contains(kTied) && inner.at(kTied) == Json(true);
-  return both ? with_flag_in(text, "text_config", kTied, false, "config.json") : text;
+std::string config_text(const CommitPlan& plan) {
+  std::string text = read_text(plan.checkpoint->file("config.json"));
+  if (plan.unties) text = untied(plan, std::move(text));
+  return plan.replaced.empty() ? text : dequantised(text);
 }
 
 }  // namespace lenswright

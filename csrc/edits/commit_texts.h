@@ -13,10 +13,11 @@ inline constexpr const char* kRecord = "lenswright.json";
 /// Its text: what earlier commits wrote, and this one.
 std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done);
 
-/// The index with the unembedding that the plan adds.
+/// The index with the tensors that the plan writes.
 std::string index_text(const CommitPlan& plan);
 
-/// config.json with embeddings that are not tied, every other byte as it was.
-std::string untied_config_text(const CommitPlan& plan);
+/// config.json of what the plan writes: embeddings that are not tied, every other byte as it was;
+/// or weights that are not quantised.
+std::string config_text(const CommitPlan& plan);
 
 }  // namespace lenswright

@@ -17,6 +17,15 @@ struct Base {
   std::string sha256;  // of its stored bytes; "" where nobody looked
 };
 
+/// Where a tensor that is known by its name only has a matrix.
+struct NamedPlace {
+  int residual_axis = -1;  // -1: the part is of a model's writer, which knows
+  int64_t slice = -1;      // of a tensor that holds several
+  int64_t outputs = 0, inputs = 0;
+
+  bool known() const { return residual_axis >= 0; }
+};
+
 /// What an edit does to one writer.
 struct Part {
   std::string writer;  // canonical: "blocks.3.attn.W_O"
@@ -25,6 +34,7 @@ struct Part {
   Base weight, bias;
   bool unties = false;  // the unembedding, which shares its tensor, gets one of its own
   std::string note{};   // what else there is to say, for people
+  NamedPlace place{};
 };
 
 /// A writer that an edit leaves alone, and why.

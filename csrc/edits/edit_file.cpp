@@ -36,7 +36,20 @@ Json json_of(const Part& part) {
   json.set("bias", json_of(part.bias));
   json.set("unties", part.unties);
   if (!part.note.empty()) json.set("note", part.note);
+  if (part.place.known()) {
+    Json place = Json::object();
+    place.set("residual_axis", part.place.residual_axis);
+    place.set("slice", part.place.slice);
+    place.set("outputs", part.place.outputs);
+    place.set("inputs", part.place.inputs);
+    json.set("place", place);
+  }
   return json;
+}
+
+NamedPlace place_of(const Json& json) {
+  return {static_cast<int>(json.at("residual_axis").as_int()), json.at("slice").as_int(),
+          json.at("outputs").as_int(), json.at("inputs").as_int()};
 }
 
 Json json_of(const Untouched& untouched) {
@@ -97,6 +110,7 @@ class Reader {
     part.bias = base_of(json.at("bias"));
     part.unties = json.at("unties").as_bool();
     if (json.contains("note")) part.note = json.at("note").as_string();
+    if (json.contains("place")) part.place = place_of(json.at("place"));
     part.factors = json.contains("same_as") ? earlier(json.at("same_as")) : stored(part.writer);
     factors_[part.writer] = part.factors;
     return part;

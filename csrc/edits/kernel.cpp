@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <stdexcept>
+#include <string>
 
 #include "base/clones.h"
 #include "base/narrow.h"
@@ -13,6 +15,7 @@ namespace lenswright {
 namespace {
 
 constexpr int64_t kBlock = 1024;  // columns at a time: what is summed over rows stays in the cache
+constexpr int64_t kPanel = 32;    // rows at a time of a matrix that lies turned
 constexpr size_t kLanes = 16;  // sums of a product of vectors, so that it needs no fixed hardware
 
 LENSWRIGHT_CLONES void add_scaled(double factor, const double* __restrict x, double* __restrict y,
@@ -41,11 +44,43 @@ LENSWRIGHT_CLONES double dot(const double* x, const double* y, int64_t count) {
   return lanes[0];
 }
 
+// MXFP4 reaches a little farther than BF16 and float32 do.
+void check_range(const StoredMatrix& matrix, const double* values) {
+  constexpr double kLargest = 0x1.FEp127;  // of BF16
+  for (int64_t i = 0; i < matrix.columns; ++i) {
+    if (!(std::fabs(values[i]) > kLargest)) continue;
+    throw std::invalid_argument("tensor '" + std::string(matrix.quantised.name) +
+                                "': a number of its weight is beyond BF16, in which it would be "
+                                "written");
+  }
+}
+
 int64_t count_of(std::span<const double> factor, int64_t width) {
   return width == 0 ? 0 : static_cast<int64_t>(factor.size()) / width;
 }
 
 }  // namespace
+
+void StoredMatrix::read(int64_t first_row, int64_t count, int64_t first_column, int64_t width,
+                        double* to) const {
+  const int64_t last = first_row + count;
+  if (turned) {
+    std::vector<double> line(static_cast<size_t>(count));
+    for (int64_t column = 0; column < width; ++column) {
+      quantised.read(first_column + column, first_row, count, line.data());
+      for (int64_t i = 0; i < count; ++i) to[i * width + column] = line[i];
+    }
+    return;
+  }
+  for (int64_t row = first_row; row < last; ++row, to += width) {
+    if (is_quantised()) {
+      quantised.read(row, first_column, width, to);
+    } else {
+      const std::byte* from = data + row * row_bytes() + first_column * element_bytes(dtype);
+      widen(dtype, from, width, to);
+    }
+  }
+}
 
 EditedMatrix::EditedMatrix(const StoredMatrix& source, const FactorSpans& factors, int threads)
     : source_(source), factors_(factors) {
@@ -70,9 +105,8 @@ EditedMatrix::EditedMatrix(const StoredMatrix& source, const FactorSpans& factor
 // computes which block changes nothing.
 void EditedMatrix::reduce(int64_t first_column, int64_t count) {
   std::array<double, kBlock> values;
-  const std::byte* from = source_.data + first_column * element_bytes(source_.dtype);
-  for (int64_t row = 0; row < source_.rows; ++row, from += source_.row_bytes()) {
-    widen(source_.dtype, from, count, values.data());
+  for (int64_t row = 0; row < source_.rows; ++row) {
+    source_.read(row, 1, first_column, count, values.data());
     for (int64_t k = 0; k < rank_; ++k) {
       add_scaled(factors_.v[k * source_.rows + row], values.data(),
                  &along_[k * source_.columns + first_column], count);
@@ -81,22 +115,24 @@ void EditedMatrix::reduce(int64_t first_column, int64_t count) {
 }
 
 void EditedMatrix::write(int64_t first, int64_t count, std::byte* to) const {
-  std::vector<double> buffer(static_cast<size_t>(source_.columns));
-  for (int64_t row = first; row < first + count; ++row, to += source_.row_bytes()) {
-    if (source_.residual_axis == 0) {
-      write_output(row, buffer, to);
-    } else {
-      write_input(row, buffer, to);
+  const int64_t panel = source_.turned ? kPanel : 1, columns = source_.columns;
+  std::vector<double> buffer(static_cast<size_t>(panel * columns));
+  for (int64_t row = first; row < first + count; row += panel) {
+    const int64_t rows = std::min(panel, first + count - row);
+    source_.read(row, rows, 0, columns, buffer.data());
+    for (int64_t i = 0; i < rows; ++i, to += source_.row_bytes()) {
+      double* const values = &buffer[i * columns];
+      source_.residual_axis == 0 ? edit_output(row + i, values) : edit_input(row + i, values);
+      if (source_.is_quantised()) check_range(source_, values);
+      narrow(source_.dtype, values, columns, to);
     }
   }
 }
 
 // One row is one output, for every input.
-void EditedMatrix::write_output(int64_t row, std::span<double> buffer, std::byte* to) const {
+void EditedMatrix::edit_output(int64_t row, double* values) const {
   const FactorSpans& f = factors_;
   const int64_t outputs = source_.rows, inputs = source_.columns;
-  double* const values = buffer.data();
-  widen(source_.dtype, source_.data + row * source_.row_bytes(), inputs, values);
   for (int64_t k = 0; k < rank_; ++k) {
     add_scaled(-f.u[k * outputs + row], &along_[k * inputs], values, inputs);
   }
@@ -105,15 +141,12 @@ void EditedMatrix::write_output(int64_t row, std::span<double> buffer, std::byte
   for (int64_t r = 0; r < added_; ++r) {
     add_scaled(f.a[r * outputs + row], &f.b[r * inputs], values, inputs);
   }
-  narrow(source_.dtype, values, inputs, to);
 }
 
 // One row is one input, with every output.
-void EditedMatrix::write_input(int64_t row, std::span<double> buffer, std::byte* to) const {
+void EditedMatrix::edit_input(int64_t row, double* values) const {
   const FactorSpans& f = factors_;
   const int64_t outputs = source_.columns, inputs = source_.rows;
-  double* const values = buffer.data();
-  widen(source_.dtype, source_.data + row * source_.row_bytes(), outputs, values);
   if (rank_ > 0) {
     std::vector<double> along(static_cast<size_t>(rank_));  // all of them before the row changes
     for (int64_t k = 0; k < rank_; ++k) along[k] = dot(&f.v[k * outputs], values, outputs);
@@ -126,7 +159,6 @@ void EditedMatrix::write_input(int64_t row, std::span<double> buffer, std::byte*
   for (int64_t r = 0; r < added_; ++r) {
     add_scaled(f.b[r * inputs + row], &f.a[r * outputs], values, outputs);
   }
-  narrow(source_.dtype, values, outputs, to);
 }
 
 }  // namespace lenswright

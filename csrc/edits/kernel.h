@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/quantised_matrix.h"
 
 namespace lenswright {
 
@@ -20,18 +21,24 @@ struct FactorSpans {
 
 /// A matrix as it lies in its file: [out, in] where residual_axis is 0, [in, out] where it is 1.
 struct StoredMatrix {
-  Dtype dtype{};
+  Dtype dtype{};                    // of what is written, and of what is read from `data`
   const std::byte* data = nullptr;  // may be unaligned
   int64_t rows = 0;
   int64_t columns = 0;
   int residual_axis = 0;
+  QuantisedMatrix quantised{};  // where it is, it is read in the place of `data`
+  bool turned = false;          // and it is [columns, rows]
 
+  bool is_quantised() const { return quantised.form != Quantisation::none; }
   int64_t row_bytes() const { return columns * element_bytes(dtype); }
+  /// Some of its numbers, row by row: `count` rows and `width` columns.
+  void read(int64_t first_row, int64_t count, int64_t first_column, int64_t width,
+            double* to) const;
 };
 
 /// A stored matrix with factors applied: computed in double in an order that depends on nothing but
-/// its shape, rounded once to the stored type. Applying and committing both come here, and so agree
-/// bit for bit.
+/// its shape, rounded once to the stored type (a quantised one to `dtype`). Applying and committing
+/// both come here, and so agree bit for bit.
 ///
 /// Besides a few rows it holds VᵀW, [k, in]. The source and the factors must outlive it.
 class EditedMatrix {
@@ -40,14 +47,15 @@ class EditedMatrix {
   EditedMatrix(const StoredMatrix& source, const FactorSpans& factors, int threads);
 
   /// The rows [first, first + count) as stored. Ranges may be written from different threads.
+  /// std::invalid_argument where a quantised matrix has a number that `dtype` lacks.
   void write(int64_t first, int64_t count, std::byte* to) const;
 
   const StoredMatrix& source() const { return source_; }
 
  private:
   void reduce(int64_t first_column, int64_t count);
-  void write_output(int64_t row, std::span<double> buffer, std::byte* to) const;
-  void write_input(int64_t row, std::span<double> buffer, std::byte* to) const;
+  void edit_output(int64_t row, double* values) const;
+  void edit_input(int64_t row, double* values) const;
 
   StoredMatrix source_;
   FactorSpans factors_;

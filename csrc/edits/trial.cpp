@@ -126,6 +126,9 @@ Adapter adapter_of(WriterKind kind, const Factors& has, const RunFactors& own) {
 }
 
 void check_fits(const Part& part, const Spec& spec) {
+  TORCH_CHECK_VALUE(!part.place.known(), "the edit changes '", part.writer,
+                    "' by its name, without a model that says what it computes: it can be applied "
+                    "and committed, not tried");
   TORCH_CHECK_VALUE(has_writer(spec, part.key), "the edit has writer '", part.writer,
                     "', which this model (", spec.n_layers, " layers, ", name_of(spec.position),
                     " positions) does not have");

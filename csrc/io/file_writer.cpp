@@ -57,7 +57,7 @@ FileWriter::FileWriter(const fs::path& path, std::span<const TensorSpec> tensors
     : FileWriter(path, make_header(tensors, metadata)) {}
 
 FileWriter::FileWriter(const fs::path& path, std::string header)
-    : FileWriter(Place{fs::absolute(path), partial_path(fs::absolute(path))}, header) {}
+    : FileWriter(Place{fs::absolute(path), partial_path(fs::absolute(path)), false}, header) {}
 
 FileWriter::FileWriter(Place place, const std::string& header) : place_(std::move(place)) {
   if (fs::exists(fs::symlink_status(place_.final_path))) {
@@ -78,6 +78,7 @@ void FileWriter::start(const std::string& header) {
   header_.trailing_bytes = 0;
   for (size_t i = 0; i < header_.tensors.size(); ++i) by_name_.emplace(header_.tensors[i].name, i);
   written_.resize(header_.tensors.size());
+  if (place_.kept && take_over(bytes)) return;
   file_ = create_file(place_.temporary, header_.file_size);
   try {
     write_at(file_.get(), 0, bytes);
@@ -87,6 +88,19 @@ void FileWriter::start(const std::string& header) {
   }
 }
 
+bool FileWriter::take_over(std::span<const std::byte> prefix) {
+  OpenFile file(::open(place_.temporary.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (file.get() < 0) return false;
+  std::vector<std::byte> there(prefix.size());
+  if (file.size() == header_.file_size && read_at(file.get(), 0, there) &&
+      std::equal(there.begin(), there.end(), prefix.begin())) {
+    file_ = std::move(file);
+    return true;
+  }
+  fs::remove(place_.temporary);
+  return false;
+}
+
 FileWriter::~FileWriter() { abandon(); }
 
 void FileWriter::abandon() noexcept {
@@ -94,7 +108,7 @@ void FileWriter::abandon() noexcept {
   if (done_) return;
   done_ = true;
   std::error_code ignored;
-  if (file_.get() >= 0) fs::remove(place_.temporary, ignored);
+  if (file_.get() >= 0 && !place_.kept) fs::remove(place_.temporary, ignored);
 }
 
 const TensorInfo& FileWriter::claim(std::string_view name, uint64_t offset, uint64_t count) {
@@ -139,6 +153,18 @@ const TensorInfo& FileWriter::claim(std::string_view name, uint64_t offset, uint
 void FileWriter::pwrite(std::string_view name, uint64_t offset, std::span<const std::byte> bytes) {
   const TensorInfo& tensor = claim(name, offset, bytes.size());
   write_at(file_.get(), tensor.begin + offset, bytes);
+  constexpr uint64_t kOften = 32u << 20;
+  const uint64_t before = unsent_.fetch_add(bytes.size());
+  if (before / kOften != (before + bytes.size()) / kOften) begin_writeback(file_.get());
+}
+
+bool FileWriter::read(std::string_view name, uint64_t offset, std::span<std::byte> bytes) const {
+  const TensorInfo& tensor = header_.tensors[by_name_.at(name)];
+  return read_at(file_.get(), tensor.begin + offset, bytes);
+}
+
+void FileWriter::adopt(std::string_view name) {
+  claim(name, 0, header_.tensors[by_name_.at(name)].bytes());
 }
 
 void FileWriter::copy(std::string_view name, int source, uint64_t source_offset, uint64_t bytes,

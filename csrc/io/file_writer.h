@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -52,6 +53,10 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
 
   /// Writes bytes of a tensor from `offset` on. No byte may be written twice.
   void pwrite(std::string_view name, uint64_t offset, std::span<const std::byte> bytes);
+  /// Bytes of a tensor as they are in the file now; for what an earlier process wrote.
+  bool read(std::string_view name, uint64_t offset, std::span<std::byte> bytes) const;
+  /// Takes a whole tensor for written.
+  void adopt(std::string_view name);
   /// Copies a whole tensor of `bytes` bytes from an open file, within the kernel where it can.
   void copy(std::string_view name, int source, uint64_t source_offset, uint64_t bytes,
             Progress* progress = nullptr);
@@ -67,11 +72,14 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   struct Place {
     std::filesystem::path final_path;
     std::filesystem::path temporary;
+    bool kept =
+        false;  // a file of this header that is there already stays as it is, unfinished too
   };
   using Spans = std::map<uint64_t, uint64_t>;  // begin -> end, disjoint, neighbours merged
 
   FileWriter(Place place, const std::string& header);
   void start(const std::string& header);
+  bool take_over(std::span<const std::byte> prefix);
   const TensorInfo& claim(std::string_view name, uint64_t offset, uint64_t count);
   void check_complete() const;
   void sync();
@@ -83,7 +91,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   mutable std::mutex mutex_;
   std::vector<Spans> written_;  // per tensor
   OpenFile file_;
-  bool done_ = false;  // finished or abandoned
+  std::atomic<uint64_t> unsent_{0};  // bytes written since the disk was last told
+  bool done_ = false;                // finished or abandoned
 };
 
 }  // namespace lenswright

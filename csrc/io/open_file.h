@@ -41,6 +41,10 @@ bool read_at(int descriptor, uint64_t offset, std::span<std::byte> bytes);
 /// Writes all of the bytes.
 void write_at(int descriptor, uint64_t offset, std::span<const std::byte> bytes);
 
+/// Lets the disk begin with what was written to an open file, beside our computing, and not only at
+/// the fsync. Advice: it may do nothing.
+void begin_writeback(int descriptor);
+
 /// Copies a range between open files within the kernel, or through a buffer where it cannot.
 /// `step` hears of every piece. FileError when the source ends early.
 void copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset,

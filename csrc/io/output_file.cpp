@@ -66,6 +66,8 @@ bool copy_in_kernel(int source, uint64_t& from, int target, uint64_t& to, uint64
 
 }  // namespace
 
+void begin_writeback(int descriptor) { start_writing(descriptor, 0, 0); }
+
 void copy_range(int source, uint64_t from, int target, uint64_t to, uint64_t left,
                 const std::function<void(uint64_t)>& step) {
   if (copy_in_kernel(source, from, target, to, left, step)) return;

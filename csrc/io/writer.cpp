@@ -1,6 +1,7 @@
 #include "io/writer.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,17 +53,41 @@ void sync_file(const fs::path& path) {
 
 FolderWriter::FolderWriter(const fs::path& target, std::span<const fs::path> inputs)
     : target_(without_slash(target)) {
+  check_target(inputs);
+  temporary_ = partial_path(target_);
+  if (!fs::create_directory(temporary_)) {
+    throw FileError(EEXIST, "cannot create " + in_quotes(temporary_.string()));
+  }
+}
+
+FolderWriter::FolderWriter(const fs::path& target, std::span<const fs::path> inputs,
+                           std::string_view key, bool resume)
+    : target_(without_slash(target)), resume_(resume) {
+  check_target(inputs);
+  std::string name = ".";  // appended piece by piece: GCC 12 warns of "." + string
+  name.append(target_.filename().string()).append(".partial-").append(key);
+  temporary_ = target_.parent_path() / name;
+  fs::create_directory(temporary_);
+  lock_ = OpenFile(::open(temporary_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock_.get() < 0) throw_errno("cannot open", temporary_.string());
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    done_ = true;
+    throw FileError(EWOULDBLOCK, "another process is writing " + in_quotes(target.string()));
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(temporary_)) {
+    const bool kept = resume && entry.path().filename().string().ends_with(".partial");
+    if (!kept) fs::remove_all(entry.path());
+  }
+}
+
+void FolderWriter::check_target(std::span<const fs::path> inputs) const {
   for (const fs::path& input : inputs) refuse_overlap(target_, input);
   if (fs::exists(fs::symlink_status(target_))) {
-    throw FileError(EEXIST, "output folder exists: " + in_quotes(target.string()));
+    throw FileError(EEXIST, "output folder exists: " + in_quotes(target_.string()));
   }
   if (!fs::is_directory(target_.parent_path())) {
     throw FileError(ENOENT,
                     "no folder to put the output in: " + in_quotes(target_.parent_path().string()));
-  }
-  temporary_ = partial_path(target_);
-  if (!fs::create_directory(temporary_)) {
-    throw FileError(EEXIST, "cannot create " + in_quotes(temporary_.string()));
   }
 }
 
@@ -71,6 +96,7 @@ FolderWriter::~FolderWriter() { abandon(); }
 void FolderWriter::abandon() noexcept {
   if (done_) return;
   done_ = true;
+  if (resume_) return;
   for (const auto& [name, writer] : shards_) writer->abandon();
   std::error_code ignored;
   fs::remove_all(temporary_, ignored);
@@ -99,9 +125,15 @@ FileWriter& FolderWriter::shard(std::string_view name, std::string header) {
     throw std::invalid_argument("shard " + in_quotes(name) + ": expected a .safetensors name");
   }
   const fs::path path = claim(name);
-  std::shared_ptr<FileWriter> writer(new FileWriter({path, path.string() + ".partial"}, header));
+  std::shared_ptr<FileWriter> writer(
+      new FileWriter({path, path.string() + ".partial", resume_}, header));
   const std::lock_guard lock(mutex_);
   return *shards_.emplace(std::string(name), std::move(writer)).first->second;
+}
+
+fs::path FolderWriter::aside(std::string_view name) {
+  asides_.push_back(temporary_ / name);
+  return asides_.back();
 }
 
 void FolderWriter::copy_file(const fs::path& from, std::string_view name) {
@@ -152,6 +184,7 @@ void FolderWriter::commit(Progress* progress) {
     if (progress != nullptr) progress->step(0);  // a place to be cancelled
   }
   for (const auto& [name, writer] : shards_) writer->publish();
+  for (const fs::path& path : asides_) fs::remove(path);
   sync_folder(temporary_);
   rename_new(temporary_, target_);
   done_ = true;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/file_writer.h"
+#include "io/open_file.h"
 
 namespace lenswright {
 
@@ -25,6 +26,13 @@ class FolderWriter {
   /// equal to, inside or around one of `inputs` (std::invalid_argument).
   explicit FolderWriter(const std::filesystem::path& target,
                         std::span<const std::filesystem::path> inputs = {});
+  /// One that can be gone on with after its process was killed: the hidden folder is
+  /// `.NAME.partial-KEY`, so `key` must say all that decides what is written. With `resume` what a
+  /// killed process left there is kept, and shards of the same header are opened as they are, and
+  /// abandoning keeps the folder; without, it is begun anew. FileError (EWOULDBLOCK) where another
+  /// process is at it.
+  FolderWriter(const std::filesystem::path& target, std::span<const std::filesystem::path> inputs,
+               std::string_view key, bool resume);
   /// Abandons what is not committed.
   ~FolderWriter();
   FolderWriter(const FolderWriter&) = delete;
@@ -37,6 +45,10 @@ class FolderWriter {
                     const Metadata& metadata);
   /// The same with a header taken over byte for byte (Checkpoint::header_bytes).
   FileWriter& shard(std::string_view name, std::string header);
+
+  /// A file of ours in the hidden folder, gone before the folder appears; its name must end in
+  /// ".partial".
+  std::filesystem::path aside(std::string_view name);
 
   /// Copies a plain file under its own name, or under `name`.
   void copy_file(const std::filesystem::path& from, std::string_view name = {});
@@ -51,13 +63,17 @@ class FolderWriter {
 
  private:
   std::filesystem::path claim(std::string_view name);
+  void check_target(std::span<const std::filesystem::path> inputs) const;
 
   std::filesystem::path target_;
   std::filesystem::path temporary_;
   std::map<std::string, std::shared_ptr<FileWriter>, std::less<>> shards_;
   std::vector<std::string> names_;
   std::mutex mutex_;
-  bool done_ = false;  // committed or abandoned
+  std::vector<std::filesystem::path> asides_;
+  OpenFile lock_;        // of the hidden folder, where it has a key
+  bool resume_ = false;  // keep what is there, and what is not finished
+  bool done_ = false;    // committed or abandoned
 };
 
 }  // namespace lenswright

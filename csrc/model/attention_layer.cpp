@@ -48,8 +48,7 @@ at::Tensor grown(const at::Tensor& q, const Pass& pass, int layer) {
   const at::Tensor steps = at::floor_divide(pass.positions + growth.offset, growth.step);
   const at::ScalarType wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const auto log = [](const at::Tensor& x) { return at::log1p(x); };
-  const at::Tensor logs = deterministic() ? by_chunks(steps.to(wide), log) : log(steps.to(wide));
-  const at::Tensor factor = logs * growth.beta + 1.0;
+  const at::Tensor factor = elementwise(steps.to(wide), log) * growth.beta + 1.0;
   return q * factor.unsqueeze(-1).unsqueeze(-1).to(q.scalar_type());
 }
 

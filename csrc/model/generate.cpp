@@ -184,14 +184,4 @@ std::vector<int64_t> Generation::record(const at::Tensor& next) {
   return ids;
 }
 
-Generation::Said generate(const Model& model, const Batch& prompts, const Taps& taps,
-                          const GenerateOptions& options,
-                          const std::function<bool(int64_t)>& step) {
-  Generation generation(model, prompts, taps, taps, options);
-  for (int64_t count = 0; !generation.done();) {
-    if (!generation.step().empty() && !step(++count)) break;
-  }
-  return generation.said();
-}
-
 }  // namespace lenswright

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -11,11 +10,11 @@ namespace lenswright {
 
 struct GenerateOptions {
   int64_t max_new_tokens = 64;
-  std::vector<int64_t> stop_ids;  // a row ends with the first of these
-  bool use_cache = true;          // false: the whole text is run for every token
-  bool share_prefix = true;       // what begins every row is read once; not if deterministic
-  Sampling sampling;
-  std::vector<uint64_t> seeds;  // one a row, where the temperature is positive
+  std::vector<int64_t> stop_ids{};  // a row ends with the first of these
+  bool use_cache = true;            // false: the whole text is run for every token
+  bool share_prefix = true;         // what begins every row is read once; not if deterministic
+  Sampling sampling{};
+  std::vector<uint64_t> seeds{};  // one a row, where the temperature is positive
 };
 
 /// Continuations of prompts, a pass at a time: who calls sees every token as it comes.
@@ -65,9 +64,5 @@ class Generation {
   Said said_;
   std::vector<bool> ended_;
 };
-
-/// The whole of it: one list of ids a row. `step` is called after each token; false ends it.
-Generation::Said generate(const Model& model, const Batch& prompts, const Taps& taps,
-                          const GenerateOptions& options, const std::function<bool(int64_t)>& step);
 
 }  // namespace lenswright

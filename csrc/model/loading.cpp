@@ -8,6 +8,7 @@
 #include "base/glob.h"
 #include "model/layer_weights.h"
 #include "model/model.h"
+#include "model/quantised_view.h"
 #include "model/source.h"
 #include "model/tensors.h"
 #include "nn/sinusoids.h"
@@ -63,7 +64,7 @@ class Loader {
     for (const Row& row : m_->rows_) take(row);
     account();
     m_->assemble();
-    m_->dtype_ = computing_type(options_.dtype, *widest_, m_->device_);
+    m_->dtype_ = computing_type(options_.dtype, widest_.value_or(at::kBFloat16), m_->device_);
     m_->writers_ = lenswright::writers(m_->spec_, m_->rows_);
     return std::move(m_);
   }
@@ -75,6 +76,7 @@ class Loader {
     m_->spec_ = std::move(decoder.spec);
     m_->rows_ = std::move(decoder.rows);
     m_->head_ = std::move(decoder.head);
+    m_->quantised_ = std::move(decoder.quantised);
     const auto& unknown = m_->spec_.unknown_keys;
     TORCH_CHECK_VALUE(!options_.strict || unknown.empty(), "config.json: keys ", listed(unknown),
                       " are not known to family ", m_->spec_.family,
@@ -82,34 +84,57 @@ class Loader {
   }
 
   void take(const Row& row) {
+    auto& stored = m_->stored_[row.source];
+    if (!stored) {
+      const QuantisedTensor* quantised = m_->quantised_.find(row.source);
+      stored = quantised ? take_quantised(row, *quantised) : take_plain(row);
+    }
+    if (stored->shape != row.stored_shape()) {
+      source_->refuse(row.source, "shape " + shape_text(stored->shape) + ", config.json asks for " +
+                                      shape_text(row.stored_shape()));
+    }
+    m_->weights_[row.canonical] = Weight(stored, row);
+  }
+
+  std::shared_ptr<Stored> take_plain(const Row& row) {
     if (!source_->contains(row.source)) {
       source_->refuse(row.source, "the tensor is missing, but config.json of family " +
                                       m_->spec_.family + " asks for it" +
                                       did_you_mean(row.source, source_->names()));
     }
-    auto& stored = m_->stored_[row.source];
-    if (!stored) {
-      const at::Tensor value = source_->tensor(row.source).to(m_->device_);
-      if (!at::isFloatingType(value.scalar_type()) || value.element_size() < 2) {
-        source_->refuse(row.source, "type " +
-                                        std::string(wire_name(stored_type(value.scalar_type()))) +
-                                        ", expected F64, F32, BF16 or F16");
-      }
-      widest_ = widest_ ? at::promote_types(*widest_, value.scalar_type()) : value.scalar_type();
-      stored = std::make_shared<Stored>(Stored{row.source, value, value});
+    const at::Tensor value = source_->tensor(row.source).to(m_->device_);
+    if (!at::isFloatingType(value.scalar_type()) || value.element_size() < 2) {
+      source_->refuse(row.source, "type " +
+                                      std::string(wire_name(stored_type(value.scalar_type()))) +
+                                      ", expected F64, F32, BF16 or F16");
     }
-    if (stored->value.sizes() != at::IntArrayRef(row.stored_shape())) {
-      source_->refuse(row.source, "shape " + shape_text(stored->value.sizes().vec()) +
-                                      ", config.json asks for " + shape_text(row.stored_shape()));
+    widest_ = widest_ ? at::promote_types(*widest_, value.scalar_type()) : value.scalar_type();
+    const auto stored = std::make_shared<Stored>(Stored{row.source, value, value});
+    stored->shape = value.sizes().vec();
+    return stored;
+  }
+
+  std::shared_ptr<Stored> take_quantised(const Row& row, const QuantisedTensor& tensor) {
+    if (row.canonical == "embed.W_E" || row.canonical == "pos_embed.W_pos") {
+      source_->refuse(tensor.codes, "an embedding in " + std::string(name_of(tensor.form)) +
+                                        " is not read, expected F64, F32, BF16 or F16");
     }
-    m_->weights_[row.canonical] = Weight(stored, row);
+    const auto stored = std::make_shared<Stored>(Stored{row.source, {}, {}});
+    stored->shape = tensor.shape;
+    stored->quantised = quantised_view(*source_, tensor, m_->device_);
+    return stored;
   }
 
   // Nothing is silent: a tensor nobody asked for is an error, unless the family says it holds none.
   void account() {
     std::vector<std::string> left;
+    std::set<std::string> codes;
+    for (const auto& [name, stored] : m_->stored_) {
+      if (stored->quantised) codes.insert(m_->quantised_.by_name.at(name).codes);
+    }
     for (const std::string& name : source_->names()) {
-      if (m_->stored_.contains(name)) continue;
+      if (m_->stored_.contains(name) || codes.contains(name)) continue;
+      if (m_->quantised_.beside.contains(name)) continue;
       if (m_->spec_.tied && name == m_->head_.source) continue;  // the embedding again
       const auto matches = [&](const auto& glob) { return Glob(glob).matches(name); };
       const bool ignored = std::ranges::any_of(family_->ignored, matches) ||
@@ -124,7 +149,7 @@ class Loader {
   std::unique_ptr<Source> source_;
   const Family* family_ = nullptr;
   std::shared_ptr<Model> m_{new Model()};
-  std::optional<at::ScalarType> widest_;
+  std::optional<at::ScalarType> widest_;  // of what is not quantised
 };
 
 std::shared_ptr<Model> Model::load(std::shared_ptr<Checkpoint> checkpoint,
@@ -188,6 +213,7 @@ void Model::untie(bool on) {
   }
   const at::Tensor value = weight("embed.W_E").stored()->original;
   const auto stored = std::make_shared<Stored>(Stored{head_.source, value, value});
+  stored->shape = value.sizes().vec();
   stored_[head_.source] = stored;
   rows_.push_back(head_);
   weights_[head_.canonical] = unembed_.weight = Weight(stored, head_);

@@ -51,8 +51,7 @@ at::Tensor shared_output(const at::Tensor& y, const MixtureWeights& weights, int
                                {WriterKind::shared_expert, layer}, pass.taps);
   if (pass.spec.mixture.shared_gate) {
     const auto open = [](const at::Tensor& x) { return at::sigmoid(x); };
-    const at::Tensor gate = weights.shared_gate(y);
-    out = (deterministic() ? by_chunks(gate, open) : open(gate)) * out;
+    out = elementwise(weights.shared_gate(y), open) * out;
   }
   return pass.taps.visit({Site::shared_out, layer}, std::move(out));
 }

@@ -51,8 +51,7 @@ RowSpans row_spans(const Input& input, const at::Tensor& positions) {
 }
 
 at::Tensor capped(const at::Tensor& x, double limit) {
-  const auto whole = [&](const at::Tensor& part) { return at::tanh(part / limit) * limit; };
-  return deterministic() ? by_chunks(x, whole) : whole(x);
+  return elementwise(x, [&](const at::Tensor& part) { return at::tanh(part / limit) * limit; });
 }
 
 // With a cache: a query looks at every slot up to its own position.

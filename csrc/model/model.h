@@ -13,6 +13,7 @@
 #include "model/kv_cache.h"
 #include "model/layer.h"
 #include "model/plan.h"
+#include "spec/quantised.h"
 #include "spec/writers.h"
 
 namespace lenswright {
@@ -64,6 +65,8 @@ class Model {
   /// The stored tensors by their names in the checkpoint.
   const std::map<std::string, std::shared_ptr<Stored>>& stored() const { return stored_; }
   const std::shared_ptr<Stored>& stored(const std::string& name) const;
+  /// How those of them are stored that are quantised.
+  const QuantisedTensors& quantised() const { return quantised_; }
   /// A canonical weight by its TransformerLens name.
   const Weight& weight(const std::string& canonical) const;
   /// nullptr where the model has no such weight.
@@ -95,6 +98,7 @@ class Model {
   Spec spec_;
   std::vector<Row> rows_;
   std::vector<WriterSite> writers_;
+  QuantisedTensors quantised_;
   std::map<std::string, std::shared_ptr<Stored>> stored_;
   std::map<std::string, Weight> weights_;
   Row head_;  // where an untied unembedding lies

@@ -46,7 +46,11 @@ class LiveSource : public Source {
       return x.is_alias_of(y) || (x.sizes() == y.sizes() && at::equal(x, y));
     };
     return decoder_of(config_, {[&](const std::string& name) { return contains(name); },
-                                [&](const std::string& name) { return sizes(name); }, equal});
+                                [&](const std::string& name) { return sizes(name); }, equal,
+                                [&](const std::string& name) {
+                                  return stored_type(tensors_.at(name).scalar_type());
+                                },
+                                [&] { return names(); }});
   }
   std::vector<std::string> names() const override {
     std::vector<std::string> names;

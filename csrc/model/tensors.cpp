@@ -9,7 +9,7 @@
 namespace lenswright {
 namespace {
 
-constexpr std::array<std::pair<Dtype, at::ScalarType>, 14> kTypes{{
+constexpr std::array<std::pair<Dtype, at::ScalarType>, 15> kTypes{{
     {Dtype::f64, at::kDouble},
     {Dtype::f32, at::kFloat},
     {Dtype::bf16, at::kBFloat16},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<Dtype, at::ScalarType>, 14> kTypes{{
     {Dtype::boolean, at::kBool},
     {Dtype::f8_e4m3, at::kFloat8_e4m3fn},
     {Dtype::f8_e5m2, at::kFloat8_e5m2},
+    {Dtype::f8_e8m0, at::kFloat8_e8m0fnu},
     {Dtype::u16, at::kUInt16},
     {Dtype::u32, at::kUInt32},
 }};

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "nn/linear.h"
 
@@ -22,8 +24,26 @@ at::Tensor runs_of(const at::Tensor& x, int64_t axis, const Row& row) {
 
 }  // namespace
 
+int64_t Stored::numel() const {
+  if (value.defined()) return value.numel();
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies());
+}
+
+// A tensor is [outputs, inputs] or, in_out, the other way round; its codes may be turned again.
+QuantisedPart Weight::part() const {
+  const bool turned = (row_.layout == Layout::in_out) != stored_->quantised->turned;
+  if (row_.in_runs()) return {row_.expert, 0, row_.stored, turned};
+  return {row_.expert, row_.start, row_.outputs, turned};
+}
+
 at::Tensor Weight::view() const {
-  at::Tensor value = stored_->value;
+  at::Tensor value;
+  if (stored_->is_quantised()) {
+    value = widened(*stored_->quantised, part(), at::kFloat);
+    if (row_.in_runs()) value = runs_of(value, 0, row_);
+    return repeated(value);
+  }
+  value = stored_->value;
   if (row_.experts > 0) value = value.select(0, row_.expert);
   if (row_.inputs > 0 && row_.layout == Layout::in_out) value = value.t();
   if (row_.in_runs()) {
@@ -31,10 +51,27 @@ at::Tensor Weight::view() const {
   } else if (row_.outputs != row_.stored) {
     value = value.narrow(0, row_.start, row_.outputs);
   }
+  return repeated(value);
+}
+
+at::Tensor Weight::original() const {
+  Weight plain = *this;
+  plain.stored_ = std::make_shared<Stored>(*stored_);
+  plain.stored_->value = stored_->original;
+  return plain.view();
+}
+
+at::Tensor Weight::repeated(const at::Tensor& value) const {
   if (row_.times == 1) return value;
   std::vector<int64_t> times(static_cast<size_t>(value.dim()), 1);
   times[0] = row_.times;
   return value.repeat(times);
+}
+
+at::Tensor Weight::product(const at::Tensor& x, const at::Tensor& bias) const {
+  const bool tiles = stored_->is_quantised() && !row_.in_runs() && row_.times == 1;
+  if (tiles) return linear(x, *stored_->quantised, part(), bias);
+  return linear(x, view(), bias);
 }
 
 at::Tensor Weight::part_of(const at::Tensor& all, const Weight& span) const {
@@ -60,12 +97,10 @@ Weight Weight::spanning(const std::vector<Weight>& parts) {
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return lenswright::linear(x, weight.view(), bias_or_undefined());
+  return weight.product(x, bias_or_undefined());
 }
 
-at::Tensor Linear::product(const at::Tensor& x) const {
-  return lenswright::linear(x, weight.view(), at::Tensor());
-}
+at::Tensor Linear::product(const at::Tensor& x) const { return weight.product(x, at::Tensor()); }
 
 namespace {
 

@@ -21,7 +21,7 @@ at::Tensor whole(const at::Tensor& x, Activation function, double alpha) {
       return at::gelu(x);
     case Activation::gelu_tanh:
       return at::gelu(x, "tanh");
-    case Activation::gelu_bloom:
+    case Activation::gelu_rounded:
       return x * 0.5 * (1.0 + at::tanh(0.79788456 * x * (1.0 + 0.044715 * x * x)));
     case Activation::gelu_quick:
       return x * at::sigmoid(x * alpha);
@@ -52,8 +52,7 @@ at::Tensor activation(const at::Tensor& x, Activation function, double alpha) {
   const bool ours =
       function == Activation::gelu_tanh && x.is_cpu() && x.scalar_type() == at::kFloat;
   if (ours) return by_our_loop(x);
-  if (!deterministic()) return whole(x, function, alpha);
-  return by_chunks(x, [&](const at::Tensor& chunk) { return whole(chunk, function, alpha); });
+  return elementwise(x, [&](const at::Tensor& chunk) { return whole(chunk, function, alpha); });
 }
 
 at::Tensor xielu(const at::Tensor& x, const Xielu& weights) {
@@ -68,7 +67,7 @@ at::Tensor xielu(const at::Tensor& x, const Xielu& weights) {
   };
   const bool weights_too = right.requires_grad() || left.requires_grad() || eps.requires_grad();
   const bool graph = c10::GradMode::is_enabled() && (x.requires_grad() || weights_too);
-  return deterministic() && !graph ? by_chunks(x, whole) : whole(x);
+  return graph ? whole(x) : elementwise(x, whole);
 }
 
 }  // namespace lenswright

@@ -47,6 +47,10 @@ at::Tensor RowBlocks::joined(const at::Tensor& results) const {
   return results.narrow(0, 0, rows_.size(0)).view(shape);
 }
 
+at::Tensor elementwise(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& f) {
+  return deterministic() ? by_chunks(x, f) : f(x);
+}
+
 at::Tensor by_chunks(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& f) {
   if (c10::GradMode::is_enabled() && x.requires_grad()) return f(x);  // chunks keep no graph
   const at::Tensor flat = x.reshape({-1});

@@ -45,6 +45,9 @@ class RowBlocks {
   at::Tensor rows_, last_;
 };
 
+/// f(x), `f` acting on each number by itself: in deterministic runs by chunks.
+at::Tensor elementwise(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& f);
+
 /// Applies an elementwise function in chunks of one fixed size: no chunk is split between threads
 /// and none ends in a vector's tail, where scalar code would round differently.
 at::Tensor by_chunks(const at::Tensor& x, const std::function<at::Tensor(const at::Tensor&)>& f);

@@ -1,13 +1,15 @@
 #include "nn/norm.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
-#include "nn/deterministic.h"
 #include "nn/norm_kernel.h"
 
 namespace lenswright {
 namespace {
+
+constexpr int64_t kGrain = 1 << 15;  // numbers that are worth a thread
 
 bool is_half(const at::Tensor& x) {
   return x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
@@ -21,27 +23,31 @@ at::Tensor as(const at::Tensor& tensor, const at::Tensor& x) {
 
 // Each row by itself, whatever stands beside it.
 template <typename T>
-at::Tensor rms_rows(const at::Tensor& x, double eps) {
+at::Tensor rms_rows(const at::Tensor& x, double eps, const at::Tensor& gain) {
   const at::Tensor rows = x.contiguous();
   at::Tensor result = at::empty_like(rows);
-  const int64_t width = x.size(-1), count = rows.numel() / std::max<int64_t>(1, width);
+  const int64_t width = std::max<int64_t>(1, x.size(-1));
   const T* from = rows.const_data_ptr<T>();
+  const T* by = gain.defined() ? gain.const_data_ptr<T>() : nullptr;
   T* to = result.mutable_data_ptr<T>();
-  in_parallel((count + kBlockRows - 1) / kBlockRows, [&](int64_t block) {
-    const int64_t end = std::min(count, (block + 1) * kBlockRows);
-    for (int64_t row = block * kBlockRows; row < end; ++row) {
-      rms_row(from + row * width, width, eps, to + row * width);
+  const int64_t grain = std::max<int64_t>(1, kGrain / width);
+  at::parallel_for(0, rows.numel() / width, grain, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      rms_row(from + row * width, width, eps, by, to + row * width);
     }
   });
   return result;
 }
 
-at::Tensor rms_scaled(const at::Tensor& x, double eps) {
-  const bool graph = c10::GradMode::is_enabled() && x.requires_grad();
-  if (!deterministic() || graph || !x.is_cpu()) {
-    return x * at::rsqrt(x.square().mean(-1, true) + eps);
-  }
-  return x.scalar_type() == at::kDouble ? rms_rows<double>(x, eps) : rms_rows<float>(x, eps);
+// Where the kernel serves; autograd and other devices have ATen.
+bool by_rows(const at::Tensor& x) {
+  return x.is_cpu() && !(c10::GradMode::is_enabled() && x.requires_grad());
+}
+
+at::Tensor rms_scaled(const at::Tensor& x, double eps, const at::Tensor& gain = {}) {
+  if (!by_rows(x)) return x * at::rsqrt(x.square().mean(-1, true) + eps);
+  return x.scalar_type() == at::kDouble ? rms_rows<double>(x, eps, gain)
+                                        : rms_rows<float>(x, eps, gain);
 }
 
 // The normalised x, wide, with gain and bias, in the type of the computation.
@@ -66,6 +72,13 @@ at::Tensor norm(const at::Tensor& x, const Norm& rule, const at::Tensor& gain,
     if (simple) return at::layer_norm(x, {x.size(-1)}, as(gain, x), as(bias, x), rule.eps);
     const at::Tensor normalized = at::layer_norm(wide(x), {x.size(-1)}, {}, {}, rule.eps);
     return gained(normalized, x.scalar_type(), rule, gain, bias);
+  }
+  // In one pass where that rounds as two would.
+  const bool graph = c10::GradMode::is_enabled() && gain.defined() && gain.requires_grad();
+  const bool once = gain.defined() && gain.dim() == 1 && !bias.defined() && !is_half(x) && !graph;
+  if (once && by_rows(x)) {
+    const at::Tensor g = as(gain, x);
+    return rms_scaled(x, rule.eps, (rule.offset == 0.0 ? g : g + rule.offset).contiguous());
   }
   return gained(rms_scaled(wide(x), rule.eps), x.scalar_type(), rule, gain, bias);
 }

@@ -32,13 +32,12 @@ Chosen by_probability(const at::Tensor& probabilities, const Routing& r,
     const at::Tensor sum = weights.sum(-1, true) + r.renormalise_eps;
     weights = weights / sum.clamp_min(r.renormalise_min);
   }
-  return {indices, weights * r.scale};
+  return {indices, weights};
 }
 
 // ATen's rounds by where in a tensor a number stands.
 at::Tensor each_sigmoid(const at::Tensor& x) {
-  const auto whole = [](const at::Tensor& part) { return at::sigmoid(part); };
-  return deterministic() ? by_chunks(x, whole) : whole(x);
+  return elementwise(x, [](const at::Tensor& part) { return at::sigmoid(part); });
 }
 
 // One expert by arXiv:2310.00811 at inference: the best, its weight among those not far below it.
@@ -58,12 +57,7 @@ Chosen by_sparsemixer(const at::Tensor& logits, const Routing& r) {
           at::cat({first.weights, second.weights}, -1)};
 }
 
-}  // namespace
-
-Chosen choose_experts(const at::Tensor& given, const Routing& routing,
-                      const at::Tensor& correction) {
-  const bool half = given.scalar_type() == at::kBFloat16 || given.scalar_type() == at::kHalf;
-  const at::Tensor logits = half ? given.to(at::kFloat) : given;
+Chosen by_router(const at::Tensor& logits, const Routing& routing, const at::Tensor& correction) {
   switch (routing.router) {
     case Router::softmax_first:
       return by_probability(at::softmax(logits, -1), routing, correction);
@@ -81,6 +75,16 @@ Chosen choose_experts(const at::Tensor& given, const Routing& routing,
       return by_sparsemixer(logits, routing);
   }
   TORCH_INTERNAL_ASSERT(false, "unknown router");
+}
+
+}  // namespace
+
+Chosen choose_experts(const at::Tensor& given, const Routing& routing,
+                      const at::Tensor& correction) {
+  const bool half = given.scalar_type() == at::kBFloat16 || given.scalar_type() == at::kHalf;
+  Chosen chosen = by_router(half ? given.to(at::kFloat) : given, routing, correction);
+  if (routing.scale != 1.0) chosen.weights = chosen.weights * routing.scale;
+  return chosen;
 }
 
 }  // namespace lenswright

@@ -8,6 +8,8 @@ namespace lenswright {
 
 at::Tensor sinusoids(int64_t count, int64_t d) {
   const auto f32 = at::TensorOptions().dtype(at::kFloat);
+  TORCH_CHECK_VALUE(d >= 4, "d_model is ", d, ", expected at least 4 where positions are sinusoids",
+                    " (two frequencies, the first and the last)");
   const int64_t half = d / 2;
   const double step = std::log(10000.0) / static_cast<double>(half - 1);
   const at::Tensor frequencies = at::exp(at::arange(half, f32) * -step);

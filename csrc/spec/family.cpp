@@ -6,26 +6,10 @@
 #include "base/error.h"
 #include "spec/families/families.h"
 #include "spec/families/refused.h"
+#include "spec/quantised.h"
 
 namespace lenswright {
 namespace {
-
-void refuse_quantised(const Json& config) {
-  for (const char* key : {"quantization_config", "compression_config"}) {
-    if (!config.contains(key) || config.at(key).is_null()) continue;
-    const Json quantisation = config.at(key);
-    std::string method = "unnamed";
-    for (const char* name : {"quant_method", "format"}) {
-      if (quantisation.is_object() && quantisation.contains(name)) {
-        method = quantisation.at(name).as_string();
-        break;
-      }
-    }
-    throw std::invalid_argument("config.json: '" + std::string(key) + "' is " + method +
-                                "; quantised checkpoints are not read, expected plain floating "
-                                "point weights (dequantise it first)");
-  }
-}
 
 [[noreturn]] void refuse(const std::string& what) {
   throw std::invalid_argument("config.json: " + what);
@@ -167,6 +151,9 @@ Spec spec_of(const Family& family, const Json& config) {
   Spec spec = family.read(config);
   if (spec.d_value == 0) spec.d_value = spec.d_head;
   check(spec);
+  for (std::string& key : quantisation_of(config).unknown_keys) {
+    spec.unknown_keys.push_back(std::move(key));
+  }
   return spec;
 }
 
@@ -185,7 +172,7 @@ Row head_row(const Family& family, Spec spec, const Contains& contains) {
 }
 
 const Family& family_of(const Json& config) {
-  refuse_quantised(config);
+  quantisation_of(config);  // refuses what is not read
   const std::string architecture = architecture_of(config), type = text_at(config, "model_type");
   std::vector<const Family*> found;
   for (const Family& family : families()) {

@@ -50,7 +50,7 @@ Row head_row(const Family& family, Spec spec,
              const std::function<bool(const std::string&)>& contains);
 
 /// The family a config.json names. Throws std::invalid_argument that lists the known ones, or names
-/// the quantisation where the checkpoint has one.
+/// the quantisation where it is one that is not read.
 const Family& family_of(const Json& config);
 
 }  // namespace lenswright

@@ -43,11 +43,6 @@ void Rows::linear(const std::string& prefix, const std::string& part, const std:
   vector(prefix + "b_" + part, source + ".bias", outputs, true);
 }
 
-void Rows::norm(const std::string& canonical, const std::string& source, int64_t size) {
-  vector(canonical + ".w", source + ".weight", size);
-  vector(canonical + ".b", source + ".bias", size, true);
-}
-
 void Rows::parts(const std::vector<std::string>& canonical, const std::string& source,
                  const std::vector<int64_t>& outputs, int64_t inputs, Layout layout,
                  bool optional) {

@@ -49,8 +49,6 @@ class Rows {
   /// "q_proj.weight" and "q_proj.bias". `part` is what follows "W_".
   void linear(const std::string& prefix, const std::string& part, const std::string& source,
               int64_t outputs, int64_t inputs, Layout layout = Layout::out_in);
-  /// A norm's gain and, where the checkpoint has one, its bias.
-  void norm(const std::string& canonical, const std::string& source, int64_t size);
   /// Consecutive parts of one stored tensor, as fused projections have them.
   void parts(const std::vector<std::string>& canonical, const std::string& source,
              const std::vector<int64_t>& outputs, int64_t inputs, Layout layout = Layout::out_in,

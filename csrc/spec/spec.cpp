@@ -111,7 +111,7 @@ std::string_view name_of(Activation value) {
                                                            {relu2, "relu2"},
                                                            {gelu, "gelu"},
                                                            {gelu_tanh, "gelu_new"},
-                                                           {gelu_bloom, "gelu_bloom"},
+                                                           {gelu_rounded, "gelu_rounded"},
                                                            {gelu_quick, "quick_gelu"},
                                                            {silu, "silu"},
                                                            {xielu, "xielu"}}};

@@ -53,7 +53,8 @@ struct Mixture {
 
 /// Which projections have biases where the checkpoint has them; others have none, whatever it has.
 struct Biases {
-  bool qkv = true, out = true, mlp = true;
+  bool qkv = false, out = false, mlp = false;
+  bool head = false;  // the unembedding
 };
 
 /// What a decoder computes, as plain numbers and enums: the block reads nothing else.
@@ -76,6 +77,7 @@ struct Spec {
 
   Norm norm;
   NormPlacement norms = NormPlacement::before;
+  bool plain_norms = false;  // the residual's have neither gain nor bias, whatever the file has
   bool final_norm = true;
   bool parallel = false;        // attention and MLP read the same residual
   bool shared_norm = false;     // and the same norm of it

@@ -28,6 +28,8 @@ Site site_of(WriterKind kind) {
       return Site::expert_out;
     case WriterKind::shared_expert:
       return Site::shared_out;
+    case WriterKind::tensor:
+      break;
   }
   throw std::logic_error("writer kind without a point");
 }
@@ -140,6 +142,8 @@ std::string_view name_of(WriterKind kind) {
       return "expert";
     case WriterKind::shared_expert:
       return "shared_expert";
+    case WriterKind::tensor:
+      return "tensor";
   }
   throw std::logic_error("unnamed writer kind");
 }
@@ -162,6 +166,8 @@ std::string name_of(const WriterKey& key) {
       return within_block(key, "mlp.experts." + std::to_string(key.expert) + ".W_out");
     case WriterKind::shared_expert:
       return within_block(key, "mlp.shared.W_out");
+    case WriterKind::tensor:
+      break;
   }
   throw std::logic_error("unnamed writer kind");
 }
@@ -186,6 +192,8 @@ bool has_writer(const Spec& spec, const WriterKey& key) {
       return mixture && key.expert >= 0 && key.expert < spec.mixture.routing.experts;
     case WriterKind::shared_expert:
       return mixture && spec.mixture.d_shared > 0;
+    case WriterKind::tensor:
+      return false;
   }
   throw std::logic_error("unnamed writer kind");
 }

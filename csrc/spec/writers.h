@@ -10,7 +10,8 @@
 namespace lenswright {
 
 /// What may write to the residual stream. embedding_projection: of token embeddings narrower than
-/// it, which then write nothing themselves; embedding_norm: the bias of a norm of the embedding.
+/// it, which then write nothing themselves; embedding_norm: the bias of a norm of the embedding;
+/// tensor: of a checkpoint of an unknown family, known by its name only, which no model has.
 enum class WriterKind : uint8_t {
   token_embedding,
   embedding_projection,
@@ -19,9 +20,10 @@ enum class WriterKind : uint8_t {
   attention,
   mlp,
   expert,
-  shared_expert
+  shared_expert,
+  tensor
 };
-inline constexpr int kWriterKinds = static_cast<int>(WriterKind::shared_expert) + 1;
+inline constexpr int kWriterKinds = static_cast<int>(WriterKind::tensor) + 1;
 
 /// What tells a model's writers apart.
 struct WriterKey {

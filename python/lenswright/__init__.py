@@ -14,21 +14,26 @@ if TYPE_CHECKING:
     from lenswright import edits as edits
     from lenswright._core import deterministic as deterministic
     from lenswright._files import Cancelled as Cancelled
+    from lenswright.chatting import Conversation as Conversation
     from lenswright.checkpoint import Checkpoint as Checkpoint
     from lenswright.checkpoint import CheckpointError as CheckpointError
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measurement import measure as measure
+    from lenswright.merging import merge as merge
+    from lenswright.merging import merge_state_dicts as merge_state_dicts
     from lenswright.model import Model as Model
     from lenswright.model import load as load
     from lenswright.prompts import Splits as Splits
     from lenswright.report import Report as Report
     from lenswright.selftest import VerificationError as VerificationError
+    from lenswright.tasks import task_vectors as task_vectors
 
 # public name -> the module that defines it
 _NAMES = {
     "Cancelled": "_files",
     "Checkpoint": "checkpoint",
     "CheckpointError": "checkpoint",
+    "Conversation": "chatting",
     "Model": "model",
     "Report": "report",
     "Splits": "prompts",
@@ -36,6 +41,9 @@ _NAMES = {
     "from_transformers": "live",
     "load": "model",
     "measure": "measurement",
+    "merge": "merging",
+    "merge_state_dicts": "merging",
+    "task_vectors": "tasks",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core
 _MODULES = ("demo", "directions", "edits", "plots")  # public submodules

@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'all_misreadings', 'before_norm', 'binary_leace', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'filtered', 'inlp', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'reread', 'shrunk', 'solve_covariance', 'som', 'try_edit', 'winsorised']
+__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'sum_edits', 'try_edit', 'winsorised']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -28,6 +28,10 @@ class Taps:
     def capture(self, name: str, positions: torch.Tensor | None = None, device: torch.device | None = None, detach: bool = True) -> None:
         """
         Keeps the tensor of a point: all of it, or the given positions (int64).
+        """
+    def watch(self, kind: str, layer: typing.SupportsInt | typing.SupportsIndex, expert: typing.SupportsInt | typing.SupportsIndex, function: collections.abc.Callable) -> None:
+        """
+        Calls a function with what a writer reads, [..., inputs].
         """
     def write(self, name: str, function: collections.abc.Callable) -> None:
         """
@@ -54,25 +58,29 @@ class Model:
         ...
     def points(self, expanded: bool = False) -> list:
         ...
+    def quantised(self) -> dict:
+        """
+        Tensors that are stored quantised: {name: (form, its codes' name, its scales')}.
+        """
     def run(self, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], side: str = 'right', logits: str = 'all', start_at_layer: typing.SupportsInt | typing.SupportsIndex = 0, stop_at_layer: typing.SupportsInt | typing.SupportsIndex | None = None, residual: torch.Tensor | None = None) -> tuple:
         """
         The only forward: (logits or None, residual where it stopped).
         """
     def stored(self) -> dict[str, torch.Tensor]:
         """
-        The stored tensors by their names in the checkpoint.
+        The stored tensors by their names in the checkpoint; of quantised ones codes and scales, or what an applied edit made of them.
         """
     def taps(self) -> Taps:
         """
         A new, empty set of taps for this model.
         """
-    def weight(self, name: str) -> torch.Tensor:
+    def weight(self, name: str, original: bool = False) -> torch.Tensor:
         """
-        One canonical weight as a view of what is stored.
+        One canonical weight as a view of what is stored, or widened to float32.
         """
     def weights(self) -> dict[str, torch.Tensor]:
         """
-        Canonical weights as views of the stored tensors.
+        Canonical weights as views of the stored tensors; quantised ones widened to float32.
         """
     def writers(self) -> list:
         ...
@@ -85,6 +93,11 @@ class Model:
     @property
     def dtype(self) -> torch.dtype:
         ...
+    @property
+    def size(self) -> int:
+        """
+        How many numbers its weights are.
+        """
     @property
     def spec(self) -> dict:
         ...
@@ -424,9 +437,21 @@ class Edit:
         """
         Rows with edits of their own; 0: one edit.
         """
-def ablate(model: Model, direction: torch.Tensor | None, layers: collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor], rows: bool, writers: collections.abc.Sequence[str], strength: typing.SupportsFloat | typing.SupportsIndex, source: str) -> Edit:
+def ablate(model: Model, method: str, direction: tuple[torch.Tensor | None, collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor]], read: tuple[torch.Tensor | None, collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor]], against: tuple[torch.Tensor | None, collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor]], against_strength: typing.SupportsFloat | typing.SupportsIndex, rows: bool, writers: collections.abc.Sequence[str], strength: typing.SupportsFloat | typing.SupportsIndex, strengths: collections.abc.Mapping[str, typing.SupportsFloat | typing.SupportsIndex], spared: collections.abc.Mapping[str, str], ridge: typing.SupportsFloat | typing.SupportsIndex, provenance: str) -> Edit:
     """
-    Plain orthogonalisation.
+    Takes directions out of what is written; each is (one tensor or None, {layer: tensor}).
+    """
+def ablate_tensors(checkpoint: os.PathLike | str | bytes, direction: torch.Tensor, tensors: collections.abc.Sequence[str], strength: typing.SupportsFloat | typing.SupportsIndex, residual_axis: typing.SupportsInt | typing.SupportsIndex, provenance: str) -> Edit:
+    """
+    Takes a direction out of tensors of a checkpoint, by their names.
+    """
+def add(model: Model, layers: collections.abc.Mapping[typing.SupportsInt | typing.SupportsIndex, torch.Tensor], rows: bool, strength: typing.SupportsFloat | typing.SupportsIndex, provenance: str) -> Edit:
+    """
+    Adds vectors to the residual before some layers.
+    """
+def affine(model: Model, direction: torch.Tensor, read: torch.Tensor | None, target: torch.Tensor, provenance: str) -> Edit:
+    """
+    Removes directions and puts a target's components in their place.
     """
 def all_misreadings() -> list[str]:
     """
@@ -440,6 +465,10 @@ def binary_leace(covariance: torch.Tensor, difference: torch.Tensor) -> tuple[to
     """
     The same for two classes, in closed form.
     """
+def compose_edits(first: Edit, then: Edit) -> Edit:
+    """
+    The second edit on what the first made.
+    """
 def diagonal_lda(variance: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
     """
     difference / variance.
@@ -452,6 +481,8 @@ def drawn(logits: torch.Tensor, seeds: collections.abc.Sequence[typing.SupportsI
     """
     A token of each row [rows], by the random number of (seed, position).
     """
+def edit_methods() -> list[str]:
+    ...
 def filtered(logits: torch.Tensor, how: Sampling) -> torch.Tensor:
     """
     Logits over temperature, -inf for what top_k, top_p and min_p leave out.
@@ -459,6 +490,10 @@ def filtered(logits: torch.Tensor, how: Sampling) -> torch.Tensor:
 def inlp(x: torch.Tensor, y: torch.Tensor, k: typing.SupportsInt | typing.SupportsIndex, strength: typing.SupportsFloat | typing.SupportsIndex) -> tuple[torch.Tensor, torch.Tensor]:
     """
     (basis [k, width], accuracy [k]) of iterative null-space projection.
+    """
+def invert_edit(edit: Edit) -> Edit:
+    """
+    What takes edited weights back.
     """
 def is_deterministic() -> bool:
     """
@@ -484,7 +519,11 @@ def logistic_probe(x: torch.Tensor, y: torch.Tensor, strength: typing.SupportsFl
     """
     (weight [width], bias, whether it converged) of a logistic probe.
     """
-def make_edit(model: Model, factors: collections.abc.Mapping[str, collections.abc.Mapping[str, torch.Tensor]], provenance: str) -> Edit:
+def low_rank(model: Model, edit: Edit) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """
+    What an edit adds to weights, as (out [r, d_model], in [r, inputs]) by writer.
+    """
+def make_edit(model: Model, factors: collections.abc.Mapping[str, collections.abc.Mapping[str, torch.Tensor]], provenance: str, reasons: collections.abc.Mapping[str, str] = {}) -> Edit:
     """
     An edit from factors by writer and name.
     """
@@ -520,6 +559,18 @@ def reread(model: Model, misreadings: collections.abc.Sequence[str] = [], dtype:
     """
     The same tensors, misread on purpose or computed in another type.
     """
+def restrict_edit(edit: Edit, writers: collections.abc.Sequence[str], layers: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], experts: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Edit:
+    """
+    The part of an edit that concerns some writers.
+    """
+def restrict_edit_to_heads(model: Model, edit: Edit, heads: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Edit:
+    """
+    What an edit does to the attention's outputs through some heads.
+    """
+def scale_edit(edit: Edit, scale: typing.SupportsFloat | typing.SupportsIndex) -> Edit:
+    """
+    W + scale (W' - W).
+    """
 def shrunk(covariance: torch.Tensor, share: typing.SupportsFloat | typing.SupportsIndex) -> torch.Tensor:
     """
     A covariance drawn to a multiple of the identity.
@@ -531,6 +582,10 @@ def solve_covariance(covariance: torch.Tensor, right: torch.Tensor) -> torch.Ten
 def som(x: torch.Tensor, rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex, steps: typing.SupportsInt | typing.SupportsIndex, rate: typing.SupportsFloat | typing.SupportsIndex, spread: typing.SupportsFloat | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
     """
     Neurons [rows * columns, width] of a map of x.
+    """
+def sum_edits(first: Edit, second: Edit) -> Edit:
+    """
+    W + (W' - W) + (W'' - W).
     """
 def try_edit(taps: Taps, edit: Edit) -> None:
     """

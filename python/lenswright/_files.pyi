@@ -7,7 +7,7 @@ import os
 import pathlib
 import typing
 import typing_extensions
-__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'compare', 'compare_json', 'dtypes', 'families', 'make_header', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'read_spec', 'sha256']
+__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'MergePlan', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'compare', 'compare_json', 'dtypes', 'families', 'make_header', 'merge_methods', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'plan_merge', 'quantised_tensors', 'read_spec', 'recipe_models', 'sha256', 'task_statistics']
 class CheckpointError(ValueError):
     """
     A checkpoint that is not what it claims to be.
@@ -283,6 +283,50 @@ class TensorChange:
     @property
     def name(self) -> str:
         ...
+class MergePlan:
+    """
+    All that a merge will do, checked before the first byte.
+    """
+    def memory(self, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
+        """
+        Private memory that running takes at most, about, in bytes.
+        """
+    def run(self, output: os.PathLike | str | bytes, files: collections.abc.Sequence[tuple[str, str]], progress: typing.Any = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, resume: bool = False) -> list:
+        """
+        Write the folder; return (tensor, elements not finite, remark) where there is something to say.
+        """
+    def run_in_memory(self, progress: typing.Any = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> tuple:
+        """
+        Return [(name, dtype, shape, bytes)] and what run() returns.
+        """
+    @property
+    def config_text(self) -> str:
+        ...
+    @property
+    def donor(self) -> str:
+        ...
+    @property
+    def jobs(self) -> list:
+        """
+        (name, dtype, shape, method, [(model, tensor, parameters)], parameters, base) of every output tensor.
+        """
+    @property
+    def notes(self) -> list[str]:
+        ...
+    @property
+    def read_bytes(self) -> int:
+        ...
+    @property
+    def shards(self) -> list[str]:
+        ...
+    @property
+    def unused(self) -> list[tuple[str, str, str]]:
+        """
+        (model, tensor, why) of input tensors that are in no output tensor.
+        """
+    @property
+    def write_bytes(self) -> int:
+        ...
 class Philox:
     """
     Random numbers by place: the value at an index depends on (seed, stream, index) alone.
@@ -323,6 +367,10 @@ def make_header(tensors: collections.abc.Sequence[tuple[str, str, collections.ab
     """
     The header (without the length before it) of a file with these tensors.
     """
+def merge_methods() -> list:
+    """
+    Every method with its parameters.
+    """
 def missing_tensors(checkpoint: Checkpoint) -> list[str]:
     """
     Tensors that the family needs and this checkpoint lacks.
@@ -339,11 +387,27 @@ def parse_json(text: str, where: str = 'text', indent: typing.SupportsInt | typi
     """
     Parse strict JSON and write it out again.
     """
+def plan_merge(document: str, where: str, inputs: list, mode: str = 'strict', seed: typing.SupportsInt | typing.SupportsIndex = 0, shard_bytes: typing.SupportsInt | typing.SupportsIndex = 5000000000, mix: bool = False, vocabulary: str = '') -> MergePlan:
+    """
+    Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of every model it names.
+    """
+def quantised_tensors(checkpoint: Checkpoint) -> dict:
+    """
+    {name: (form, its codes' name, its scales', its shape)} of what is stored quantised; ValueError where it is not as it should be.
+    """
 def read_spec(config: str) -> dict:
     """
     The sizes that the text of a config.json gives; ValueError where loading would refuse it.
     """
+def recipe_models(document: str, where: str) -> list[str]:
+    """
+    Check a document by itself; return its models.
+    """
 def sha256(buffer: typing_extensions.Buffer) -> str:
     """
     The SHA-256 of a contiguous buffer, in hexadecimal.
+    """
+def task_statistics(base: os.PathLike | str | bytes, models: collections.abc.Sequence[os.PathLike | str | bytes], progress: typing.Any = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> list:
+    """
+    (tensor, elements, norm of the base, norms, changed, densities, cosines of pairs, shared, conflicts) of every tensor that all have.
     """

@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +26,32 @@ def hinted(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
+
+
+def with_arguments_of(
+    other: Callable[P, Any], but: Sequence[str]
+) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Gives a function another's arguments and their defaults, all `but` some, each by its name.
+
+    Checkers see all of the other's; who passes one of `but` gets the TypeError of `hinted`.
+    """
+    whole = inspect.signature(other)
+    kept = whole.replace(parameters=[p for p in whole.parameters.values() if p.name not in but])
+
+    def decorate(function: Callable[..., R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            known = [name for name in kept.parameters if name != "self"]
+            check_names(f"{function.__name__}()", kwargs, known)
+            given = kept.bind(*args, **kwargs)
+            given.apply_defaults()
+            return function(**given.arguments)
+
+        own = inspect.signature(function).return_annotation
+        call.__signature__ = kept.replace(return_annotation=own)  # type: ignore[attr-defined]
+        return call
+
+    return decorate
 
 
 def check_names(what: str, given: Iterable[str], known: Sequence[str]) -> None:

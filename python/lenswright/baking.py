@@ -14,6 +14,7 @@ import torch
 from lenswright import findings
 
 if TYPE_CHECKING:
+    from lenswright.edit import Committed
     from lenswright.edits import Edit
     from lenswright.model import Model
 
@@ -29,6 +30,7 @@ class Baked:
     bytes_equal: bool
     untouched_equal: bool
     differences: dict[str, float] = field(default_factory=dict)
+    dequantised: tuple[str, int] | None = None  # as in Committed
 
 
 def sha256(tensor: torch.Tensor) -> str:
@@ -99,43 +101,52 @@ def bake(model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]]) 
     committed = lenswright.load(folder, dtype=model.cfg.dtype)
     written, written_hashes = _ours(committed, rows), _hashes(committed)
     touched = set(done.changed)
+    stored = committed.parameters()
+    demands = {
+        "tried, applied": one_rounding(stored, touched),
+        # What the edit leaves alone is rounded too where it was quantised.
+        "applied, committed": one_rounding(stored, stored) if done.dequantised else 0.0,
+        "committed, transformers": 1e-5,
+    }
     differences = {
         "tried, applied": max(map(relative, tried, applied)),
         "applied, committed": max(map(relative, written, applied)),
     }
-    comparisons = [
-        _comparison(
-            "tried", "applied", differences["tried, applied"], one_rounding(before, touched)
-        ),
-        _comparison("applied", "committed", differences["applied, committed"], 0.0),
-    ]
     if importlib.util.find_spec("transformers") is not None:
         reference = _transformers_logits(folder, rows, model.cfg.dtype)
         differences["committed, transformers"] = max(map(relative, written, reference))
-        comparisons.append(
-            _comparison("committed", "transformers", differences["committed, transformers"], 1e-5)
-        )
+    packed = {part for _, *parts in model.core.quantised().values() for part in parts}
+    kept = before_hashes.keys() - touched - packed
     hashes = {name: before_hashes[name] for name in sorted(touched)[:1] if name in before_hashes}
     return Baked(
         folder,
         {
-            "comparisons": comparisons,
+            "comparisons": [
+                _comparison(pair, figure, demands[pair]) for pair, figure in differences.items()
+            ],
             "measure": "largest relative difference of logits",
             "hashes": {f"{name}, before": value for name, value in hashes.items()}
             | {f"{name}, after": written_hashes[name] for name in hashes},
-            "facts": {
-                "folder": folder.name,
-                "tensors rewritten": len(touched),
-                "tensors carried over": len(written_hashes) - len(touched),
-            },
+            "facts": _facts(done, folder, len(written_hashes)),
         },
         table,
         _hashes(model) == before_hashes,
-        applied_hashes == written_hashes,
-        all(written_hashes[n] == h for n, h in before_hashes.items() if n not in touched),
+        all(applied_hashes.get(n) == written_hashes[n] for n in (touched | kept))
+        and (bool(packed) or applied_hashes.keys() == written_hashes.keys()),
+        all(written_hashes[n] == before_hashes[n] for n in kept),
         differences,
+        done.dequantised,
     )
 
 
-def _comparison(left: str, right: str, difference: float, demand: float) -> dict[str, Any]:
+def _facts(done: Committed, folder: Path, tensors: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {"folder": folder.name, "tensors rewritten": len(done.changed)}
+    if done.dequantised is None:
+        return facts | {"tensors carried over": tensors - len(done.changed)}
+    form, count = done.dequantised
+    return facts | {f"tensors written in BF16 that were {form}": count}
+
+
+def _comparison(pair: str, difference: float, demand: float) -> dict[str, Any]:
+    left, right = pair.split(", ")
     return {"left": left, "right": right, "difference": difference, "demand": demand}

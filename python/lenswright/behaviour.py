@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
+from lenswright.degeneration import degenerate
+from lenswright.multiple_choice import MultipleChoice, has_choices
 from lenswright.probes import Probe
 from lenswright.prompts import Prompt, PromptSet
 from lenswright.refusal import RefusalDetector, same_answer
@@ -25,39 +27,24 @@ if TYPE_CHECKING:
     from lenswright.model import Model
 
 Pairs = list[tuple[list[int], list[int]]]
+Judge = Callable[[Prompt, str], float]
+Values = dict[str, tuple[str, list[float]]]
 
 
 @dataclass
 class Outcome:
-    """One model's behaviour on the test prompts of each class, prompt by prompt."""
+    """One model's behaviour on the test prompts of each class, prompt by prompt.
+
+    spoken: what was said, by class. values: every measure, "name, class" -> (unit, one a prompt).
+    """
 
     spoken: dict[str, list[Spoken]] = field(default_factory=dict)
-    refused: dict[str, list[bool]] = field(default_factory=dict)
-    true: dict[str, list[bool]] = field(default_factory=dict)  # classes with an answer each
-    # KL(unedited ‖ this), nats a token
-    kl_forward: dict[str, list[float]] = field(default_factory=dict)
-    kl_reverse: dict[str, list[float]] = field(default_factory=dict)
-    scores: dict[str, list[float]] = field(default_factory=dict)  # of the score asked for
-    probes: dict[str, float] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
 
-    def values(self) -> dict[str, tuple[str, list[float]]]:
-        """Every measure: name -> (unit, one value a prompt)."""
-        out: dict[str, tuple[str, list[float]]] = {}
-        for name, flags in self.refused.items():
-            out[f"refusal, {name}"] = ("rate", [float(f) for f in flags])
-        for name, flags in self.true.items():
-            out[f"truth, {name}"] = ("rate", [float(f) for f in flags])
-        for title, values in (
-            ("KL(base‖edited)", self.kl_forward),
-            ("KL(edited‖base)", self.kl_reverse),
-        ):
-            for name, numbers in values.items():
-                out[f"{title}, {name}"] = ("nats", numbers)
-        for name, numbers in self.scores.items():
-            out[f"score, {name}"] = ("nats", numbers)
-        for name, number in self.probes.items():
-            out[name] = ("nats", [number])
-        return out
+    def flags(self, measure: str, name: str) -> list[bool] | None:
+        """The yes or no of each prompt of a class; None where it was not measured."""
+        found = self.values.get(f"{measure}, {name}")
+        return None if found is None else [value > 0.5 for value in found[1]]
 
 
 class Bench:
@@ -70,6 +57,7 @@ class Bench:
         detector: finds refusals; None: they are not looked for.
         score: of each prompt; None: there is none.
         probes: name -> function of the model.
+        judges: name -> what makes a number, or yes or no, of a prompt and its response.
     """
 
     def __init__(
@@ -81,9 +69,11 @@ class Bench:
         max_new_tokens: int,
         batch_size: int,
         probes: Mapping[str, Probe],
+        judges: Mapping[str, Judge],
     ) -> None:
         self.model, self.prompts, self.detector = model, prompts, detector
-        self.max_new_tokens, self.batch_size, self.probes = max_new_tokens, batch_size, probes
+        self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
+        self.probes, self.judges = probes, judges
         self.classes: dict[str, list[Prompt]] = {}
         self.positive: set[str] = set()
         for kind in ("positive", "negative"):
@@ -94,6 +84,7 @@ class Bench:
                     self.positive.add(name)
         with torch.no_grad():
             self.score = None if score is None else score.prepare(model, prompts)
+            self.choice = MultipleChoice().prepare(model, prompts)
             self.base = self._behaviour(self.classes, speak=True)
             self.pairs: dict[str, Pairs] = {
                 name: with_answers(model, self.base.spoken[name])
@@ -104,24 +95,48 @@ class Bench:
                 name: answer_residuals(model, pairs, batch_size)
                 for name, pairs in self.pairs.items()
             }
+            self._compare(self.base, self.base_residuals, None)
 
     def _behaviour(self, classes: Mapping[str, Sequence[Prompt]], speak: bool) -> Outcome:
-        result = Outcome(probes={name: probe(self.model) for name, probe in self.probes.items()})
+        result = Outcome()
         for name, prompts in classes.items():
-            if self.score is not None:
-                result.scores[name] = score_prompts(
-                    self.model, self.score, prompts, self.batch_size
-                )
+            for title, score, unit in self._scores(prompts):
+                numbers = score_prompts(self.model, score, prompts, self.batch_size)
+                result.values[f"{title}, {name}"] = (unit, numbers)
             known = all(p.answer is not None for p in prompts)
-            if not speak and self.detector is None and not known:
-                continue
-            said = respond(self.model, list(prompts), self.max_new_tokens, self.batch_size)
-            result.spoken[name] = said
-            if self.detector is not None:
-                result.refused[name] = [self.detector(s.text) for s in said]
-            if known:
-                result.true[name] = [same_answer(s.text, s.prompt.answer or "") for s in said]
+            if speak or self.detector is not None or self.judges or known:
+                said = respond(self.model, list(prompts), self.max_new_tokens, self.batch_size)
+                result.spoken[name] = said
+                told = self._told(said, known)
+                result.values |= {f"{title}, {name}": found for title, found in told.items()}
+        for name, probe in self.probes.items():
+            result.values[name] = ("nats", [probe(self.model)])
         return result
+
+    def _scores(self, prompts: Sequence[Prompt]) -> list[tuple[str, Score, str]]:
+        """What is read from forced continuations: title, score and its unit."""
+        scores: list[tuple[str, Score, str]] = []
+        if self.score is not None:
+            scores.append(("score", self.score, "nats"))
+        if all(map(has_choices, prompts)):
+            scores.append(("choice", self.choice, "rate"))
+        return scores
+
+    def _told(self, said: Sequence[Spoken], known: bool) -> Values:
+        """What the texts themselves tell: title -> (unit, one number a prompt)."""
+        told: Values = {}
+        if self.detector is not None:
+            told["refusal"] = ("rate", [float(self.detector(s.text)) for s in said])
+        if known:
+            right = [same_answer(s.text, s.prompt.answer or "") for s in said]
+            told["truth"] = ("rate", [float(flag) for flag in right])
+        told["no answer"] = ("rate", [float(degenerate(s.text, s.response)) for s in said])
+        told["length"] = ("tokens", [float(len(s.response)) for s in said])
+        for title, judge in self.judges.items():
+            given = [judge(s.prompt, s.text) for s in said]
+            rate = all(isinstance(verdict, bool) for verdict in given)
+            told[title] = ("rate" if rate else "judged", [float(verdict) for verdict in given])
+        return told
 
     def outcome(self, edit: Edit | None, limit: int | None = None) -> Outcome:
         """The behaviour under an edit in trial, or without one, on `limit` prompts a class."""
@@ -133,9 +148,18 @@ class Bench:
 
     def _measured(self, limit: int | None) -> Outcome:
         result = self._behaviour({name: p[:limit] for name, p in self.classes.items()}, speak=False)
-        for name, pairs in self.pairs.items():
-            edited = answer_residuals(self.model, pairs[:limit], self.batch_size)
-            result.kl_forward[name], result.kl_reverse[name] = divergences(
-                self.model, self.base_residuals[name][:limit], edited
-            )
+        edited = {
+            name: answer_residuals(self.model, pairs[:limit], self.batch_size)
+            for name, pairs in self.pairs.items()
+        }
+        self._compare(result, edited, limit)
         return result
+
+    def _compare(
+        self, result: Outcome, edited: Mapping[str, list[torch.Tensor]], limit: int | None
+    ) -> None:
+        """Add how far the words on the answers lie from the unedited model's."""
+        for name, residuals in edited.items():
+            base, pairs = self.base_residuals[name][:limit], self.pairs[name][:limit]
+            found = divergences(self.model, base, residuals, [answer for _, answer in pairs])
+            result.values |= {f"{title}, {name}": values for title, values in found.items()}

@@ -7,30 +7,46 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from lenswright import _core
+from lenswright.adding import add, affine, leace
+from lenswright.aiming import count_of, noise, optional, unpacked
+from lenswright.conditioning import BLOCK_WRITERS, condition
+from lenswright.control_vector import save_control_vector
+from lenswright.description import Description
 from lenswright.directions import Directions
-from lenswright.edit import Committed, Description, Edit
+from lenswright.edit import Committed, Edit
+from lenswright.strengths import Kernel, Strength, finite, resolve_strength
 
 if TYPE_CHECKING:
     from lenswright.choice import Choice
     from lenswright.model import Model
 
-METHODS = ("plain",)
+METHODS = tuple(_core.edit_methods())
 
 __all__ = [
+    "BLOCK_WRITERS",
     "METHODS",
     "Committed",
     "Description",
     "Edit",
+    "Kernel",
     "ablate",
+    "ablate_tensors",
+    "add",
+    "affine",
+    "condition",
     "from_factors",
+    "leace",
     "load",
     "random_like",
+    "save_control_vector",
 ]
+
+Vectors = torch.Tensor | Mapping[int, torch.Tensor]
 
 
 def ablate(
@@ -38,46 +54,130 @@ def ablate(
     direction: torch.Tensor | Choice | Directions | Mapping[int, torch.Tensor],
     method: str = "plain",
     writers: str | Sequence[str] = "all",
-    strength: float = 1.0,
+    strength: Strength = 1.0,
     rows: bool = False,
+    *,
+    read: Vectors | None = None,
+    against: Vectors | None = None,
+    against_strength: float = 1.0,
+    ridge: float = 0.0,
 ) -> Edit:
-    """Take a direction out of what is written to the residual stream.
+    """Take directions out of what is written to the residual stream.
 
-    "plain": W' = (I - strength v vᵀ) W and b' = (I - strength v vᵀ) b, with v the direction at
-    length 1 in float64 (Arditi et al. 2024, arXiv:2406.11717). Where a norm with gain g stands
-    between a writer and the residual (Gemma 2 and 3, GLM-4, OLMo 2 and 3, EXAONE 4; BLOOM's
-    embedding), v is gain ⊙ direction at length 1, for a layer norm with its mean taken out: then
-    nothing is added along the direction. What an edit leaves over is told in its provenance under
+    With v a direction at length 1 in float64, w the strength and b a writer's bias, which is
+    changed as W is from the left:
+
+    * "plain": W' = (I - w v vᵀ) W (Arditi et al. 2024, arXiv:2406.11717);
+    * "projected": the same with what v shares with `against` taken out of it first (mean of the
+      class to be kept, a direction to be protected; arXiv:2410.03415 with an `against_strength`);
+    * "write_norm": plain, then every column of W scaled back to its length: vᵀW' = (1 - w) vᵀWC;
+    * "row_norm": W' = S (I - w D v vᵀ D⁻¹) W, D the lengths of W's rows, S what gives the rows of
+      W' these lengths again; exact. "row_oblique": without S. Both remove D⁻¹v rather than v;
+    * "oblique": W' = (I - w A (BᵀA)⁻¹ Bᵀ) W, A the directions and B = `read`: what B sees is
+      removed along A (with B = Σ⁻¹A, LEACE of two classes without its constant);
+    * "subspace": W' = (I - w Q Qᵀ) W, Q an orthonormal basis of k directions; "ridge":
+      W' = (I - w R (RᵀR + ridge I)⁻¹ Rᵀ) W with R the directions (arXiv:2512.18901);
+    * "reflection": W' = (I - 2 w v vᵀ) W; "strengthen": W' = (I + w v vᵀ) W.
+
+    Where a norm with gain g stands between a writer and the residual (Gemma 2 and 3, GLM-4, OLMo 2
+    and 3, EXAONE 4; BLOOM's embedding), v is gain ⊙ direction at length 1, for a layer norm with
+    its mean taken out: then nothing is added along the direction. Where that matters "oblique"
+    writes A divided by the gain. What an edit leaves over is told in its provenance under
     "remarks": norms behind the sum of residual and branch (OPT-350m) and computed positions.
 
     Args:
         model: whose writers are meant; it is not changed.
-        direction: a tensor [d_model] of any length but 0; a `Choice`; `Directions` with one
-            direction; or {layer: tensor}, which leaves embeddings and other layers alone.
-        method: "plain".
+        direction: a tensor [d_model] of any length but 0; [k, d_model] for "oblique", "subspace"
+            and "ridge"; a `Choice`; `Directions` with one direction; or {layer: tensor}, which
+            leaves embeddings and other layers alone.
+        method: one of `METHODS`.
         writers: "all"; kinds ("attention", "mlp", "expert", "shared_expert", "token_embedding",
             "embedding_projection", "embedding_norm", "positional_embedding"); names
             ("blocks.3.attn.W_O", "blocks.3.mlp.experts.7.W_out") or globs
             ("blocks.{4..7}.mlp.*"); or a list of these.
-        strength: 1 removes, 2 reflects, negative values amplify.
-        rows: directions are [rows, d_model] and row i of a batch gets the i-th (for trials only).
+        strength: w: a number; a `Kernel` over layers; {layer: number}; or one of these for each
+            kind of writer, {"attention": Kernel(...), "mlp": 0.5}. What it does not name is left
+            alone.
+        rows: vectors have a leading axis, and row i of a batch gets the i-th (for trials only).
+        read: as many vectors as directions, for "oblique".
+        against: directions are made orthogonal to the span of these first, for any method: a
+            tensor [d_model], [k, d_model], or {layer: tensor}.
+        against_strength: 1 makes them orthogonal, less takes out part of what they share.
+        ridge: of method "ridge", more than 0, where directions have length 1.
 
     Raises:
         ValueError: an unknown method or writer, a direction that is zero, not finite or of another
-            size, a strength that is not finite.
+            size, depends on others or lies in the span of `against`; a strength that is not finite;
+            vectors that the method needs, or does not take.
         IndexError: a layer the model does not have.
-        TypeError: `direction` is none of these.
+        TypeError: `direction` or `strength` is none of these.
     """
     if method not in METHODS:
         near = difflib.get_close_matches(str(method), METHODS, 1, cutoff=0.4)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise ValueError(f"method is {method!r}, expected one of {list(METHODS)}{hint}")
-    whole, layers, source = _unpacked(direction)
+    given, source = unpacked(direction)
+    how = resolve_strength(model, strength)
+    told: dict[str, Any] = {"strength": how.told, "direction": source}
+    if against is not None:
+        told["against_strength"] = finite(against_strength, "against_strength")
+    if ridge:
+        told["ridge"] = finite(ridge, "ridge")
     asked = [writers] if isinstance(writers, str) else list(writers)
     native = _core.ablate(
-        model.core, whole, layers, rows, asked, float(strength), json.dumps(source)
+        model.core, method, given, optional(read, "read"), optional(against, "against"),
+        float(against_strength), rows, asked, how.all, how.writers, how.spared, float(ridge),
+        json.dumps(told),
+    )  # fmt: skip
+
+    def again(seed: int, index: int) -> Edit:
+        drawn = noise(model, count_of(given, rows), seed, index)
+        return ablate(
+            model, drawn, method, edit.writers(), strength, against=against, ridge=ridge,
+            read=drawn if read is not None else None, against_strength=against_strength,
+        )  # fmt: skip
+
+    edit = Edit(native, again, model)
+    return edit
+
+
+def ablate_tensors(
+    checkpoint: str | os.PathLike[str],
+    direction: torch.Tensor | Choice | Directions,
+    writers: str | Sequence[str],
+    strength: float = 1.0,
+    axis: Literal["rows", "columns"] | None = None,
+) -> Edit:
+    """Take a direction out of tensors by their names, in a checkpoint whose family nobody knows.
+
+    W' = (I - strength v vᵀ) W along the axis of each matrix that lies along the residual stream; of
+    a tensor of three axes, of every matrix in it; a vector is a bias. Nothing is known of what the
+    tensors compute, so that such an edit can be committed, saved and reverted to its hash, but not
+    tried, and what stands behind them (norms, multipliers, tied embeddings) is not accounted for:
+    its provenance says so under "remarks".
+
+    Args:
+        checkpoint: folder or .safetensors file; read, not changed.
+        direction: [d_model].
+        writers: names or globs of tensors, such as "*.o_proj.weight".
+        axis: "rows" (as nn.Linear stores it) or "columns"; needed for square matrices.
+
+    Raises:
+        ValueError: a name that matches nothing, a tensor of another shape or type; a square one
+            and no axis.
+        FileNotFoundError: no such checkpoint.
+    """
+    axes = {None: -1, "rows": 0, "columns": 1}
+    if axis not in axes:
+        raise ValueError(f"axis is {axis!r}, expected 'rows', 'columns' or None")
+    (vector, _), source = unpacked(direction)
+    if vector is None:
+        raise TypeError("direction is a mapping, expected a tensor [d_model]")
+    asked = [writers] if isinstance(writers, str) else list(writers)
+    told = json.dumps({"direction": source})
+    return Edit(
+        _core.ablate_tensors(Path(checkpoint), vector, asked, float(strength), axes[axis], told)
     )
-    return Edit(native)
 
 
 def from_factors(
@@ -101,7 +201,7 @@ def from_factors(
     """
     own = {writer: dict(tensors) for writer, tensors in factors.items()}
     given = {"method": "factors"} | dict(provenance or {})
-    return Edit(_core.make_edit(model.core, own, json.dumps(given)))
+    return Edit(_core.make_edit(model.core, own, json.dumps(given)), model=model)
 
 
 def load(path: str | os.PathLike[str]) -> Edit:
@@ -115,50 +215,25 @@ def load(path: str | os.PathLike[str]) -> Edit:
 
 
 def random_like(edit: Edit, model: Model, seed: int = 0, index: int = 0) -> Edit:
-    """The same ablation of a random direction, uniform on the sphere: a null for what an edit does.
+    """The same edit with random directions, uniform on the sphere: a null for what an edit does.
+
+    Directions given for layers become one for all of them; vectors to read along become the random
+    ones; what is added keeps its length.
 
     Args:
-        edit: made by `ablate`; directions given for layers become one direction for all of them.
+        edit: made by a method of this module, by arithmetic of such, or a plain one that was saved.
         model: whose writers are meant.
-        seed, index: the index-th direction of a seed.
+        seed, index: the index-th directions of a seed.
 
     Raises:
-        ValueError: the edit was not made by `ablate`.
+        ValueError: the edit was made from factors, or loaded and not plain.
     """
+    if edit.again is not None:
+        return edit.again(seed, index)
     made = edit.provenance
-    if made.get("method") not in METHODS:
+    if made.get("method") != "plain" or not isinstance(made.get("strength"), (int, float)):
         raise ValueError(
-            f"edit was made by {made.get('method')!r}, expected one of {list(METHODS)}"
+            f"edit was made by {made.get('method')!r}, expected one of {list(METHODS)} in this "
+            "process (of a loaded edit, 'plain')"
         )
-    vector = _core.random_directions(index + 1, int(made["model"]["d_model"]), seed)[index]
-    writers = [line["writer"] for line in edit.describe() if line["edited"]]
-    source = json.dumps({"random": {"seed": seed, "index": index}})
-    return Edit(_core.ablate(model.core, vector, {}, False, writers, made["strength"], source))
-
-
-def _unpacked(
-    direction: object,
-) -> tuple[torch.Tensor | None, dict[Any, torch.Tensor], dict[str, Any] | None]:
-    """(one direction, directions by layer, provenance) of whatever names a direction."""
-    if isinstance(direction, torch.Tensor):
-        return direction, {}, None
-    if isinstance(direction, Mapping):
-        if not direction:
-            raise ValueError("direction is an empty mapping, expected {layer: tensor}")
-        return None, dict(direction), None
-    if isinstance(direction, Directions):
-        count = len(direction.points) * len(direction.positions)
-        if count != 1:
-            raise ValueError(
-                f"direction is {count} Directions, expected one: choose with directions.select, or "
-                "take .vector(point, position)"
-            )
-        only = direction.vector(direction.points[0], direction.positions[0])
-        return only, {}, dict(direction.provenance)
-    vector = getattr(direction, "vector", None)
-    if not isinstance(vector, torch.Tensor):
-        raise TypeError(
-            f"direction is {type(direction).__name__}, expected a tensor [d_model], a Choice, "
-            "Directions or {layer: tensor}"
-        )
-    return vector, {}, dict(getattr(direction, "provenance", {}))
+    return ablate(model, noise(model, 1, seed, index), "plain", edit.writers(), made["strength"])

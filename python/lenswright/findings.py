@@ -29,7 +29,7 @@ def model_facts(model: Model) -> dict[str, Any]:
     return {
         "name": model.cfg.model_name,
         "family": model.spec["family"],
-        "parameters": sum(t.numel() for t in model.parameters().values()),
+        "parameters": model.core.size,
         "layers": model.cfg.n_layers,
         "d_model": model.cfg.d_model,
         "dtype": str(model.cfg.dtype).removeprefix("torch."),
@@ -88,8 +88,8 @@ def grid(choice: Choice, score: str) -> dict[str, Any]:
     return part
 
 
-def _matrix_of(tensor: torch.Tensor, site: Mapping[str, Any]) -> torch.Tensor:
-    # [d_model, inputs] in float64, of a tensor that may hold one for each expert
+def matrix_of(tensor: torch.Tensor, site: Mapping[str, Any]) -> torch.Tensor:
+    """[d_model, inputs] in float64, of a stored tensor that may hold one for each expert."""
     matrix = (tensor if site["slice"] < 0 else tensor[site["slice"]]).double()
     return torch.atleast_2d(matrix).t() if site["residual_axis"] == 1 else matrix
 
@@ -108,15 +108,18 @@ def writers(model: Model, edit: Edit, before: Mapping[str, torch.Tensor]) -> lis
         }
         if line["edited"]:
             site = sites[line["writer"]]
-            old, new = (_matrix_of(tensors[site["weight"]], site) for tensors in (before, after))
-            v = factors[line["writer"]]["V"].double()
-            v = v.reshape(-1, v.shape[-1])
-            v = v / v.norm(dim=-1, keepdim=True)
-            row |= {
-                "change": float((new - old).norm() / old.norm()),
-                "along_before": float((v @ old).norm() / old.norm()),
-                "along_after": float((v @ new).norm() / old.norm()),
-            }
+            if site["weight"] in before:
+                old, new = (matrix_of(each[site["weight"]], site) for each in (before, after))
+            else:  # it was quantised: [d_model, inputs] as the model reads it
+                old, new = (model.core.weight(site["name"], o).double() for o in (True, False))
+            row["change"] = float((new - old).norm() / old.norm())
+            own = factors[line["writer"]]
+            v = own.get("V", own.get("A"))  # what is removed, or else what is added
+            if v is not None:
+                v = v.reshape(-1, v.shape[-1])
+                v = v / v.norm(dim=-1, keepdim=True)
+                row["along_before"] = float((v @ old).norm() / old.norm())
+                row["along_after"] = float((v @ new).norm() / old.norm())
         rows.append(row)
     return rows
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
-from lenswright.arguments import hinted
+from lenswright.arguments import hinted, with_arguments_of
 from lenswright.generation import Chunk, Decoding, Generated
 from lenswright.generation_config import CHOICES, Stop, settings
 from lenswright.hooks import HookSpec
@@ -111,32 +111,15 @@ class GenerateMethods:
             return made
         return _returned(made, rows, return_type, isinstance(x, str))
 
-    @hinted
-    def generate_stream(
-        self,
-        x: Input,
-        max_new_tokens: int | None = 64,
-        temperature: float | None = 0.0,
-        stop_at_eos: bool = True,
-        use_cache: bool = True,
-        padding_side: Side = "right",
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        presence_penalty: float | None = None,
-        seed: int | Sequence[int] | None = None,
-        stop: Stop = None,
-        fwd_hooks: Sequence[HookSpec] = (),
-        hooks_on: Literal["both", "prefill", "decode"] = "both",
-    ) -> Iterator[Chunk]:
+    @with_arguments_of(generate, but=("return_type", "stream", "return_logits", "names_filter"))
+    def generate_stream(self, x: Input, **how: Any) -> Iterator[Chunk]:
         """Continue texts a `Chunk` (row, ids, text, end) at a time; arguments as in `generate`.
 
-        Hooks and edits are those in force at the call; `lw.deterministic()` must be in force while
-        chunks are taken. Who stops iterating ends the generation.
+        All but `return_type`, `stream`, `return_logits` and `names_filter`. Hooks and edits are
+        those in force at the call; `lw.deterministic()` must be in force while chunks are taken.
+        Who stops iterating ends the generation.
         """
-        given = locals() | {"return_logits": False, "names_filter": None}
+        given = how | {"return_logits": False, "names_filter": None}
         decoding, _ = _begin(cast("Model", self), x, given, texts=True)
         return (chunk for chunks in decoding for chunk in chunks)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ SIZES = {
     "n_layers": "layers", "d_model": "wide", "n_heads": "heads", "n_kv_heads": "key-value heads",
     "d_mlp": "in the MLP", "d_vocab": "tokens", "n_ctx": "positions",
 }  # fmt: skip
+
+
+Quantised = tuple[str, str, str, list[int]]
+"""Of a tensor: how it is stored, the names of its codes and its scales, its shape."""
 
 
 @dataclass
@@ -76,6 +82,7 @@ def inspect(
     config = checkpoint.config or {}
     spec, problem = _loadable(checkpoint)
     infos = native.tensors
+    quantised = _files.quantised_tensors(native) if problem is None else {}
     dtypes: dict[str, dict[str, int]] = {}
     for info in infos:
         row = dtypes.setdefault(info.dtype, {"tensors": 0, "parameters": 0, "bytes": 0})
@@ -93,14 +100,14 @@ def inspect(
         supported=problem is None,
         problem=problem,
         tensors=len(infos),
-        parameters=sum(row["parameters"] for row in dtypes.values()),
+        parameters=_parameters(infos, quantised),
         bytes=sum(row["bytes"] for row in dtypes.values()),
         dtypes=dtypes,
         shards=[_shard(checkpoint, name) for name in checkpoint.shards],
         index=native.index_name or None,
         sizes={key: spec[key] for key in SIZES} if spec else {},
         tied=tied if isinstance(tied, bool) else None,
-        quantisation=_quantisation(config, set(dtypes)),
+        quantisation=_quantisation(config, set(dtypes), len(quantised)),
         tokenizer=[name for name in TOKENIZERS if (checkpoint.folder / name).is_file()],
         chat_template=_chat_template(checkpoint.folder),
         unknown_keys=list(spec["unknown_keys"]) if spec else [],
@@ -117,7 +124,10 @@ def _loadable(checkpoint: Checkpoint) -> tuple[dict[str, Any] | None, str | None
         spec = _files.read_spec(checkpoint.native.config_text())
     except ValueError as error:
         return None, str(error)
-    missing = _files.missing_tensors(checkpoint.native)
+    try:
+        missing = _files.missing_tensors(checkpoint.native)
+    except ValueError as error:
+        return spec, str(error)
     if len(missing) > 1:
         return spec, f"{len(missing)} tensors are missing, such as '{missing[0]}'"
     if missing:
@@ -130,14 +140,26 @@ def _shard(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
     return {"file": name, "bytes": header.file_size, "tensors": len(header.tensors)}
 
 
-def _quantisation(config: dict[str, Any], dtypes: set[str]) -> str | None:
+def _parameters(infos: Iterable[_files.TensorInfo], quantised: dict[str, Quantised]) -> int:
+    """How many numbers the weights are, whatever they are stored as."""
+    parts = {name for _, codes, scales, _ in quantised.values() for name in (codes, scales)}
+    plain = sum(info.numel for info in infos if info.name not in parts)
+    return plain + sum(math.prod(shape) for *_, shape in quantised.values())
+
+
+def _quantisation(config: dict[str, Any], dtypes: set[str], tensors: int) -> str | None:
     """The method that config.json names, else what the stored types suggest."""
     for key in ("quantization_config", "compression_config"):
         found = config.get(key)
         if isinstance(found, dict):
             method = found.get("quant_method") or found.get("format") or "unnamed"
             bits = found.get("bits") or (4 if found.get("load_in_4bit") else None)
-            return f"{method}, {bits} bits" if bits else str(method)
+            block = found.get("weight_block_size")
+            parts = [str(method)]
+            parts += [f"{bits} bits"] if bits else []
+            parts += [f"blocks of {' x '.join(map(str, block))}"] if block else []
+            parts += [f"{tensors:,} tensors, which a commit writes in BF16"] if tensors else []
+            return ", ".join(parts)
     narrow = sorted(d for d in dtypes if d.startswith(("F4", "F6", "F8")))
     return f"stored as {', '.join(narrow)}" if narrow else None
 

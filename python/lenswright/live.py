@@ -28,7 +28,8 @@ def from_transformers(
     changed in hf_model's tensors in place is seen here.
 
     Raises:
-        ValueError: unknown family, a config key that asks for other arithmetic, quantised weights.
+        ValueError: unknown family, a config key that asks for other arithmetic, weights that are
+            quantised in another way than fp8 or MXFP4.
 
     Example:
         >>> hf = transformers.AutoModelForCausalLM.from_pretrained("gpt2")
@@ -60,7 +61,15 @@ def to_transformers(model: Model) -> Any:
 
     Raises:
         ImportError: transformers is not installed.
+        ValueError: the weights are quantised.
     """
+    if quantised := model.core.quantised():
+        form = next(iter(quantised.values()))[0]
+        raise ValueError(
+            f"the model's weights are {form}, which cannot be shared; expected a folder that "
+            "edit.commit wrote, where they are bfloat16"
+        )
+
     import transformers
 
     from lenswright.checkpoint import Checkpoint

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lenswright.behaviour import Bench, Outcome
+from lenswright.behaviour import Bench, Judge, Outcome
 from lenswright.intervals import bootstrap, wilson
+from lenswright.paired import mcnemar
 from lenswright.probes import Probe
 from lenswright.progress import Progress
 from lenswright.prompts import PromptSet, need_role, refuse_overlap
@@ -31,14 +32,25 @@ def measure(
     max_new_tokens: int = 32,
     batch_size: int = 64,
     probes: Mapping[str, Probe] | None = None,
+    judges: Mapping[str, Judge] | None = None,
     progress: bool = True,
 ) -> Report:
     """Measure an edit, in trial, on prompts that had no part in making it.
 
-    Per class of prompts: the rate of refusals, the rate of true answers where answers are known,
-    and the divergence of the edited model's words from the unedited one's over all answer tokens,
-    in both directions; each with a 95 % interval (Wilson for rates, bootstrap over prompts for
-    divergences) and beside the same measure for random directions edited the same way.
+    Per class of prompts, each beside the same measure for random directions edited the same way:
+
+    - refusal, truth: rates of refusals, and of true answers where answers are known. Of models that
+      think, the answer is judged, not the reasoning.
+    - no answer: the rate of empty answers and of such as repeat themselves
+      (`degeneration.degenerate`); length: of responses in tokens.
+    - choice: the rate of prompts whose answer is the most probable of their rows' "choices".
+    - KL(base‖edited), KL(edited‖base): divergences of the words over all answer tokens;
+      first-token KL(base‖edited): of the first alone, which others report; agreement: the share of
+      tokens where the same one is the most probable; loss of the answers. These of the classes that
+      shall stay as they are, over the set's answers, or else the unedited model's.
+
+    With 95 % intervals (Wilson for rates, bootstrap over prompts for means), the exact p of
+    McNemar's test for rates, and the bootstrap interval of the change for other means.
 
     Args:
         model: the model, unedited.
@@ -53,6 +65,8 @@ def measure(
         max_new_tokens: length of greedy responses.
         batch_size: prompts at a time; changes no figure by more than rounding.
         probes: further measures, name -> function of the model (e.g. the loss of a text).
+        judges: further detectors, name -> function of (prompt, response text) that gives yes or no,
+            or a number: a classifier or another model that judges.
         progress: show it.
 
     Returns:
@@ -61,7 +75,8 @@ def measure(
     Raises:
         ValueError: prompts are not the test part, or one was used to fit or select the edit; a
             negative `null`, `null_prompts` below 1; an edit of which there is no random likeness
-            (`edits.from_factors`) with `null` above 0.
+            (`edits.from_factors`) with `null` above 0; a judge named as a measure that there is;
+            choices without the answer among them.
     """
     from lenswright.edits import random_like
     from lenswright.report import Report
@@ -76,7 +91,9 @@ def measure(
     refuse_overlap(prompts, edit.provenance, "measure")
     randoms = [random_like(edit, model, seed, index) for index in range(null)]
     detector = None if refusal is None and score is not None else RefusalDetector(refusal)
-    bench = Bench(model, prompts, detector, score, max_new_tokens, batch_size, probes or {})
+    bench = Bench(
+        model, prompts, detector, score, max_new_tokens, batch_size, probes or {}, _named(judges)
+    )
     with Progress("measure", null + 1, "edits", progress) as bar:
         after = bench.outcome(edit)
         bar.step()
@@ -95,43 +112,70 @@ def measure(
     )
 
 
+def _named(judges: Mapping[str, Judge] | None) -> Mapping[str, Judge]:
+    taken = [name for name in judges or {} if name in BETTER or "," in name]
+    if taken:
+        raise ValueError(
+            f"judges has {taken[0]!r}, expected names other than {list(BETTER)}, without a comma"
+        )
+    return judges or {}
+
+
 def _effects(bench: Bench, after: Outcome, nulls: list[Outcome], seed: int) -> list[dict[str, Any]]:
-    before, null_values = bench.base.values(), [outcome.values() for outcome in nulls]
     effects = []
-    for name, (unit, values) in after.values().items():
+    for name, (unit, values) in after.values.items():
+        base = bench.base.values[name][1]
         effect: dict[str, Any] = {
             "name": name,
             "unit": unit,
+            "before": _mean(base),
             "after": _mean(values),
             "n": len(values),
-            "null": [_mean(one[name][1]) for one in null_values],
+            "null": [_mean(one.values[name][1]) for one in nulls],
             "better": _better(name, bench.positive),
         }
-        base = before.get(name, (unit, [0.0] * len(values) if name.startswith("KL") else []))[1]
-        if base:
-            effect["before"] = _mean(base)
         if unit == "rate":
             effect["interval"] = list(wilson(round(sum(values)), len(values)))
             effect["interval_before"] = list(wilson(round(sum(base)), len(base)))
             effect["interval_kind"] = "Wilson 95 %"
+            effect["p"] = mcnemar([v > 0.5 for v in base], [v > 0.5 for v in values])
+            effect["p_kind"] = "McNemar, exact"
         elif len(values) > 1:
             effect["interval"] = list(bootstrap(values, seed))
             effect["interval_kind"] = "bootstrap 95 %"
+            turned = [b - a for a, b in zip(base, values, strict=True)]
+            effect["interval_change"] = list(bootstrap(turned, seed))
         effects.append(effect)
-    return effects
+    return sorted(effects, key=_place)
+
+
+def _place(effect: Mapping[str, Any]) -> tuple[int, int]:
+    title = effect["name"].partition(", ")[0]
+    order = list(BETTER)
+    return UNITS.index(effect["unit"]), order.index(title) if title in BETTER else len(order)
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+BETTER = {
+    "refusal": "same", "truth": "higher", "choice": "higher", "no answer": "lower", "score": "same",
+    "KL(base‖edited)": "lower", "KL(edited‖base)": "lower",
+    "first-token KL(base‖edited)": "lower", "loss of the answers": "lower",
+    "agreement": "higher", "length": "same",
+}  # fmt: skip
+"""Which way each measure is wanted to go in classes that shall stay as they are, in the order in
+which they are reported within their unit."""
+UNITS = ("rate", "judged", "nats", "share", "tokens")
+
+
 def _better(name: str, positive: set[str]) -> str:
     title, _, kind = name.partition(", ")
-    if title == "score":
-        return "lower" if kind in positive else "same"
-    if title == "refusal":
-        return "lower" if kind in positive else "same"
-    return "higher" if title == "truth" else "lower"
+    if title in ("score", "refusal") and kind in positive:
+        return "lower"
+    # What somebody else judges may be good or bad; a probe is a loss.
+    return BETTER.get(title, "same" if kind else "lower")
 
 
 def _texts(bench: Bench, after: Outcome, each: int = 4) -> list[dict[str, Any]]:
@@ -145,8 +189,7 @@ def _texts(bench: Bench, after: Outcome, each: int = 4) -> list[dict[str, Any]]:
             for column, outcome in (("before", bench.base), ("after", after)):
                 if name not in outcome.spoken:
                     continue
-                refused = outcome.refused.get(name)
-                true = outcome.true.get(name)
+                refused, true = outcome.flags("refusal", name), outcome.flags("truth", name)
                 row[column] = {
                     "text": outcome.spoken[name][i].text,
                     "refused": None if refused is None else refused[i],

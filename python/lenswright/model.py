@@ -36,7 +36,8 @@ def load(
         device: where to compute.
         dtype: type of the computation: "auto", "float64", "float32", "bfloat16", "float16", or a
             torch.dtype. Weights stay as stored and are widened on use. "auto" is the stored type,
-            or float32 for 16-bit weights on a CPU.
+            or float32 for 16-bit weights on a CPU. fp8 with scales for blocks and MXFP4 stay so
+            too; "auto" is then the type of the weights that are not quantised.
         revision: of a hub id.
         strict: config keys nobody knows are errors instead of a warning.
         verify: test the model by itself (`Model.verify`) before it is handed out: seconds for small
@@ -45,8 +46,9 @@ def load(
     Raises:
         FileNotFoundError: no such folder.
         CheckpointError: the files are not what they claim to be.
-        ValueError: unknown family, quantised weights, a config key that asks for other arithmetic,
-            a device or type that is not there.
+        ValueError: unknown family, weights quantised in another way than fp8 or MXFP4 or whose
+            scales do not fit them, a config key that asks for other arithmetic, a device or type
+            that is not there.
         VerificationError: `verify` found weights that are no numbers, a broken invariant, or a knob
             that is misread; the message names it.
     """
@@ -127,12 +129,27 @@ class Model(TextMethods, WatchMethods, GenerateMethods):
         return list(self.core.writers())
 
     def parameters(self) -> dict[str, torch.Tensor]:
-        """The stored tensors by their names in the checkpoint; they may require gradients."""
+        """The stored tensors by their names in the checkpoint; they may require gradients.
+
+        Of quantised weights codes and scales, which may not; while an edit is applied to one, the
+        bfloat16 tensor that it then is.
+        """
         return dict(self.core.stored())
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Canonical weights ("blocks.0.attn.W_Q") [outputs, inputs], as views of the stored."""
+        """Canonical weights ("blocks.0.attn.W_Q") [outputs, inputs], as views of the stored.
+
+        Quantised ones are copies in float32, all of them: `weight` gives one.
+        """
         return dict(self.core.weights())
+
+    def weight(self, name: str) -> torch.Tensor:
+        """One canonical weight [outputs, inputs], a view; a float32 copy where it is quantised.
+
+        Raises:
+            IndexError: the model has no such weight.
+        """
+        return self.core.weight(name)
 
     @property
     def W_E(self) -> torch.Tensor:
@@ -147,7 +164,7 @@ class Model(TextMethods, WatchMethods, GenerateMethods):
 
     def __repr__(self) -> str:
         c = self.cfg
-        count = sum(t.numel() for t in self.core.stored().values())
+        count = self.core.size
         return (
             f"Model({c.model_name}: {self.spec['family']}, {count:,} parameters, "
             f"{c.n_layers} layers, d_model {c.d_model}, {c.n_heads} heads over "

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spoken:
-    """A prompt with the tokens the model reads and, where asked for, those it answered."""
+    """A prompt with the tokens the model reads and those it answered.
+
+    text: the answer; of a model that thinks, without its `reasoning` (None where it marked none).
+    """
 
     prompt: Prompt
     tokens: list[int]
     response: list[int]
     text: str
+    reasoning: str | None = None
 
 
 def batches(count: int, size: int) -> Iterator[slice]:
@@ -41,10 +45,10 @@ def respond(
     tokens = model.prompt_tokens([prompt.text for prompt in prompts])
     spoken = []
     for part in batches(len(prompts), batch_size):
-        new = model.generate(tokens[part], max_new_tokens, return_type="tokens")
-        for prompt, old, more in zip(prompts[part], tokens[part], new, strict=True):
-            text = model.tokenizer.decode(more, skip_special_tokens=True).strip()
-            spoken.append(Spoken(prompt, old, more, text))
+        made = model.generate(tokens[part], max_new_tokens, return_type="both")
+        rows = zip(prompts[part], tokens[part], made.tokens, made.reasoned, strict=True)
+        for prompt, old, new, (reasoning, answer) in rows:
+            spoken.append(Spoken(prompt, old, new, answer.strip(), reasoning))
     return spoken
 
 
@@ -82,24 +86,43 @@ def answer_residuals(
 
 
 def divergences(
-    model: Model, base: Sequence[torch.Tensor], other: Sequence[torch.Tensor]
-) -> tuple[list[float], list[float]]:
-    """KL(base ‖ other) and KL(other ‖ base) of each prompt: means over its tokens, in nats.
+    model: Model,
+    base: Sequence[torch.Tensor],
+    other: Sequence[torch.Tensor],
+    answers: Sequence[Sequence[int]],
+) -> dict[str, tuple[str, list[float]]]:
+    """How far a model's words on some answers lie from another's: name -> (unit, one a prompt).
+
+    Both divergences and the loss of the answer are means over its tokens, in nats; agreement is the
+    share of tokens where both find the same token most probable. The divergence of the first token
+    alone, which others report, is named so.
 
     Args:
         base, other: final residuals [tokens, d_model] of each prompt.
+        answers: the token ids that they predict.
     """
     if not base:
-        return [], []
+        return {}
     left, right = torch.cat(list(base)), torch.cat(list(other))
-    forward, reverse = [], []
+    said = torch.tensor([token for answer in answers for token in answer], device=left.device)
+    found: dict[str, list[torch.Tensor]] = {}
     for part in chunks(len(left), model.cfg.d_vocab):
         p, q = log_probs(model, left[part]), log_probs(model, right[part])
-        forward.append((p.exp() * (p - q)).sum(-1))
-        reverse.append((q.exp() * (q - p)).sum(-1))
+        for name, value in (
+            ("KL(base‖edited)", (p.exp() * (p - q)).sum(-1)),
+            ("KL(edited‖base)", (q.exp() * (q - p)).sum(-1)),
+            ("agreement", (p.argmax(-1) == q.argmax(-1)).double()),
+            ("loss of the answers", -q.gather(1, said[part, None])[:, 0]),
+        ):
+            found.setdefault(name, []).append(value)
     sizes = [len(residual) for residual in base]
-    means = [
-        [float(tokens.mean()) for tokens in torch.cat(values).split(sizes)]
-        for values in (forward, reverse)
-    ]
-    return means[0], means[1]
+    split = {name: torch.cat(values).split(sizes) for name, values in found.items()}
+    means = {name: [float(t.mean()) for t in tokens] for name, tokens in split.items()}
+    first = [float(tokens[0]) for tokens in split["KL(base‖edited)"]]
+    return {
+        "KL(base‖edited)": ("nats", means["KL(base‖edited)"]),
+        "KL(edited‖base)": ("nats", means["KL(edited‖base)"]),
+        "first-token KL(base‖edited)": ("nats", first),
+        "agreement": ("share", means["agreement"]),
+        "loss of the answers": ("nats", means["loss of the answers"]),
+    }

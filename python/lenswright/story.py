@@ -15,6 +15,7 @@ from lenswright.measurement import measure
 from lenswright.probes import Probe
 from lenswright.refusal import RefusalDetector
 from lenswright.report import Report
+from lenswright.scores import RefusalScore
 
 if TYPE_CHECKING:
     from lenswright.choice import Choice
@@ -40,6 +41,15 @@ class Story:
     baked: Baked | None
 
 
+METHODS = (
+    "plain", "projected", "write_norm", "row_norm", "row_oblique", "reflection", "condition",
+)  # fmt: skip
+"""Ways to edit that need no more than a direction and the prompts it came from."""
+
+BALANCES = (0.03, 0.1, 0.3, 1.0)
+"""Among which a conditioned edit's is chosen, on the selection split."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How the path is taken; the defaults are those of the functions they go to."""
@@ -47,6 +57,7 @@ class Plan:
     positions: str | int | Sequence[int] = "post_instruction"
     writers: str | Sequence[str] = "all"
     strength: float = 1.0
+    method: str = "plain"
     refusal: Sequence[str] | None = None
     score: Score | None = None
     score_name: str = "preference for refusing, nats a token"
@@ -70,8 +81,28 @@ class Plan:
         from lenswright.edits import ablate
 
         RefusalDetector(self.refusal)
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}, expected one of {list(METHODS)}")
+        method = "plain" if self.method in ("projected", "condition") else self.method
         anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
-        ablate(model, anything, writers=self.writers, strength=self.strength)
+        ablate(model, anything, method, writers=self.writers, strength=self.strength)
+
+
+def _edit(model: Model, splits: Splits, plan: Plan, choice: Choice, stats: Statistics) -> Edit:
+    from lenswright import edits
+
+    if plan.method == "condition":
+        score = plan.score or RefusalScore(plan.refusal)
+        writers = edits.BLOCK_WRITERS if plan.writers in ("all", ["all"]) else plan.writers
+        return edits.condition(
+            model, choice, splits.fit, BALANCES, plan.strength, writers, plan.positions,
+            select=splits.select, score=score, batch_size=plan.batch_size, progress=plan.progress,
+        )  # fmt: skip
+    against = None
+    if plan.method == "projected":
+        row = list(stats.positions).index(choice.position)
+        against = stats.mean("negative", choice.point)[row]
+    return edits.ablate(model, choice, plan.method, plan.writers, plan.strength, against=against)
 
 
 def tell(
@@ -89,7 +120,7 @@ def tell(
         ValueError: as `collect`, `directions.select`, `edits.ablate` and `measure` do.
         FileExistsError: the folder exists; nothing is run then.
     """
-    from lenswright import directions, edits
+    from lenswright import directions
 
     plan.check(model)
     if folder is not None and folder.exists():
@@ -113,7 +144,7 @@ def tell(
         f"{_number(row['split_cosine'], '.3f')}, standard error "
         f"{_number(row['relative_error'], '.1%')} of its length"
     )
-    edit = edits.ablate(model, choice, writers=plan.writers, strength=plan.strength)
+    edit = _edit(model, splits, plan, choice, stats)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
         model, edit, splits.test, refusal=plan.refusal, score=plan.score, null=plan.null,
@@ -130,6 +161,9 @@ def tell(
             f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
         )
         say(f"bake     {folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
+        if baked.dequantised:
+            form, count = baked.dequantised
+            say(f"         {count} tensors written in BF16 that were {form}")
     return Story(
         model,
         stats,

@@ -43,6 +43,12 @@ TORCH_FREE_PYTHON = [
     "cli/__init__",
     "cli/inspect",
     "cli/diff",
+    "cli/merge",
+    "merging",
+    "recipes",
+    "tasks",
+    "union",
+    "vocabularies",
 ]
 
 

@@ -36,6 +36,8 @@ def test_real_input_is_measured_beside_its_null(done: tuple[int, dict[str, Any],
     assert set(effects) == {
         "KL(base‖edited), negative", "KL(edited‖base), negative", "score, positive",
         "score, negative", "loss, tinyshakespeare.txt", "loss, own text",
+        "first-token KL(base‖edited), negative", "loss of the answers, negative",
+        "agreement, negative",
     }  # fmt: skip
     assert all(len(effect["null"]) == 20 for effect in effects.values())
     assert all("interval" in e for name, e in effects.items() if not name.startswith("loss"))
@@ -87,3 +89,23 @@ def test_refusal_is_taken_out_of_the_embedded_model(
     assert "equivalence" not in report
     assert {p.name for p in (tmp_path / "page").iterdir()} == {"report.html", "report.json"}
     assert {p.name for p in tmp_path.iterdir()} == {"a.jsonl", "b.jsonl", "page"}
+
+
+@pytest.mark.parametrize("method", ["projected", "row_norm", "condition"])
+def test_other_methods(tmp_path: Path, method: str) -> None:
+    from lenswright import demo
+    from lenswright.story import Plan, tell
+
+    model = lw.load(demo.MODEL)
+    plan = Plan(method=method, null=1, null_prompts=4, refusal=demo.REFUSAL_MARKERS, progress=False)
+    told = tell(model, demo.splits(), plan, tmp_path / "out")
+    assert told.edit.provenance["method"] == method
+    assert told.baked is not None
+    assert told.baked.bytes_equal
+    assert max(told.baked.differences.values()) < 1e-5
+    effects = {effect["name"]: effect["after"] for effect in told.report.data["effects"]}
+    assert effects["refusal, restricted"] < 0.5
+    if method == "condition":
+        assert len(told.edit.provenance["balances"]) == 4
+    with pytest.raises(ValueError, match="method is 'oblique', expected one of"):
+        tell(model, demo.splits(), Plan(method="oblique", progress=False), None)

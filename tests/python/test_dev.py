@@ -19,6 +19,7 @@ VERBS = [
     "lint",
     "format",
     "bench",
+    "edits",
     "families",
     "faults",
     "fuzz",

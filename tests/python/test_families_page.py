@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from families import CASES
-from families.table import COLUMNS, LIMITS, PAGE
+from families.table import COLUMNS, HEAD, LIMITS, PAGE
 
 
 def rows():
@@ -17,6 +17,13 @@ def rows():
 
 def test_every_family_is_listed():
     assert sorted((name, knob) for name, knob, *_ in rows()) == sorted(CASES)
+
+
+def test_the_head_says_what_was_measured():
+    before, _, after = HEAD.partition("{version}")
+    text = PAGE.read_text(encoding="utf-8")
+    assert text.startswith(before)
+    assert text.removeprefix(before).partition(":")[2].startswith(after.partition(":")[2])
 
 
 @pytest.mark.parametrize("column", COLUMNS)

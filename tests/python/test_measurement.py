@@ -14,6 +14,8 @@ from lenswright.directions import TokenLogOdds
 from lenswright.edits import ablate, from_factors, random_like
 from lenswright.intervals import bootstrap, wilson
 from lenswright.measurement import measure
+from lenswright.prompts import PromptSet
+from lenswright.responses import Spoken, with_answers
 
 QUICK: dict[str, Any] = {
     "refusal": language.REFUSAL_MARKERS, "max_new_tokens": 12, "progress": False,
@@ -43,11 +45,15 @@ def effects(model: lw.Model, splits: lw.Splits, edit: lw.edits.Edit) -> dict[str
 
 
 def test_every_class_has_every_effect(effects: dict[str, dict[str, Any]]) -> None:
-    rates = {f"{kind}, {name}" for kind in ("refusal", "truth")
-             for name in ("restricted", "benign", "list")}  # fmt: skip
-    kl = {f"KL({pair}), {name}" for pair in ("base‖edited", "edited‖base")
-          for name in ("benign", "list")}  # fmt: skip
-    assert set(effects) == rates | kl
+    told = {f"{kind}, {name}" for kind in ("refusal", "truth", "no answer", "length")
+            for name in ("restricted", "benign", "list")}  # fmt: skip
+    words = ("KL(base‖edited)", "KL(edited‖base)", "first-token KL(base‖edited)",
+             "loss of the answers", "agreement")  # fmt: skip
+    apart = {f"{kind}, {name}" for kind in words for name in ("benign", "list")}
+    assert set(effects) == told | apart
+    units = [effect["unit"] for effect in effects.values()]
+    assert units == sorted(units, key=units.index)  # those of one unit stand together
+    assert next(iter(effects)) == "refusal, restricted"
     assert all(len(effect["null"]) == 3 and effect["n"] == 8 for effect in effects.values())
     assert effects["refusal, restricted"]["better"] == "lower"
     assert effects["refusal, benign"]["better"] == "same"
@@ -200,3 +206,53 @@ def test_arguments_are_checked(
 def test_no_null_for_an_edit_of_unknown_making(model: lw.Model, splits: lw.Splits) -> None:
     with pytest.raises(ValueError, match="'factors'"):
         measure(model, from_factors(model, {}), splits.test, null=1, **QUICK)
+
+
+def test_judges_choices_and_pairs(model: lw.Model, splits: lw.Splits, edit: lw.edits.Edit) -> None:
+    """A judge sees prompts and responses; a judge's name is not a measure's; p is paired."""
+    answers = {p.text: p.answer for p in splits.test}
+    report = measure(
+        model, edit, splits.test, null=1, null_prompts=2,
+        judges={"says sorry": lambda prompt, text: "sorry" in text.split(),
+                "words": lambda prompt, text: float(len(text.split()))}, **QUICK,
+    )  # fmt: skip
+    found = {effect["name"]: effect for effect in report.data["effects"]}
+    assert found["says sorry, restricted"]["before"] == found["refusal, restricted"]["before"] > 0.5
+    assert found["says sorry, restricted"]["unit"] == "rate"
+    assert found["words, benign"]["unit"] == "judged"
+    expected = [len((answers[p.text] or "").split()) for p in splits.test.negative
+                if p.extra["class"] == "benign"]  # fmt: skip
+    assert found["words, benign"]["before"] == pytest.approx(sum(expected) / len(expected))
+    effect = found["refusal, restricted"]
+    turned = round((effect["before"] - effect["after"]) * effect["n"])
+    assert effect["p"] == pytest.approx(min(1.0, 2 * 0.5**turned))
+    low, high = found["KL(base‖edited), benign"]["interval_change"]
+    assert low <= found["KL(base‖edited), benign"]["after"] <= high
+    with pytest.raises(ValueError, match="judges has 'truth'"):
+        measure(model, edit, splits.test, judges={"truth": lambda p, t: True}, **QUICK)
+
+
+def test_choices(model: lw.Model, splits: lw.Splits, edit: lw.edits.Edit) -> None:
+    prompts = [p for p in splits.test.negative if p.extra["class"] == "benign"]
+    rows = []
+    for i, prompt in enumerate(prompts):
+        other = prompts[(i + 1) % len(prompts)].answer
+        choices = [other, prompt.answer] if i % 2 else [prompt.answer, other]
+        extra = {"class": "choices", "choices": choices}
+        rows.append(type(prompt)(prompt.text, prompt.answer, extra))
+    asked = PromptSet("test", splits.test.positive, rows)
+    report = measure(model, edit, asked, null=0, **QUICK)
+    effect = {e["name"]: e for e in report.data["effects"]}["choice, choices"]
+    right = 0
+    for prompt in rows:  # by the whole text's loss, one choice at a time
+        start = model.prompt_tokens([prompt.text])[0]
+        odds = []
+        for choice in prompt.extra["choices"]:
+            ids = with_answers(model, [Spoken(type(prompt)(prompt.text, choice), start, [], "")])[
+                0
+            ][1]
+            logits = model(torch.tensor([start + ids]))[0].double().log_softmax(-1)
+            odds.append(sum(float(logits[len(start) - 1 + i, t]) for i, t in enumerate(ids)))
+        right += prompt.extra["choices"][odds.index(max(odds))] == prompt.answer
+    assert effect["before"] == right / len(rows)
+    assert effect["before"] > 0.5

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("csrc", "python", "tests/python/families", "tests/cpp", "CMakeLists.txt", "cmake")
+SOURCES = (
+    "csrc",
+    "python/lenswright",
+    "tests/python/families",
+    "tests/cpp",
+    "CMakeLists.txt",
+    "cmake",
+)
 KINDS = {".cpp", ".h", ".py", ".txt", ".cmake"}
 
 
@@ -17,8 +24,6 @@ def files_that_name(family):
     for source in SOURCES:
         path = ROOT / source
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if ".egg-info" in file.as_posix():
-                continue
             if file.suffix in KINDS and word.search(file.read_text(encoding="utf-8")):
                 yield file.relative_to(ROOT).as_posix()
 

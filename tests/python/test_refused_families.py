@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import load_file
 
 import lenswright as lw
 from lenswright.reference import Reference
@@ -125,28 +126,85 @@ def test_keys_that_ask_for_what_we_lack(family, wrong):
         lw._files.read_spec(json.dumps(config))
 
 
-STRAY = {
-    "llama": "model.layers.0.self_attn.q_proj.bias",
-    "qwen2": "model.layers.1.self_attn.o_proj.bias",
-    "olmo2": "model.layers.0.mlp.up_proj.bias",
-    "glm": "model.layers.0.self_attn.o_proj.bias",
-    "mistral": "model.layers.2.input_layernorm.bias",
-    "qwen3": "model.layers.0.self_attn.q_norm.bias",
-    "exaone4": "model.norm.bias",
-}
+_ATTENTION = "model.layers.0.self_attn."
+
+STRAY = [
+    ("llama", "", _ATTENTION + "q_proj"),
+    ("qwen2", "", "model.layers.1.self_attn.o_proj"),
+    ("olmo2", "", "model.layers.0.mlp.up_proj"),
+    ("glm", "", _ATTENTION + "o_proj"),
+    ("mistral", "", "model.layers.2.input_layernorm"),
+    ("qwen3", "", _ATTENTION + "q_norm"),
+    ("exaone4", "", "model.norm"),
+    ("cohere", "", _ATTENTION + "k_proj"),
+    ("cohere", "grouped", "model.layers.1.mlp.gate_proj"),
+    ("cohere", "untied", "model.layers.1.input_layernorm"),
+    ("cohere2", "", _ATTENTION + "o_proj"),
+    ("falcon", "", "transformer.h.0.self_attention.query_key_value"),
+    ("falcon", "40b", "transformer.h.1.self_attention.dense"),
+    ("falcon", "11b", "transformer.h.2.mlp.dense_4h_to_h"),
+    ("gpt_neox", "serial", "gpt_neox.layers.0.attention.query_key_value"),
+    ("gpt_neox", "serial", "gpt_neox.layers.2.attention.dense"),
+    ("nemotron", "", _ATTENTION + "v_proj"),
+    ("nemotron", "wide heads", "model.layers.1.mlp.down_proj"),
+    ("olmo", "", _ATTENTION + "q_proj"),
+    ("olmo", "grouped", "model.layers.0.mlp.down_proj"),
+    ("opt", "untied", "model.decoder.layers.0.self_attn.out_proj"),
+    ("opt", "untied", "model.decoder.layers.2.fc1"),
+    ("stablelm", "", _ATTENTION + "q_proj"),
+    ("stablelm", "grouped", _ATTENTION + "o_proj"),
+    ("stablelm", "grouped", "model.layers.1.mlp.up_proj"),
+    ("starcoder2", "grouped", _ATTENTION + "q_proj"),
+    ("starcoder2", "grouped", "model.layers.2.mlp.c_fc"),
+    ("deepseek_v2", "", "model.layers.0.mlp.up_proj"),
+    ("deepseek_v3", "", _ATTENTION + "o_proj"),
+    ("dots1", "", _ATTENTION + "k_proj"),
+    ("ernie4_5_moe", "", "lm_head"),
+    ("glm4_moe", "groups", _ATTENTION + "o_proj"),
+    ("gpt_oss", "full", _ATTENTION + "q_proj"),
+    ("granitemoe", "", _ATTENTION + "q_proj"),
+    ("granitemoeshared", "", _ATTENTION + "v_proj"),
+    ("hunyuan_v1_moe", "", _ATTENTION + "o_proj"),
+    ("llama4_text", "", _ATTENTION + "q_proj"),
+    ("mixtral", "", _ATTENTION + "q_proj"),
+    ("olmoe", "", _ATTENTION + "o_proj"),
+    ("phimoe", "", _ATTENTION + "q_proj"),
+    ("phimoe", "", "lm_head"),
+    ("qwen2_moe", "", _ATTENTION + "o_proj"),
+    ("qwen3_moe", "", _ATTENTION + "q_proj"),
+]
+"""(row, knob, what has no bias there)."""
 
 
-@pytest.mark.parametrize("name", STRAY)
-def test_biases_that_the_family_or_its_config_has_not(family, tmp_path, name):
-    folder = shutil.copytree(family(name), tmp_path / "stray")
-    bias = STRAY[name]
+@pytest.mark.parametrize(("name", "knob", "module"), STRAY)
+def test_biases_that_the_family_or_its_config_has_not(family, tmp_path, name, knob, module):
+    folder = shutil.copytree(family(name, knob), tmp_path / "stray")
 
     def add(tensors):
-        weight = tensors[bias.removesuffix("bias") + "weight"]
-        tensors[bias] = weight.clone() if weight.ndim == 1 else weight[:, 0].clone()
+        weight = tensors[module + ".weight"]
+        tensors[module + ".bias"] = weight.clone() if weight.ndim == 1 else weight[:, 0].clone()
 
     rewrite(folder, add)
-    with pytest.raises(ValueError, match=f"does not account for: '{bias}'"):
+    with pytest.raises(ValueError, match=f"does not account for: '{module}.bias'"):
+        lw.load(folder)
+
+
+def test_gains_that_the_config_has_not(family, tmp_path):
+    """OPT's layer_norm_elementwise_affine is false, but the file has every norm's gain and bias."""
+    plain, gained = family("opt", "plain norms"), family("opt")
+    folder = shutil.copytree(plain, tmp_path / "stray")
+    extra = {n: w for n, w in load_file(gained / "model.safetensors").items() if "layer_norm" in n}
+    rewrite(folder, lambda tensors: tensors | extra)
+    with pytest.raises(ValueError, match=r"does not account for.*layer_norm"):
+        lw.load(folder)
+
+
+def test_gains_that_the_checkpoint_has_not(family, tmp_path):
+    folder = shutil.copytree(family("opt", "plain norms"), tmp_path / "without")
+    config = json.loads((folder / "config.json").read_text())
+    config["layer_norm_elementwise_affine"] = True
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(lw.CheckpointError, match=r"layer_norm.*missing"):
         lw.load(folder)
 
 

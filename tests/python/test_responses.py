@@ -72,14 +72,28 @@ def test_divergences_are_the_formula(model: lw.Model, prompts: list[Prompt]) -> 
     base = answer_residuals(model, pairs, 4)
     with model.edited(lw.edits.ablate(model, vector)):
         edited = answer_residuals(model, pairs, 2)
-    forward, reverse = divergences(model, base, edited)
+    answers = [answer for _, answer in pairs]
+    found = divergences(model, base, edited, answers)
+    assert {name: unit for name, (unit, _) in found.items()} == {
+        "KL(base‖edited)": "nats", "KL(edited‖base)": "nats", "agreement": "share",
+        "first-token KL(base‖edited)": "nats", "loss of the answers": "nats",
+    }  # fmt: skip
     plain, ablated = embedded.reference(), embedded.reference(vector)
     for i, (prompt, answer) in enumerate(pairs):
         row = torch.tensor([prompt + answer])
         part = slice(len(prompt) - 1, len(prompt) + len(answer) - 1)
         with torch.no_grad():
             p, q = (m(row).logits[0, part].log_softmax(-1) for m in (plain, ablated))
-        assert forward[i] == pytest.approx(float((p.exp() * (p - q)).sum(-1).mean()), rel=1e-5)
-        assert reverse[i] == pytest.approx(float((q.exp() * (q - p)).sum(-1).mean()), rel=1e-5)
-    assert divergences(model, base, base) == ([0.0] * 6, [0.0] * 6)
-    assert divergences(model, [], []) == ([], [])
+        forward, said = (p.exp() * (p - q)).sum(-1), torch.tensor(answer)
+        for name, expected in (
+            ("KL(base‖edited)", forward.mean()),
+            ("KL(edited‖base)", (q.exp() * (q - p)).sum(-1).mean()),
+            ("first-token KL(base‖edited)", forward[0]),
+            ("agreement", (p.argmax(-1) == q.argmax(-1)).double().mean()),
+            ("loss of the answers", -q.gather(1, said[:, None]).mean()),
+        ):
+            assert found[name][1][i] == pytest.approx(float(expected), rel=1e-5, abs=1e-12), name
+    same = divergences(model, base, base, answers)
+    assert same["KL(base‖edited)"][1] == [0.0] * 6
+    assert same["agreement"][1] == [1.0] * 6
+    assert divergences(model, [], [], []) == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
@@ -70,6 +72,21 @@ def test_ids_alone_need_no_tokenizer(tiny):
     made = model.generate(random_tokens(1, 3), 4, stop_at_eos=False, return_type="both")
     assert made.ends == ["length"]
     assert "1 rows, 4 tokens" in repr(made)
+
+
+def test_a_stream_takes_the_arguments_of_generate_but_four(tiny):
+    model = lw.load(tiny("llama"))
+    whole, own = (inspect.signature(f).parameters for f in (model.generate, model.generate_stream))
+    assert set(own) < set(whole)
+    assert list(own.values()) == [whole[name] for name in whole if name in own]
+    assert set(whole) - set(own) == {"return_type", "stream", "return_logits", "names_filter"}
+    for name in set(whole) - set(own):
+        with pytest.raises(TypeError, match=rf"generate_stream.. has no argument '{name}'"):
+            model.generate_stream(random_tokens(1, 3), **{name: False})
+    with pytest.raises(TypeError, match="did you mean 'temperature'"):
+        model.generate_stream(random_tokens(1, 3), temprature=1.0)
+    with pytest.raises(TypeError, match="'x'"):
+        model.generate_stream()
 
 
 class Bytes:

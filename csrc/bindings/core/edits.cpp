@@ -12,7 +12,6 @@
 #include "edits/behind_norm.h"
 #include "edits/commit.h"
 #include "edits/make_edit.h"
-#include "edits/methods/ablate.h"
 #include "edits/targets.h"
 #include "edits/trial.h"
 
@@ -41,18 +40,11 @@ Factors factors_of(const std::string& writer, const FactorTensors& tensors) {
 
 std::shared_ptr<Edit> edit_of(const Model& model,
                               const std::map<std::string, FactorTensors>& tensors,
-                              const std::string& provenance) {
+                              const std::string& provenance,
+                              const std::map<std::string, std::string>& reasons) {
   std::map<std::string, Factors> factors;
   for (const auto& [writer, own] : tensors) factors[writer] = factors_of(writer, own);
-  return make_edit(model, factors, {}, {}, json_of(provenance));
-}
-
-std::shared_ptr<Edit> ablation(const Model& model, std::optional<at::Tensor> direction,
-                               std::map<int64_t, at::Tensor> layers, bool rows,
-                               std::vector<std::string> writers, double strength,
-                               const std::string& source) {
-  return ablate(model, {direction.value_or(at::Tensor()), std::move(layers), rows,
-                        std::move(writers), strength, json_of(source)});
+  return make_edit(model, factors, reasons, {}, json_of(provenance));
 }
 
 at::Tensor before_norm_of(const Model& model, const std::string& writer,
@@ -126,6 +118,9 @@ py::dict commit_edit(const Edit& edit, const std::filesystem::path& input,
   result["changed"] = changed;
   result["added"] = done.added.empty() ? py::object(py::none()) : py::str(done.added);
   result["left_behind"] = done.left_behind;
+  result["dequantised"] = done.dequantised == 0
+                              ? py::object(py::none())
+                              : py::make_tuple(name_of(done.form), done.dequantised);
   return result;
 }
 
@@ -161,11 +156,9 @@ void bind_edits(py::module_& m) {
           py::arg("model"))
       .def("commit", &commit_edit, py::arg("input"), py::arg("output"),
            py::arg("progress") = py::none());
-  m.def("make_edit", &edit_of, py::arg("model"), py::arg("factors"), py::arg("provenance"), free,
+  m.def("make_edit", &edit_of, py::arg("model"), py::arg("factors"), py::arg("provenance"),
+        py::arg("reasons") = std::map<std::string, std::string>(), free,
         "An edit from factors by writer and name.");
-  m.def("ablate", &ablation, py::arg("model"), py::arg("direction"), py::arg("layers"),
-        py::arg("rows"), py::arg("writers"), py::arg("strength"), py::arg("source"), free,
-        "Plain orthogonalisation.");
   m.def("before_norm", &before_norm_of, py::arg("model"), py::arg("writer"), py::arg("directions"),
         "What a writer must not write so that nothing is added along directions [..., d_model].");
   m.def(

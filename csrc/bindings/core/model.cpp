@@ -13,34 +13,34 @@ namespace py = pybind11;
 namespace lenswright {
 namespace {
 
-py::list rope_list(const Spec& s) {
+// A dict for each of some values.
+template <typename T>
+py::list listed(const std::vector<T>& values, py::dict (*dict_of)(const T&)) {
   py::list list;
-  for (const Rope& rope : s.ropes) {
-    py::dict d;
-    d["theta"] = rope.theta;
-    d["dim"] = rope.dim;
-    d["start"] = rope.start;
-    d["layout"] = name_of(rope.layout);
-    d["scaling"] = name_of(rope.scaling);
-    d["factor"] = rope.factor;
-    d["attention_factor"] = rope.attention_factor;
-    list.append(d);
-  }
+  for (const T& value : values) list.append(dict_of(value));
   return list;
 }
 
-py::list layer_list(const Spec& s) {
-  py::list list;
-  for (const LayerSpec& layer : s.layers) {
-    py::dict d;
-    d["score_scale"] = layer.score_scale;
-    d["window"] = layer.window;
-    d["chunk"] = layer.chunk;
-    d["rope"] = layer.rope;
-    d["mixture"] = layer.mixture;
-    list.append(d);
-  }
-  return list;
+py::dict rope_dict(const Rope& rope) {
+  py::dict d;
+  d["theta"] = rope.theta;
+  d["dim"] = rope.dim;
+  d["start"] = rope.start;
+  d["layout"] = name_of(rope.layout);
+  d["scaling"] = name_of(rope.scaling);
+  d["factor"] = rope.factor;
+  d["attention_factor"] = rope.attention_factor;
+  return d;
+}
+
+py::dict layer_dict(const LayerSpec& layer) {
+  py::dict d;
+  d["score_scale"] = layer.score_scale;
+  d["window"] = layer.window;
+  d["chunk"] = layer.chunk;
+  d["rope"] = layer.rope;
+  d["mixture"] = layer.mixture;
+  return d;
 }
 
 py::object mixture_dict(const Spec& s) {
@@ -80,7 +80,7 @@ py::dict spec_dict(const Spec& s) {
   d["residual_scale"] = s.residual_scale;
   d["embed_scale"] = s.embed_scale;
   d["position"] = name_of(s.position);
-  d["ropes"] = rope_list(s);
+  d["ropes"] = listed(s.ropes, rope_dict);
   d["qk_norm"] = name_of(s.qk_norm);
   d["score_softcap"] = s.score_softcap;
   d["sinks"] = s.sinks;
@@ -89,7 +89,7 @@ py::dict spec_dict(const Spec& s) {
   d["activation"] = name_of(s.activation);
   d["gated"] = s.gated;
   d["mixture"] = mixture_dict(s);
-  d["layers"] = layer_list(s);
+  d["layers"] = listed(s.layers, layer_dict);
   d["logit_scale"] = s.logit_scale;
   d["logit_softcap"] = s.logit_softcap;
   d["tied"] = s.tied;
@@ -105,23 +105,19 @@ py::list point_list(const Model& model, bool expanded) {
   return list;
 }
 
-py::list writer_list(const Model& model) {
-  py::list list;
-  for (const WriterSite& w : model.writers()) {
-    py::dict d;
-    d["name"] = w.name;
-    d["kind"] = name_of(w.kind);
-    d["layer"] = w.output.layer;
-    d["point"] = name_of(w.output);
-    d["weight"] = w.weight;
-    d["bias"] = w.bias;
-    d["residual_axis"] = w.residual_axis;
-    d["expert"] = w.expert;
-    d["slice"] = w.slice;
-    d["norm"] = w.norm;
-    list.append(d);
-  }
-  return list;
+py::dict writer_dict(const WriterSite& w) {
+  py::dict d;
+  d["name"] = w.name;
+  d["kind"] = name_of(w.kind);
+  d["layer"] = w.output.layer;
+  d["point"] = name_of(w.output);
+  d["weight"] = w.weight;
+  d["bias"] = w.bias;
+  d["residual_axis"] = w.residual_axis;
+  d["expert"] = w.expert;
+  d["slice"] = w.slice;
+  d["norm"] = w.norm;
+  return d;
 }
 
 Wanted wanted_of(const std::string& logits, int start_at_layer, std::optional<int> stop_at_layer) {
@@ -135,7 +131,15 @@ Wanted wanted_of(const std::string& logits, int start_at_layer, std::optional<in
 
 std::map<std::string, at::Tensor> stored_values(const Model& model) {
   std::map<std::string, at::Tensor> values;
-  for (const auto& [name, stored] : model.stored()) values[name] = stored->value;
+  for (const auto& [name, stored] : model.stored()) {
+    if (!stored->is_quantised()) {
+      values[name] = stored->value;
+      continue;
+    }
+    const QuantisedTensor& names = model.quantised().by_name.at(name);
+    values[names.codes] = stored->quantised->codes;
+    values[names.scales] = stored->quantised->scales;
+  }
   return values;
 }
 
@@ -143,6 +147,23 @@ std::map<std::string, at::Tensor> weight_views(const Model& model) {
   std::map<std::string, at::Tensor> views;
   for (const Row& row : model.rows()) views[row.canonical] = model.weight(row.canonical).view();
   return views;
+}
+
+// {name: (form, its codes' name, its scales' name)} of what is quantised and read.
+py::dict quantised_names(const Model& model) {
+  py::dict names;
+  for (const auto& [name, stored] : model.stored()) {
+    if (!stored->quantised) continue;
+    const QuantisedTensor& own = model.quantised().by_name.at(name);
+    names[py::str(name)] = py::make_tuple(name_of(own.form), own.codes, own.scales);
+  }
+  return names;
+}
+
+int64_t size_of(const Model& model) {
+  int64_t size = 0;
+  for (const auto& [name, stored] : model.stored()) size += stored->numel();
+  return size;
 }
 
 bool has_weight(const Model& model, const std::string& name) {
@@ -184,6 +205,7 @@ void bind_model(py::module_& m) {
           "share",
           [](const std::string& config, std::map<std::string, at::Tensor> tensors,
              std::string device, std::string dtype) {
+            py::gil_scoped_release release;
             return Model::share(Json::parse(config, "config"), std::move(tensors),
                                 {std::move(device), std::move(dtype), false});
           },
@@ -199,17 +221,27 @@ void bind_model(py::module_& m) {
           py::keep_alive<0, 1>(), "A new, empty set of taps for this model.")
       .def_property_readonly("spec", [](const Model& model) { return spec_dict(model.spec()); })
       .def("points", &point_list, py::arg("expanded") = false)
-      .def("writers", &writer_list)
+      .def("writers", [](const Model& m) { return listed(m.writers(), writer_dict); })
       .def_property_readonly("dtype", [](const Model& model) { return model.dtype(); })
       .def_property_readonly("device", [](const Model& model) { return model.device(); })
       .def_property_readonly("checkpoint", &Model::checkpoint)
-      .def("stored", &stored_values, "The stored tensors by their names in the checkpoint.")
+      .def("stored", &stored_values,
+           "The stored tensors by their names in the checkpoint; of quantised ones codes and "
+           "scales, or what an applied edit made of them.")
+      .def_property_readonly("size", &size_of, "How many numbers its weights are.")
+      .def("quantised", &quantised_names,
+           "Tensors that are stored quantised: {name: (form, its codes' name, its scales')}.")
       .def("has_weight", &has_weight, py::arg("name"))
       .def(
           "weight",
-          [](const Model& model, const std::string& name) { return model.weight(name).view(); },
-          py::arg("name"), "One canonical weight as a view of what is stored.")
-      .def("weights", &weight_views, "Canonical weights as views of the stored tensors.");
+          [](const Model& model, const std::string& name, bool original) {
+            const Weight& weight = model.weight(name);
+            return original ? weight.original() : weight.view();
+          },
+          py::arg("name"), py::arg("original") = false,
+          "One canonical weight as a view of what is stored, or widened to float32.")
+      .def("weights", &weight_views,
+           "Canonical weights as views of the stored tensors; quantised ones widened to float32.");
 }
 
 }  // namespace lenswright

@@ -39,6 +39,7 @@ void bind_rereading(py::module_& m) {
       [](const Model& model, const std::vector<std::string>& misreadings,
          const std::string& dtype) { return model.reread(misreadings, dtype); },
       py::arg("model"), py::arg("misreadings") = std::vector<std::string>{}, py::arg("dtype") = "",
+      py::call_guard<py::gil_scoped_release>(),
       "The same tensors, misread on purpose or computed in another type.");
 }
 

@@ -19,6 +19,22 @@ at::Tensor cut(const at::Tensor& tensor, Point point, const std::optional<at::Te
   return tensor.index_select(pattern ? 2 : 1, index->to(tensor.device()));
 }
 
+// Freed by whichever thread lets go of it last.
+std::shared_ptr<py::function> held(py::function function) {
+  return {new py::function(std::move(function)), [](py::function* f) {
+            py::gil_scoped_acquire gil;
+            delete f;
+          }};
+}
+
+WriterKey key_of(const Spec& spec, const std::string& kind, int layer, int64_t expert) {
+  for (int i = 0; i < kWriterKinds; ++i) {
+    const WriterKey key{static_cast<WriterKind>(i), layer, expert};
+    if (name_of(key.kind) == kind && has_writer(spec, key)) return key;
+  }
+  TORCH_CHECK_VALUE(false, "this model has no writer of kind '", kind, "' in layer ", layer);
+}
+
 }  // namespace
 
 Side side_of(const std::string& padding_side) {
@@ -29,15 +45,20 @@ Side side_of(const std::string& padding_side) {
 
 void PyTaps::write(const std::string& name, py::function function) {
   const Point point = point_of(name, spec);
-  auto shared =
-      std::shared_ptr<py::function>(new py::function(std::move(function)), [](py::function* f) {
-        py::gil_scoped_acquire gil;
-        delete f;
-      });
-  taps.write(point, [shared](at::Tensor tensor) {
+  taps.write(point, [shared = held(std::move(function))](at::Tensor tensor) {
     py::gil_scoped_acquire gil;
     return (*shared)(std::move(tensor)).cast<at::Tensor>();
   });
+}
+
+void PyTaps::watch(const std::string& kind, int layer, int64_t expert, py::function function) {
+  Adapter adapter;
+  adapter.before = [shared = held(std::move(function))](at::Tensor input) {
+    py::gil_scoped_acquire gil;
+    (*shared)(input);
+    return input;
+  };
+  taps.adapt(key_of(spec, kind, layer, expert), std::move(adapter));
 }
 
 void PyTaps::capture(const std::string& name, std::optional<at::Tensor> positions,
@@ -54,6 +75,8 @@ void bind_taps(py::module_& m) {
   py::class_<PyTaps>(m, "Taps", "An ordered set of readers and writers on the points of a model.")
       .def("write", &PyTaps::write, py::arg("name"), py::arg("function"),
            "Adds a function tensor -> tensor at a point.")
+      .def("watch", &PyTaps::watch, py::arg("kind"), py::arg("layer"), py::arg("expert"),
+           py::arg("function"), "Calls a function with what a writer reads, [..., inputs].")
       .def("capture", &PyTaps::capture, py::arg("name"), py::arg("positions") = py::none(),
            py::arg("device") = py::none(), py::arg("detach") = true,
            "Keeps the tensor of a point: all of it, or the given positions (int64).")

@@ -20,6 +20,8 @@ struct PyTaps {
   PyTaps(const PyTaps&) = delete;
 
   void write(const std::string& name, pybind11::function function);
+  /// Calls a function with what a writer reads, as it reads it.
+  void watch(const std::string& kind, int layer, int64_t expert, pybind11::function function);
   void capture(const std::string& name, std::optional<at::Tensor> positions,
                std::optional<at::Device> device, bool detach);
 

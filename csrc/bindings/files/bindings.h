@@ -11,6 +11,7 @@ void bind_checkpoint(pybind11::module_& m);
 void bind_writer(pybind11::module_& m);
 void bind_compare(pybind11::module_& m);
 void bind_families(pybind11::module_& m);
+void bind_merge(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 
 }  // namespace lenswright

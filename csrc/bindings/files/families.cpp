@@ -31,10 +31,24 @@ py::dict read_spec(const std::string& config) {
 
 std::vector<std::string> missing_tensors(const Checkpoint& checkpoint) {
   std::vector<std::string> missing;
-  for (const Row& row : decoder_of(checkpoint).rows) {
-    if (!checkpoint.contains(row.source)) missing.push_back(row.source);
+  const Decoder decoder = decoder_of(checkpoint);
+  for (const Row& row : decoder.rows) {
+    const bool there = checkpoint.contains(row.source) || decoder.quantised.find(row.source);
+    if (!there) missing.push_back(row.source);
   }
   return missing;
+}
+
+// {name: (form, its codes' name, its scales', its shape)} of what is stored quantised.
+py::dict quantised(const Checkpoint& checkpoint) {
+  py::dict tensors;
+  if (!checkpoint.has_config()) return tensors;
+  for (const auto& [name, tensor] :
+       quantised_tensors(checkpoint.config(), catalog_of(checkpoint)).by_name) {
+    tensors[py::str(name)] =
+        py::make_tuple(name_of(tensor.form), tensor.codes, tensor.scales, tensor.shape);
+  }
+  return tensors;
 }
 
 }  // namespace
@@ -56,6 +70,9 @@ void bind_families(py::module_& m) {
       "The sizes that the text of a config.json gives; ValueError where loading would refuse it.");
   m.def("missing_tensors", &missing_tensors, py::arg("checkpoint"),
         "Tensors that the family needs and this checkpoint lacks.");
+  m.def("quantised_tensors", &quantised, py::arg("checkpoint"),
+        "{name: (form, its codes' name, its scales', its shape)} of what is stored quantised; "
+        "ValueError where it is not as it should be.");
 }
 
 }  // namespace lenswright

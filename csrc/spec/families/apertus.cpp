@@ -19,8 +19,7 @@ Spec read(const Json& json) {
                                        .activation = "xielu",
                                        .rope = {.theta = 1.2e7, .parameters = kUsualRope}});
   spec.gated = false;
-  spec.qk_norm = QkNorm::head;
-  spec.qk_norms = spec.norm;
+  norm_heads(spec);
   // Keys of published configs that transformers leaves unread: they say what it does.
   expect_flag(config, "qk_norm", true, "queries and keys are normed in this family");
   expect_flag(config, "post_norm", false, "norms come first in this family");

@@ -22,7 +22,7 @@ Spec read(const Json& json) {
   spec.embed_norm = true;
   spec.position = PositionKind::alibi;
   spec.alibi.slopes = alibi_slopes(spec.n_heads);
-  spec.activation = Activation::gelu_bloom;
+  spec.activation = Activation::gelu_rounded;
   spec.gated = false;
   spec.same_layers(usual_scale(spec));
   spec.tied = config.flag("tie_word_embeddings", true);

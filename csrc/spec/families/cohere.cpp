@@ -5,36 +5,31 @@
 #include "spec/families/common.h"
 #include "spec/families/families.h"
 #include "spec/families/llama_like.h"
-#include "spec/families/rope.h"
 
 namespace lenswright {
 namespace {
 
 // What both have, with the rotation's usual base.
-Spec read(ConfigReader& config, double theta) {
-  Spec spec;
-  read_sizes(spec, config);
-  expect_number(config, "head_dim", static_cast<double>(spec.d_head),
-                "heads share the width in this family");
-  spec.n_kv_heads = config.size("num_key_value_heads", spec.n_heads);
-  const double eps = config.number("layer_norm_eps", 1e-5);
-  spec.norm = {NormKind::layer, eps, 0.0, /*wide_gain=*/true};
+Spec read(ConfigReader& config, const std::string& family, double theta) {
+  Spec spec = read_llama_like(config, {.family = family,
+                                       .null_is_shared = true,
+                                       .n_ctx = 8192,
+                                       .norm = NormKind::layer,
+                                       .eps = 1e-5,
+                                       .eps_key = "layer_norm_eps",
+                                       .tied = true,
+                                       .rope = {.theta = theta, .layout = RopeLayout::adjacent}});
+  expect_shared_width(spec, config);
+  spec.norm.wide_gain = true;
   spec.parallel = spec.shared_norm = true;
-  spec.ropes = {
-      read_rope(config, spec.d_head, spec.n_ctx, {theta, 1.0, false, RopeLayout::adjacent})};
-  spec.activation = activation_from_name(config.text("hidden_act", "silu"));
-  spec.same_layers(usual_scale(spec));
   spec.logit_scale = config.number("logit_scale", 0.0625);
-  spec.tied = config.flag("tie_word_embeddings", true);
-  harmless_in_training(config);
-  config.harmless({"attention_bias"});  // follows from the tensors
+  spec.biases = attention_biases(config);
   return spec;
 }
 
 Spec read_cohere(const Json& json) {
   ConfigReader config(json);
-  Spec spec = read(config, 500000.0);
-  spec.family = "cohere";
+  Spec spec = read(config, "cohere", 500000.0);
   if (config.flag("use_qk_norm", false)) spec.qk_norm = QkNorm::head;
   spec.qk_norms = spec.norm;
   spec.unknown_keys = config.unknown_keys();
@@ -56,8 +51,7 @@ void set_layers(Spec& spec, ConfigReader& config) {
 
 Spec read_cohere2(const Json& json) {
   ConfigReader config(json);
-  Spec spec = read(config, 10000.0);
-  spec.family = "cohere2";
+  Spec spec = read(config, "cohere2", 10000.0);
   set_layers(spec, config);
   // Published configs carry keys of Cohere's own, which say what is so in all of them.
   const std::string why = "this family's models are not otherwise";
@@ -74,33 +68,23 @@ Spec read_cohere2(const Json& json) {
 }
 
 std::vector<Row> rows(const Spec& s) {
-  Rows rows;
-  const int64_t d = s.d_model;
-  rows.matrix("embed.W_E", "model.embed_tokens.weight", s.d_vocab, d);
-  for (int64_t layer = 0; layer < s.n_layers; ++layer) {
-    const std::string to = block_prefix(layer);
-    const std::string from = "model.layers." + std::to_string(layer) + ".";
-    rows.vector(to + "ln1.w", from + "input_layernorm.weight", d);
-    self_attention(rows, to, from, s);
-    if (s.qk_norm != QkNorm::none) {
-      rows.matrix(to + "attn.q_norm.w", from + "self_attn.q_norm.weight", s.n_heads, s.d_head);
-      rows.matrix(to + "attn.k_norm.w", from + "self_attn.k_norm.weight", s.n_kv_heads, s.d_head);
-    }
-    rows.matrix(to + "mlp.W_gate", from + "mlp.gate_proj.weight", s.d_mlp, d);
-    rows.matrix(to + "mlp.W_in", from + "mlp.up_proj.weight", s.d_mlp, d);
-    rows.matrix(to + "mlp.W_out", from + "mlp.down_proj.weight", d, s.d_mlp);
-  }
-  rows.vector("ln_final.w", "model.norm.weight", d);
-  if (!s.tied) rows.matrix("unembed.W_U", "lm_head.weight", s.d_vocab, d);
-  return rows.take();
+  const LlamaNames names = {.ln2 = "", .q_norm = "", .k_norm = ""};
+  return llama_like_rows(
+      s, names, [&](Rows& rows, const std::string& to, const std::string& from, int64_t) {
+        if (s.qk_norm != QkNorm::none) {  // gains of their own for each head
+          const std::string attn = from + "self_attn.";
+          rows.matrix(to + "attn.q_norm.w", attn + "q_norm.weight", s.n_heads, s.d_head);
+          rows.matrix(to + "attn.k_norm.w", attn + "k_norm.weight", s.n_kv_heads, s.d_head);
+        }
+        dense_mlp_rows(rows, to, from, s);
+      });
 }
 
 }  // namespace
 
 std::vector<Family> cohere_families() {
-  const std::vector<std::string> ignored = {"model.layers.*.self_attn.rotary_emb.inv_freq"};
-  return {{"CohereForCausalLM", "cohere", read_cohere, {rows}, {}, ignored},
-          {"Cohere2ForCausalLM", "cohere2", read_cohere2, {rows}, {}, ignored}};
+  return {{"CohereForCausalLM", "cohere", read_cohere, {rows}, {}, kRotaryTables},
+          {"Cohere2ForCausalLM", "cohere2", read_cohere2, {rows}, {}, kRotaryTables}};
 }
 
 }  // namespace lenswright

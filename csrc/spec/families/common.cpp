@@ -22,15 +22,26 @@ int64_t size_under(ConfigReader& config, const std::vector<std::string>& names, 
   return otherwise;
 }
 
+void check_width(const Spec& spec) {
+  if (spec.d_model % spec.n_heads == 0) return;
+  throw std::invalid_argument("config.json: the width, " + std::to_string(spec.d_model) +
+                              ", is no multiple of the number of heads, " +
+                              std::to_string(spec.n_heads));
+}
+
+void expect_shared_width(const Spec& spec, ConfigReader& config) {
+  check_width(spec);
+  expect_number(config, "head_dim", static_cast<double>(spec.d_model / spec.n_heads),
+                "heads share the width in this family");
+}
+
 void share_width(Spec& spec) {
-  if (spec.d_model % spec.n_heads != 0) {
-    throw std::invalid_argument("config.json: the width, " + std::to_string(spec.d_model) +
-                                ", is no multiple of the number of heads, " +
-                                std::to_string(spec.n_heads));
-  }
+  check_width(spec);
   spec.d_head = spec.d_model / spec.n_heads;
   spec.n_kv_heads = spec.n_heads;
 }
+
+Biases same_biases(bool biased) { return {biased, biased, biased}; }
 
 double usual_scale(const Spec& spec) { return 1.0 / std::sqrt(static_cast<double>(spec.d_head)); }
 
@@ -90,8 +101,8 @@ void expect_text(ConfigReader& config, std::string_view key, std::string_view va
 std::string block_prefix(int64_t layer) { return "blocks." + std::to_string(layer) + "."; }
 
 void biased_linear(Rows& rows, const std::string& prefix, const std::string& part,
-                   const std::string& source, int64_t outputs, int64_t inputs) {
-  rows.matrix(prefix + "W_" + part, source + ".weight", outputs, inputs);
+                   const std::string& source, int64_t outputs, int64_t inputs, Layout layout) {
+  rows.matrix(prefix + "W_" + part, source + ".weight", outputs, inputs, layout);
   rows.vector(prefix + "b_" + part, source + ".bias", outputs);
 }
 

@@ -19,6 +19,15 @@ int64_t size_under(ConfigReader& config, const std::vector<std::string>& names, 
 /// std::invalid_argument that gives both numbers.
 void share_width(Spec& spec);
 
+/// Throws the same where d_model is no multiple of n_heads.
+void check_width(const Spec& spec);
+
+/// The same, and where head_dim is there and says otherwise.
+void expect_shared_width(const Spec& spec, ConfigReader& config);
+
+/// Every projection has a bias, or none has.
+Biases same_biases(bool biased);
+
 /// 1 / √d_head.
 double usual_scale(const Spec& spec);
 
@@ -39,10 +48,10 @@ void expect_text(ConfigReader& config, std::string_view key, std::string_view va
 /// "blocks.3."
 std::string block_prefix(int64_t layer);
 
-/// A matrix and a norm whose biases the family always has; Rows::linear and Rows::norm take them as
-/// they come.
+/// A matrix and a norm whose biases the family always has; Rows::linear takes them as they come.
 void biased_linear(Rows& rows, const std::string& prefix, const std::string& part,
-                   const std::string& source, int64_t outputs, int64_t inputs);
+                   const std::string& source, int64_t outputs, int64_t inputs,
+                   Layout layout = Layout::out_in);
 void biased_norm(Rows& rows, const std::string& canonical, const std::string& source, int64_t size);
 
 /// A matrix, with a bias as it comes or without.

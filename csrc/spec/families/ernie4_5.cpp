@@ -1,5 +1,6 @@
 // ERNIE 4.5, dense: Llama whose heads rotate in adjacent pairs.
 // Names and defaults: transformers, models/ernie4_5/configuration_ernie4_5.py.
+#include "spec/families/common.h"
 #include "spec/families/families.h"
 #include "spec/families/llama_like.h"
 
@@ -16,7 +17,7 @@ Spec read(const Json& json) {
                                        .eps = 1e-5,
                                        .tied = true,
                                        .rope = {.theta = 5e5, .layout = RopeLayout::adjacent}});
-  if (!config.flag("use_bias", false)) spec.biases = kNoBiases;
+  spec.biases = same_biases(config.flag("use_bias", false));
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

@@ -40,7 +40,8 @@ Spec read(const Json& json) {
                                        .tied = true,
                                        .rope = {.theta = 5e5, .layout = RopeLayout::adjacent}});
   read_mixture(spec, config);
-  if (!config.flag("use_bias", false)) spec.biases = kNoBiases;
+  spec.biases = same_biases(config.flag("use_bias", false));
+  spec.biases.head = spec.biases.out;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
@@ -60,7 +61,7 @@ std::vector<Row> rows(const Spec& s) {
         if (s.mixture.d_shared == 0) return;
         gated_rows(rows, to + "mlp.shared.", mlp + "shared_experts.", s.mixture.d_shared, s);
       });
-  return s.biases.out ? with_head_bias(rows, s) : rows;
+  return with_head_bias(rows, s);
 }
 
 }  // namespace

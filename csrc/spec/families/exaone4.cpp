@@ -19,8 +19,7 @@ Spec read(const Json& json) {
   ConfigReader config(json);
   Spec spec = read_llama_like(config, {.family = "exaone4", .kv_heads = 32, .eps = 1e-5});
   spec.norms = NormPlacement::after;
-  spec.qk_norm = QkNorm::head;
-  spec.qk_norms = spec.norm;
+  norm_heads(spec);
   const int64_t window = read_window(config, 4096), pattern = read_pattern(config, window);
   if (pattern == 0 && !config.has("layer_types")) {
     throw std::invalid_argument(
@@ -32,7 +31,6 @@ Spec read(const Json& json) {
   for (size_t i = 0; i < sliding.size(); ++i) {
     spec.layers[i].rope = window == 0 || sliding[i] ? 0 : -1;
   }
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

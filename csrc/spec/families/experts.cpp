@@ -115,6 +115,7 @@ void gated_rows(Rows& rows, const std::string& to, const std::string& from, int6
 }
 
 std::vector<Row> with_head_bias(std::vector<Row> rows, const Spec& spec) {
+  if (!spec.biases.head) return rows;
   Rows bias;
   bias.vector("unembed.b_U", "lm_head.bias", spec.d_vocab, true);
   rows.insert(spec.tied ? rows.end() : rows.end() - 1, bias.take().front());

@@ -67,7 +67,8 @@ void fused_expert_rows(Rows& rows, const std::string& to, const std::string& gat
 void corrected_rows(Rows& rows, const std::string& to, const std::string& from, const Spec& spec,
                     Experts experts);
 
-/// The unembedding's bias, where the checkpoint has one, before the unembedding itself.
+/// The unembedding's bias, where the spec has it and the checkpoint one, before the unembedding
+/// itself.
 std::vector<Row> with_head_bias(std::vector<Row> rows, const Spec& spec);
 
 /// An MLP of its own width at `from` ("model.layers.3.mlp.shared_experts.").

@@ -70,8 +70,8 @@ Spec read(const Json& json) {
   spec.tied = config.flag("tie_word_embeddings", true);
   config.refuse("apply_residual_connection_post_layernorm",
                 "a residual that leaves the norm is not known, expected false");
+  spec.biases = same_biases(config.flag("bias", false));
   harmless_in_training(config);
-  config.harmless({"bias"});  // follows from the tensors
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
@@ -83,6 +83,7 @@ void projections(Rows& rows, const std::string& at, const std::string& from, con
   const std::vector<int64_t> runs = {group * e, e, e};
   rows.interleaved({at + "W_Q", at + "W_K", at + "W_V"}, from + ".weight", runs, s.n_kv_heads,
                    s.d_model);
+  if (!s.biases.qkv) return;
   rows.interleaved({at + "b_Q", at + "b_K", at + "b_V"}, from + ".bias", runs, s.n_kv_heads, 0,
                    Layout::out_in, /*optional=*/true);
 }
@@ -97,11 +98,11 @@ std::vector<Row> rows(const Spec& s) {
     const std::string from = "transformer.h." + std::to_string(layer) + ".";
     biased_norm(rows, to + "ln1", from + (two ? "ln_attn" : "input_layernorm"), d);
     projections(rows, at, from + "self_attention.query_key_value", s);
-    rows.linear(at, "O", from + "self_attention.dense", d, d);
+    linear(rows, at, "O", from + "self_attention.dense", d, d, s.biases.out);
     if (two) biased_norm(rows, to + "ln2", from + "ln_mlp", d);
     if (!s.parallel) biased_norm(rows, to + "ln2", from + "post_attention_layernorm", d);
-    rows.linear(to + "mlp.", "in", from + "mlp.dense_h_to_4h", s.d_mlp, d);
-    rows.linear(to + "mlp.", "out", from + "mlp.dense_4h_to_h", d, s.d_mlp);
+    linear(rows, to + "mlp.", "in", from + "mlp.dense_h_to_4h", s.d_mlp, d, s.biases.mlp);
+    linear(rows, to + "mlp.", "out", from + "mlp.dense_4h_to_h", d, s.d_mlp, s.biases.mlp);
   }
   biased_norm(rows, "ln_final", "transformer.ln_f", d);
   if (!s.tied) rows.matrix("unembed.W_U", "lm_head.weight", s.d_vocab, d);

@@ -89,8 +89,7 @@ Spec read_gemma3(const Json& json) {
   usual.n_ctx = 131072;
   Spec spec = read_llama_like_sizes(config, usual);
   norms_around(spec, config);
-  spec.qk_norm = QkNorm::head;
-  spec.qk_norms = spec.norm;
+  norm_heads(spec);
   const int64_t pattern = config.size("sliding_window_pattern", 6);
   const auto most = [&](int64_t layer) { return (layer + 1) % pattern != 0; };
   const std::vector<bool> sliding = sliding_layers(config, spec, most);

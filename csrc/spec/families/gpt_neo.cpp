@@ -2,8 +2,8 @@
 // Names and defaults: transformers, models/gpt_neo/configuration_gpt_neo.py.
 #include <stdexcept>
 
-#include "spec/families/common.h"
 #include "spec/families/families.h"
+#include "spec/families/gpt2_like.h"
 
 namespace lenswright {
 namespace {
@@ -46,46 +46,30 @@ void set_layers(Spec& spec, ConfigReader& config) {
 
 Spec read(const Json& json) {
   ConfigReader config(json);
-  Spec spec;
-  spec.family = "gpt_neo";
-  spec.n_layers = size_under(config, {"num_layers", "num_hidden_layers"}, 24);
-  spec.d_model = config.size("hidden_size", 2048);
-  spec.n_heads = size_under(config, {"num_heads", "num_attention_heads"}, 16);
-  share_width(spec);
-  spec.d_mlp = config.size("intermediate_size", 4 * spec.d_model);
-  spec.d_vocab = config.size("vocab_size", 50257);
-  spec.n_ctx = config.size("max_position_embeddings", 2048);
-  spec.norm = {NormKind::layer, config.number("layer_norm_epsilon", 1e-5)};
-  spec.position = PositionKind::learned;
-  spec.activation = activation_from_name(config.text("activation_function", "gelu_new"));
-  spec.gated = false;
+  Spec spec = read_gpt2_like(config, {.family = "gpt_neo",
+                                      .layers_keys = {"num_layers", "num_hidden_layers"},
+                                      .width_keys = {"hidden_size"},
+                                      .heads_keys = {"num_heads", "num_attention_heads"},
+                                      .mlp_keys = {"intermediate_size"},
+                                      .context_keys = {"max_position_embeddings"},
+                                      .n_layers = 24,
+                                      .d_model = 2048,
+                                      .n_heads = 16,
+                                      .n_ctx = 2048});
   set_layers(spec, config);
-  spec.tied = config.flag("tie_word_embeddings", true);
-  harmless_in_training(config);
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
 
-std::vector<Row> rows(const Spec& s) {
-  Rows rows;
+void projections(Rows& rows, const std::string& to, const std::string& from, const Spec& s) {
   const int64_t d = s.d_model;
-  rows.matrix("embed.W_E", "transformer.wte.weight", s.d_vocab, d);
-  rows.matrix("pos_embed.W_pos", "transformer.wpe.weight", s.n_ctx, d);
-  for (int64_t layer = 0; layer < s.n_layers; ++layer) {
-    const std::string to = block_prefix(layer);
-    const std::string from = "transformer.h." + std::to_string(layer) + ".";
-    biased_norm(rows, to + "ln1", from + "ln_1", d);
-    rows.matrix(to + "attn.W_Q", from + "attn.attention.q_proj.weight", d, d);
-    rows.matrix(to + "attn.W_K", from + "attn.attention.k_proj.weight", d, d);
-    rows.matrix(to + "attn.W_V", from + "attn.attention.v_proj.weight", d, d);
-    biased_linear(rows, to + "attn.", "O", from + "attn.attention.out_proj", d, d);
-    biased_norm(rows, to + "ln2", from + "ln_2", d);
-    biased_linear(rows, to + "mlp.", "in", from + "mlp.c_fc", s.d_mlp, d);
-    biased_linear(rows, to + "mlp.", "out", from + "mlp.c_proj", d, s.d_mlp);
-  }
-  biased_norm(rows, "ln_final", "transformer.ln_f", d);
-  if (!s.tied) rows.matrix("unembed.W_U", "lm_head.weight", s.d_vocab, d);
-  return rows.take();
+  rows.matrix(to + "W_Q", from + "attention.q_proj.weight", d, d);
+  rows.matrix(to + "W_K", from + "attention.k_proj.weight", d, d);
+  rows.matrix(to + "W_V", from + "attention.v_proj.weight", d, d);
+}
+
+std::vector<Row> rows(const Spec& spec) {
+  return gpt2_like_rows(spec, projections, "attention.out_proj");
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ Spec read(const Json& json) {
   spec.gated = false;
   spec.same_layers(usual_scale(spec));
   spec.tied = config.flag("tie_word_embeddings", false);
+  spec.biases = same_biases(config.flag("attention_bias", true));  // the MLP's are always there
   harmless_in_training(config);
-  config.harmless({"attention_bias"});  // follows from the tensors
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
@@ -49,9 +49,11 @@ std::vector<Row> rows_with(const std::string& head, const Spec& s) {
     // Head after head, each with its query, key and value.
     rows.interleaved({at + "W_Q", at + "W_K", at + "W_V"}, fused + ".weight", {e, e, e}, s.n_heads,
                      d);
-    rows.interleaved({at + "b_Q", at + "b_K", at + "b_V"}, fused + ".bias", {e, e, e}, s.n_heads, 0,
-                     Layout::out_in, /*optional=*/true);
-    rows.linear(at, "O", from + "attention.dense", d, d);
+    if (s.biases.qkv) {
+      rows.interleaved({at + "b_Q", at + "b_K", at + "b_V"}, fused + ".bias", {e, e, e}, s.n_heads,
+                       0, Layout::out_in, /*optional=*/true);
+    }
+    linear(rows, at, "O", from + "attention.dense", d, d, s.biases.out);
     biased_norm(rows, to + "ln2", from + "post_attention_layernorm", d);
     biased_linear(rows, to + "mlp.", "in", from + "mlp.dense_h_to_4h", s.d_mlp, d);
     biased_linear(rows, to + "mlp.", "out", from + "mlp.dense_4h_to_h", d, s.d_mlp);

@@ -5,6 +5,7 @@
 
 #include "spec/families/common.h"
 #include "spec/families/families.h"
+#include "spec/families/gpt2_like.h"
 
 namespace lenswright {
 namespace {
@@ -21,40 +22,30 @@ Rope rotation(const Json& json, ConfigReader& config) {
   return rope;
 }
 
-Spec read(const Json& json) {
+Spec read(const Json& json, const std::string& family) {
   ConfigReader config(json);
-  Spec spec;
-  spec.n_layers = size_under(config, {"n_layer", "num_hidden_layers"}, 28);
-  spec.d_model = size_under(config, {"n_embd", "hidden_size"}, 4096);
-  spec.n_heads = size_under(config, {"n_head", "num_attention_heads"}, 16);
-  share_width(spec);
-  spec.d_mlp = config.size("n_inner", 4 * spec.d_model);
-  spec.d_vocab = config.size("vocab_size", 50400);
-  spec.n_ctx = size_under(config, {"n_positions", "max_position_embeddings"}, 2048);
-  spec.norm = {NormKind::layer, config.number("layer_norm_epsilon", 1e-5)};
+  Spec spec = read_gpt2_like(config, {.family = family,
+                                      .n_layers = 28,
+                                      .d_model = 4096,
+                                      .n_heads = 16,
+                                      .d_vocab = 50400,
+                                      .n_ctx = 2048,
+                                      .tied = false});
   spec.parallel = spec.shared_norm = true;
+  spec.position = PositionKind::rope;
   spec.ropes = {rotation(json, config)};
-  spec.activation = activation_from_name(config.text("activation_function", "gelu_new"));
-  spec.gated = false;
   spec.same_layers(usual_scale(spec));
-  spec.tied = config.flag("tie_word_embeddings", false);
-  harmless_in_training(config);
   config.harmless({"n_ctx", "rotary", "scale_attn_weights"});  // read by nobody
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
 
-Spec read_gptj(const Json& json) {
-  Spec spec = read(json);
-  spec.family = "gptj";
-  return spec;
-}
+Spec read_gptj(const Json& json) { return read(json, "gptj"); }
 
 constexpr int64_t kSlices = 4;
 
 Spec read_codegen(const Json& json) {
-  Spec spec = read(json);
-  spec.family = "codegen";
+  Spec spec = read(json, "codegen");
   if (spec.n_heads % kSlices != 0) {
     throw std::invalid_argument("config.json: 'n_head' is " + std::to_string(spec.n_heads) +
                                 ", expected a multiple of 4 (projections lie in four slices)");
@@ -75,10 +66,7 @@ void fused_projections(Rows& rows, const std::string& to, const std::string& fro
                    kSlices, d);
 }
 
-using Projections = void (*)(Rows& rows, const std::string& to, const std::string& from,
-                             const Spec& s);
-
-std::vector<Row> rows_with(Projections add_projections, const Spec& s) {
+std::vector<Row> rows_with(ProjectionRows add_projections, const Spec& s) {
   Rows rows;
   const int64_t d = s.d_model;
   rows.matrix("embed.W_E", "transformer.wte.weight", s.d_vocab, d);

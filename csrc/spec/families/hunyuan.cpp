@@ -31,8 +31,7 @@ Spec read(const Json& json) {
   config.size("head_dim");  // transformers derives none here
   Spec spec = read_llama_like_sizes(config, {.family = "hunyuan_v1_dense", .eps = 1e-5});
   spec.ropes = {read_alpha_rope(config, spec.d_head, spec.n_ctx)};
-  spec.qk_norm = QkNorm::head;
-  spec.qk_norms = spec.norm;
+  norm_heads(spec);
   spec.qk_norm_after_rope = true;
   expect_published(config);
   spec.biases = attention_biases(config);

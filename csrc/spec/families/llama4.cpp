@@ -78,8 +78,7 @@ Spec read(const Json& json) {
                                        .rope = {.theta = 5e5, .layout = RopeLayout::adjacent}});
   read_layers(spec, config);
   if (config.flag("use_qk_norm", true)) {
-    spec.qk_norm = QkNorm::head;
-    spec.qk_norms = spec.norm;
+    norm_heads(spec);
     spec.qk_norm_after_rope = spec.qk_norm_rotated_only = true;
   }
   const double growth = config.number("attn_scale", 0.1);
@@ -93,11 +92,10 @@ Spec read(const Json& json) {
 }
 
 // Norms of queries and keys have no weights here.
-std::vector<Row> rows(const Spec& spec) {
-  Spec s = spec;
-  s.qk_norm = QkNorm::none;
+std::vector<Row> rows(const Spec& s) {
   return llama_like_rows(
-      s, {}, [&](Rows& rows, const std::string& to, const std::string& from, int64_t layer) {
+      s, {.q_norm = "", .k_norm = ""},
+      [&](Rows& rows, const std::string& to, const std::string& from, int64_t layer) {
         const std::string mlp = from + "feed_forward.";
         if (!s.layers[static_cast<size_t>(layer)].mixture) {
           return gated_rows(rows, to + "mlp.", mlp, s.d_mlp, s);

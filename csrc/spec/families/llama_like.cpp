@@ -30,20 +30,19 @@ void fused_or_single(Rows& rows, const std::string& to, const std::string& from,
   linear(rows, to + "attn.", "O", from + "self_attn.o_proj", spec.d_model, q, spec.biases.out);
 }
 
-// Norms by the root mean square have no biases.
 void norm_rows(Rows& rows, const std::string& canonical, const std::string& source, int64_t size,
-               const Spec& spec) {
-  if (spec.norm.kind == NormKind::layer) return rows.norm(canonical, source, size);
+               const LlamaNames& names) {
+  if (names.biased_norms) return biased_norm(rows, canonical, source, size);
   rows.vector(canonical + ".w", source + ".weight", size);
 }
 
 void qk_norms(Rows& rows, const std::string& to, const std::string& from, const Spec& spec,
               const LlamaNames& names) {
-  if (spec.qk_norm == QkNorm::none) return;
+  if (spec.qk_norm == QkNorm::none || names.q_norm.empty()) return;
   const bool flat = spec.qk_norm == QkNorm::flat;
   const int64_t q = flat ? spec.n_heads : 1, k = flat ? spec.n_kv_heads : 1;
-  norm_rows(rows, to + "attn.q_norm", from + names.q_norm, q * spec.d_head, spec);
-  norm_rows(rows, to + "attn.k_norm", from + names.k_norm, k * spec.d_head, spec);
+  norm_rows(rows, to + "attn.q_norm", from + names.q_norm, q * spec.d_head, names);
+  norm_rows(rows, to + "attn.k_norm", from + names.k_norm, k * spec.d_head, names);
 }
 
 }  // namespace
@@ -59,7 +58,8 @@ Spec read_llama_like_sizes(ConfigReader& config, const LlamaLike& usual) {
   spec.d_mlp = config.size("intermediate_size");
   spec.d_vocab = config.size("vocab_size");
   spec.n_ctx = config.size("max_position_embeddings", usual.n_ctx);
-  spec.norm = {NormKind::rms, config.number("rms_norm_eps", usual.eps)};
+  const bool told = !usual.eps_key.empty();
+  spec.norm = {usual.norm, told ? config.number(usual.eps_key, usual.eps) : usual.eps};
   spec.activation = activation_from_name(config.text(usual.activation_key, usual.activation));
   spec.same_layers(usual_scale(spec));
   spec.tied = config.flag("tie_word_embeddings", usual.tied);
@@ -82,6 +82,11 @@ Biases llama_biases(ConfigReader& config) {
 Biases attention_biases(ConfigReader& config) {
   const bool attention = config.flag("attention_bias", false);
   return {attention, attention, false};
+}
+
+void norm_heads(Spec& spec) {
+  spec.qk_norm = QkNorm::head;
+  spec.qk_norms = spec.norm;
 }
 
 int64_t read_window(ConfigReader& config, int64_t otherwise) {
@@ -127,13 +132,22 @@ void set_windows(Spec& spec, const std::vector<bool>& sliding, int64_t window) {
   }
 }
 
-void dense_mlp_rows(Rows& rows, const std::string& to, const std::string& from, const Spec& spec) {
-  const int64_t d = spec.d_model;
+void same_windows(Spec& spec, int64_t window) {
+  for (LayerSpec& layer : spec.layers) layer.window = window;
+}
+
+void dense_mlp_rows(Rows& rows, const std::string& to, const std::string& from, const Spec& spec,
+                    const LlamaNames& names) {
+  const int64_t d = spec.d_model, width = spec.d_mlp;
   const bool biased = spec.biases.mlp;
-  const std::string mlp = to + "mlp.", source = from + "mlp.";
-  if (spec.gated) linear(rows, mlp, "gate", source + "gate_proj", spec.d_mlp, d, biased);
-  linear(rows, mlp, "in", source + "up_proj", spec.d_mlp, d, biased);
-  linear(rows, mlp, "out", source + "down_proj", d, spec.d_mlp, biased);
+  const std::string mlp = to + "mlp.";
+  if (names.gate_up.empty()) {
+    if (spec.gated) linear(rows, mlp, "gate", from + names.gate, width, d, biased);
+    linear(rows, mlp, "in", from + names.up, width, d, biased);
+  } else {
+    rows.parts({mlp + "W_gate", mlp + "W_in"}, from + names.gate_up + ".weight", {width, width}, d);
+  }
+  linear(rows, mlp, "out", from + names.down, d, width, biased);
 }
 
 std::vector<Row> llama_like_rows(const Spec& spec, const LlamaNames& names, const MlpRows& mlp) {
@@ -141,7 +155,7 @@ std::vector<Row> llama_like_rows(const Spec& spec, const LlamaNames& names, cons
   const int64_t d = spec.d_model;
   const auto norm = [&](const std::string& canonical, const std::string& from,
                         const std::string& name) {
-    if (!name.empty()) norm_rows(rows, canonical, from + name, d, spec);
+    if (!name.empty()) norm_rows(rows, canonical, from + name, d, names);
   };
   rows.matrix("embed.W_E", "model.embed_tokens.weight", spec.d_vocab, d);
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
@@ -154,16 +168,12 @@ std::vector<Row> llama_like_rows(const Spec& spec, const LlamaNames& names, cons
     norm(to + "ln2", from, names.ln2);
     if (mlp) {
       mlp(rows, to, from, layer);
-    } else if (names.gate_up.empty()) {
-      dense_mlp_rows(rows, to, from, spec);
     } else {
-      rows.parts({to + "mlp.W_gate", to + "mlp.W_in"}, from + names.gate_up + ".weight",
-                 {spec.d_mlp, spec.d_mlp}, d);
-      linear(rows, to + "mlp.", "out", from + "mlp.down_proj", d, spec.d_mlp, spec.biases.mlp);
+      dense_mlp_rows(rows, to, from, spec, names);
     }
     norm(to + "ln2_post", from, names.ln2_post);
   }
-  norm("ln_final", "", "model.norm");
+  norm("ln_final", "", names.ln_final);
   if (!spec.tied) rows.matrix("unembed.W_U", "lm_head.weight", spec.d_vocab, d);
   return rows.take();
 }

@@ -19,13 +19,8 @@ Spec read_ministral(const Json& json) {
   Spec spec = read_llama_like(config, {.family = "ministral", .kv_heads = 8, .n_ctx = 131072});
   const auto all = [](int64_t) { return true; };
   set_windows(spec, sliding_layers(config, spec, all), read_needed_window(config, 4096));
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
-}
-
-void same_windows(Spec& spec, int64_t window) {
-  for (LayerSpec& layer : spec.layers) layer.window = window;
 }
 
 Spec read_mistral(const Json& json) {
@@ -34,7 +29,6 @@ Spec read_mistral(const Json& json) {
   Spec spec = read_llama_like(
       config, {.family = "mistral", .kv_heads = 8, .null_is_shared = true, .n_ctx = 131072});
   same_windows(spec, read_window(config, 4096));
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
@@ -69,7 +63,6 @@ Spec read_ministral3(const Json& json) {
   spec.query_growth = growth(config, spec, rope);
   same_windows(spec, read_window(config, 0));
   config.harmless({"layer_types"});  // which transformers passes over, too
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

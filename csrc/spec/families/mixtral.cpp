@@ -16,8 +16,7 @@ Spec read(const Json& json) {
                                        .n_ctx = 131072,
                                        .eps = 1e-5,
                                        .rope = {.theta = 1e6}});
-  set_windows(spec, std::vector<bool>(spec.layers.size(), config.has("sliding_window")),
-              read_window(config, 0));
+  same_windows(spec, read_window(config, 0));
   Routing& routing = spec.mixture.routing;
   routing.experts = size_under(config, {"num_local_experts", "num_experts"}, 8);
   routing.chosen = config.size("num_experts_per_tok", 2);
@@ -25,7 +24,6 @@ Spec read(const Json& json) {
   spec.mixture.d_mlp = spec.d_mlp;
   set_mixtures(spec, [](int64_t) { return true; });
   harmless_in_mixtures(config);
-  spec.biases = kNoBiases;
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

@@ -38,8 +38,9 @@ Spec read_opt(const Json& json) {
   spec.tied = config.flag("tie_word_embeddings", true);
   config.refuse("scale_embeddings", "embeddings of this family are not scaled");
   harmless_in_training(config);
-  // Biases and gains follow from the tensors; positions are learned in all of them.
-  config.harmless({"enable_bias", "layer_norm_elementwise_affine", "learned_embeddings"});
+  spec.biases = same_biases(config.flag("enable_bias", true));
+  spec.plain_norms = !config.flag("layer_norm_elementwise_affine", true);
+  config.harmless({"learned_embeddings"});  // positions are learned in all of them
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
@@ -65,30 +66,32 @@ Spec read_xglm(const Json& json) {
   spec.gated = false;
   spec.same_layers(usual_scale(spec));
   spec.tied = config.flag("tie_word_embeddings", true);
+  spec.biases = same_biases(true);
   config.refuse("add_cross_attention", "cross attention is not known");
   harmless_in_training(config);
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
 
-using NormRows = void (*)(Rows& rows, const std::string& to, const std::string& from, int64_t d);
-
-void no_norm_rows(Rows&, const std::string&, const std::string&, int64_t) {}
-
-void block_rows(Rows& rows, int64_t layer, const std::string& from, NormRows norm, const Spec& s) {
-  const int64_t d = s.d_model;
-  const std::string to = block_prefix(layer);
-  norm(rows, to + "ln1", from + "self_attn_layer_norm", d);
-  rows.linear(to + "attn.", "Q", from + "self_attn.q_proj", d, d);
-  rows.linear(to + "attn.", "K", from + "self_attn.k_proj", d, d);
-  rows.linear(to + "attn.", "V", from + "self_attn.v_proj", d, d);
-  rows.linear(to + "attn.", "O", from + "self_attn.out_proj", d, d);
-  norm(rows, to + "ln2", from + "final_layer_norm", d);
-  rows.linear(to + "mlp.", "in", from + "fc1", s.d_mlp, d);
-  rows.linear(to + "mlp.", "out", from + "fc2", d, s.d_mlp);
+void norm_rows(Rows& rows, const std::string& to, const std::string& from, const Spec& s) {
+  if (!s.plain_norms) biased_norm(rows, to, from, s.d_model);
 }
 
-std::vector<Row> opt_rows_with(NormRows norm, const Spec& s) {
+void block_rows(Rows& rows, int64_t layer, const std::string& from, const Spec& s) {
+  const int64_t d = s.d_model;
+  const Biases& biased = s.biases;
+  const std::string to = block_prefix(layer), attn = to + "attn.", mlp = to + "mlp.";
+  norm_rows(rows, to + "ln1", from + "self_attn_layer_norm", s);
+  linear(rows, attn, "Q", from + "self_attn.q_proj", d, d, biased.qkv);
+  linear(rows, attn, "K", from + "self_attn.k_proj", d, d, biased.qkv);
+  linear(rows, attn, "V", from + "self_attn.v_proj", d, d, biased.qkv);
+  linear(rows, attn, "O", from + "self_attn.out_proj", d, d, biased.out);
+  norm_rows(rows, to + "ln2", from + "final_layer_norm", s);
+  linear(rows, mlp, "in", from + "fc1", s.d_mlp, d, biased.mlp);
+  linear(rows, mlp, "out", from + "fc2", d, s.d_mlp, biased.mlp);
+}
+
+std::vector<Row> opt_rows(const Spec& s) {
   Rows rows;
   const int64_t d = s.d_model, width = s.embedding_width();
   const std::string at = "model.decoder.";
@@ -96,24 +99,21 @@ std::vector<Row> opt_rows_with(NormRows norm, const Spec& s) {
   if (s.d_embed > 0) rows.matrix("embed.W_proj", at + "project_in.weight", d, width);
   rows.matrix("pos_embed.W_pos", at + "embed_positions.weight", s.n_ctx + kOffset, d);
   for (int64_t layer = 0; layer < s.n_layers; ++layer) {
-    block_rows(rows, layer, at + "layers." + std::to_string(layer) + ".", norm, s);
+    block_rows(rows, layer, at + "layers." + std::to_string(layer) + ".", s);
   }
-  if (s.final_norm) norm(rows, "ln_final", at + "final_layer_norm", d);
+  if (s.final_norm) norm_rows(rows, "ln_final", at + "final_layer_norm", s);
   if (s.d_embed > 0) rows.matrix("unembed.W_proj", at + "project_out.weight", width, d);
   if (!s.tied) rows.matrix("unembed.W_U", "lm_head.weight", s.d_vocab, width);
   return rows.take();
 }
 
-std::vector<Row> opt_rows(const Spec& s) { return opt_rows_with(biased_norm, s); }
-std::vector<Row> opt_rows_with_plain_norms(const Spec& s) { return opt_rows_with(no_norm_rows, s); }
-
 std::vector<Row> xglm_rows(const Spec& s) {
   Rows rows;
   rows.matrix("embed.W_E", "model.embed_tokens.weight", s.d_vocab, s.d_model);
   for (int64_t layer = 0; layer < s.n_layers; ++layer) {
-    block_rows(rows, layer, "model.layers." + std::to_string(layer) + ".", biased_norm, s);
+    block_rows(rows, layer, "model.layers." + std::to_string(layer) + ".", s);
   }
-  biased_norm(rows, "ln_final", "model.layer_norm", s.d_model);
+  norm_rows(rows, "ln_final", "model.layer_norm", s);
   if (!s.tied) rows.matrix("unembed.W_U", "lm_head.weight", s.d_vocab, s.d_model);
   return rows.take();
 }
@@ -122,11 +122,7 @@ std::vector<Row> xglm_rows(const Spec& s) {
 
 std::vector<Family> opt_families() {
   return {
-      {"OPTForCausalLM",
-       "opt",
-       read_opt,
-       {opt_rows, opt_rows_with_plain_norms},
-       {{{"model.", ""}}}},
+      {"OPTForCausalLM", "opt", read_opt, {opt_rows}, {{{"model.", ""}}}},
       {"XGLMForCausalLM", "xglm", read_xglm, {xglm_rows}, {}, {"model.embed_positions.weights"}}};
 }
 

@@ -55,12 +55,7 @@ std::vector<Row> rows(const Spec& s) {
 }  // namespace
 
 std::vector<Family> phi_families() {
-  return {{"PhiForCausalLM",
-           "phi",
-           read,
-           {rows},
-           {},
-           {"model.layers.*.self_attn.rotary_emb.inv_freq"}}};
+  return {{"PhiForCausalLM", "phi", read, {rows}, {}, kRotaryTables}};
 }
 
 }  // namespace lenswright

@@ -27,9 +27,7 @@ Spec read(const Json& json) {
     throw std::invalid_argument("config.json: 'rope_scaling.rope_type' is '" +
                                 std::string(name_of(scaling)) + "', expected default or longrope");
   }
-  const int64_t window = read_window(config, 0);
-  for (LayerSpec& layer : spec.layers) layer.window = window;
-  spec.biases = kNoBiases;
+  same_windows(spec, read_window(config, 0));
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }

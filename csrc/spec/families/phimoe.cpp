@@ -39,11 +39,10 @@ void read_rotation(Spec& spec, ConfigReader& config) {
 Spec read(const Json& json) {
   ConfigReader config(json);
   Spec spec = read_llama_like_sizes(
-      config, {.family = "phimoe", .kv_heads = 8, .n_ctx = 131072, .eps = 1e-5});
+      config,
+      {.family = "phimoe", .kv_heads = 8, .n_ctx = 131072, .norm = NormKind::layer, .eps = 1e-5});
   read_rotation(spec, config);
-  spec.norm.kind = NormKind::layer;
-  set_windows(spec, std::vector<bool>(spec.layers.size(), config.has("sliding_window")),
-              read_window(config, 0));
+  same_windows(spec, read_window(config, 0));
   Routing& routing = spec.mixture.routing;
   routing.router = Router::sparsemixer;
   routing.experts = size_under(config, {"num_local_experts", "num_experts"}, 16);
@@ -53,8 +52,8 @@ Spec read(const Json& json) {
   spec.mixture.d_mlp = spec.d_mlp;
   set_mixtures(spec, [](int64_t) { return true; });
   harmless_in_mixtures(config);
-  config.harmless({"lm_head_bias"});  // follows from the tensors that are there
   spec.biases = attention_biases(config);
+  spec.biases.head = config.flag("lm_head_bias", false);
   spec.unknown_keys = config.unknown_keys();
   return spec;
 }
@@ -62,7 +61,8 @@ Spec read(const Json& json) {
 template <Experts experts>
 std::vector<Row> rows(const Spec& s) {
   const std::vector<Row> rows = llama_like_rows(
-      s, {}, [&](Rows& rows, const std::string& to, const std::string& from, int64_t) {
+      s, {.biased_norms = true},
+      [&](Rows& rows, const std::string& to, const std::string& from, int64_t) {
         const bool apart = experts == Experts::separate;
         rows.matrix(to + "mlp.W_router",
                     from + (apart ? "block_sparse_moe.gate.weight" : "mlp.router.weight"),
@@ -79,7 +79,7 @@ std::vector<Family> phimoe_families() {
   const Family family{
       "PhimoeForCausalLM", "phimoe", read, {rows<Experts::separate>, rows<Experts::fused>}, {},
       kRotaryTables};
-  Family published = family;
+  Family published = family;  // files keep the name that the authors' own code has
   published.architecture = "PhiMoEForCausalLM";
   return {family, published};
 }

@@ -20,11 +20,6 @@ void late_windows(Spec& spec, ConfigReader& config, double full_layers) {
   set_windows(spec, sliding_layers(config, spec, late), window);
 }
 
-void norm_heads(Spec& spec) {
-  spec.qk_norm = QkNorm::head;
-  spec.qk_norms = spec.norm;
-}
-
 Spec read_qwen2(const Json& json) {
   ConfigReader config(json);
   Spec spec = read_llama_like(config, {.family = "qwen2", .kv_heads = 32, .n_ctx = 32768});
@@ -52,8 +47,7 @@ Spec read_qwen2_vl(const Json& json) {
   Spec spec = read_llama_like(
       config,
       {.family = "qwen2_vl", .kv_heads = 8, .n_ctx = 32768, .eps = 1e-5, .rope = {.theta = 1e6}});
-  expect_number(config, "head_dim", static_cast<double>(spec.d_model / spec.n_heads),
-                "heads share the width in this family");
+  expect_shared_width(spec, config);
   late_windows(spec, config, 80);
   spec.biases = {true, false, false};
   spec.unknown_keys = config.unknown_keys();

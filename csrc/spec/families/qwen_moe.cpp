@@ -23,11 +23,6 @@ void read_mixture(Spec& spec, ConfigReader& config, const Usual& usual) {
   harmless_in_mixtures(config);
 }
 
-void norm_heads(Spec& spec) {
-  spec.qk_norm = QkNorm::head;
-  spec.qk_norms = spec.norm;
-}
-
 Spec read_qwen2(const Json& json) {
   ConfigReader config(json);
   Spec spec =
@@ -52,8 +47,7 @@ Spec read_qwen3(const Json& json) {
       read_llama_like(config, {.family = "qwen3_moe", .kv_heads = 4, .n_ctx = 32768, .eps = 1e-6});
   norm_heads(spec);
   const bool slides = config.flag("use_sliding_window", false);
-  const int64_t window = slides ? read_window(config, 4096) : 0;
-  set_windows(spec, std::vector<bool>(spec.layers.size(), window > 0), window);
+  same_windows(spec, slides ? read_window(config, 4096) : 0);
   read_mixture(spec, config, {128, 8, 768});
   spec.mixture.routing.renormalise = config.flag("norm_topk_prob", false);
   config.harmless({"sliding_window", "max_window_layers"});

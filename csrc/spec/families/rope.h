@@ -19,6 +19,10 @@ struct RopeDefaults {
   std::string parameters{};              // as JSON: the object where config.json has none
 };
 
+/// Tables of early checkpoints under Llama's names, which config.json gives as well.
+inline const std::vector<std::string> kRotaryTables = {
+    "model.layers.*.self_attn.rotary_emb.inv_freq"};
+
 /// A config whose rotations, where they are of type `from`, are of type `to`.
 Json with_rope_type(Json config, std::string_view from, std::string_view to);
 

@@ -9,11 +9,6 @@
 namespace lenswright {
 namespace {
 
-void norm_heads(Spec& spec) {
-  spec.qk_norm = QkNorm::head;
-  spec.qk_norms = spec.norm;
-}
-
 Spec read_glm4(const Json& json) {
   ConfigReader config(json);
   Spec spec = read_llama_like(config, {.family = "glm4_moe",

@@ -6,7 +6,7 @@ namespace {
 
 bool is_gelu(Activation a) {
   using enum Activation;
-  return a == gelu || a == gelu_tanh || a == gelu_bloom || a == gelu_quick;
+  return a == gelu || a == gelu_tanh || a == gelu_rounded || a == gelu_quick;
 }
 
 Misreading activation(Activation to) {

@@ -22,6 +22,7 @@ VERBS = {
     "directions": "find how two sets of prompts differ inside a model, and how surely",
     "ablate": "find a direction from two sets of prompts and take it out of the weights",
     "chat": "talk to a model, as it is or with an edit or a steering vector",
+    "merge": "merge checkpoints by a recipe of mergekit's grammar",
     "diff": "compare two checkpoints tensor by tensor",
     "verify": "test that a model is read as it was meant, alone or against transformers",
 }

@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--writers", nargs="+", default=["all"], metavar="NAME",
         help="all (default), attention, mlp, expert ..., or names and globs")  # fmt: skip
+    add("--method", default="plain", metavar="NAME",
+        help="plain (default), projected (against the negatives' mean), write_norm, row_norm, "
+        "row_oblique, reflection, or condition (spares what negative prompts write)")  # fmt: skip
     add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
     add(
         "--refusal", nargs="+", metavar="TEXT", help="texts of refusals, instead of the model's own"
@@ -91,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         score = lenswright.directions.TokenLogOdds(args.positive_words, args.negative_words)
     plan = Plan(
         positions=_rule(args.positions), writers=args.writers, strength=args.strength,
+        method=args.method,
         refusal=args.refusal, score=score,
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,

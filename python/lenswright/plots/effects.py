@@ -24,6 +24,9 @@ FIELDS = {
     "interval",
     "interval_before",
     "interval_kind",
+    "interval_change",
+    "p",
+    "p_kind",
     "null",
     "n",
     "better",
@@ -37,9 +40,10 @@ def effects(rows: Sequence[Mapping[str, Any]], *, width: float = 860) -> Figure:
     name: what was measured (needed). after: its value with the edit (needed). before: without it.
     unit: "rate" (0 to 1, shown in %) or a word such as "nats"; each unit gets an axis of its own,
     by ratios where values span over two powers of ten. interval, interval_before: [low, high].
-    interval_kind: such as "Wilson 95 %". null: the same measure under random directions. n:
-    prompts. better: "lower", "higher" or "same". note: for the tooltip. `width` is the room in
-    pixels; below 560 the words move above the marks. Raises ValueError that names the row.
+    interval_kind: such as "Wilson 95 %"; interval_change, p, p_kind: not drawn. null: the same
+    measure under random directions. n: prompts. better: "lower", "higher" or "same". note: for the
+    tooltip. `width` is the room in pixels; below 560 the words move above the marks. Raises
+    ValueError that names the row.
     """
     if not rows:
         raise ValueError("rows: expected at least one effect, got none")

@@ -43,12 +43,24 @@ def _parts(config: Any) -> Parts:
     return row(config.get_text_config()) if callable(row) else row
 
 
+def _require_plain(config: Any) -> None:
+    # transformers needs other packages for these, and reads fp8 with blocks of its own choosing.
+    found = getattr(config, "quantization_config", None)
+    if found:
+        method = found.get("quant_method") if isinstance(found, dict) else found.quant_method
+        raise ValueError(
+            f"the weights are quantised ({method}), which the reference does not read; expected a "
+            "folder that edit.commit wrote, where they are bfloat16"
+        )
+
+
 class Reference:
     """A `transformers` checkpoint whose every point can be read.
 
     path: folder in Hugging Face layout, or a hub id; only safetensors are read, never a pickle.
     dtype: float64 (default) runs lifted; any other type runs `transformers` as it is written.
-    Raises ValueError for a family without a row in `FAMILIES`, ImportError without transformers.
+    Raises ValueError for a family without a row in `FAMILIES` and for quantised weights,
+    ImportError without transformers.
     """
 
     def __init__(self, path: str | Path, dtype: torch.dtype = torch.float64) -> None:
@@ -60,6 +72,7 @@ class Reference:
             ) from error
 
         config = transformers.AutoConfig.from_pretrained(str(path))
+        _require_plain(config)
         self.parts = _parts(config)
         # That path insists on float32; without it the arithmetic is the same, in `dtype`.
         if getattr(config, "reorder_and_upcast_attn", False) and dtype == torch.float64:

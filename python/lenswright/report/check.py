@@ -175,10 +175,12 @@ def _rates(effect: dict[str, Any], where: str) -> None:
 
 
 def _effect(effect: dict[str, Any], where: str) -> None:
-    for name in ("interval", "interval_before"):
+    for name in ("interval", "interval_before", "interval_change"):
         ends = effect.get(name)
         if ends is not None and (len(ends) != 2 or ends[0] > ends[1]):
             raise ValueError(f"{where}.{name}: is {ends}, expected [low, high]")
+    if not 0 <= effect.get("p", 0) <= 1:
+        raise ValueError(f"{where}.p: is {effect['p']}, expected a probability")
     if effect.get("unit", "rate") == "rate":
         _rates(effect, where)
     if effect.get("better", "same") not in WANTED:

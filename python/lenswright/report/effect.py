@@ -55,7 +55,9 @@ def _range(values: Any, unit: str) -> str:
 
 
 def _numbers(rows: Sequence[Part]) -> Markup:
-    columns = ["measure", "unit", "before", "after", "interval", "random", "moved it as far", "n"]
+    columns = [
+        "measure", "unit", "before", "after", "interval", "p", "random", "moved it as far", "n",
+    ]  # fmt: skip
     body = []
     for row in rows:
         unit = row.get("unit", "rate")
@@ -67,12 +69,13 @@ def _numbers(rows: Sequence[Part]) -> Markup:
                 show(row.get("before"), unit),
                 show(row["after"], unit),
                 _range(row.get("interval"), unit),
+                f"{row['p']:.2g}" if row.get("p") is not None else "–",
                 _range(row.get("null"), unit),
                 f"{versus[0]} of {versus[1]}" if versus else "–",
                 f"{row['n']:,}" if row.get("n") is not None else "–",
             ]
         )
-    return table(columns, body, numbers=tuple(range(2, 8)))
+    return table(columns, body, numbers=tuple(range(2, 9)))
 
 
 def _texts(texts: Sequence[Part]) -> Markup:

@@ -117,6 +117,9 @@ class Effect(_Effect, total=False):
     interval: list[float]
     interval_before: list[float]
     interval_kind: str  # "Wilson 95 %", "bootstrap 95 %"
+    interval_change: list[float]  # of after - before on the same prompts
+    p: float  # that nothing changed on the same prompts
+    p_kind: str  # the test that gave it: "McNemar, exact"
     null: list[float]  # the same measure under random directions, 20 or more
     n: int
     better: str  # "lower", "higher" or "same"

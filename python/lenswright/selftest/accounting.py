@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lenswright.model import Model
 
 PIECE = 1 << 24
+MXFP4_GROUP = 32
 _WIDE = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -77,11 +78,15 @@ def account(model: Model) -> Accounting:
     found = Accounting(
         tensors=len(names),
         unread=[name for name in names if name not in stored],
-        parameters=sum(value.numel() for value in stored.values()),
+        parameters=model.core.size,
         keys=0 if shared else len(json.loads(checkpoint.config_text())),
         unknown_keys=list(model.spec["unknown_keys"]),
     )
     for name, value in stored.items():
         if value.numel() and value.is_floating_point() and (counts := _counts(value)):
             found.not_numbers[name] = counts
+    for form, _, scales in model.core.quantised().values():
+        # An exponent of 255 is NaN, and with it its whole group (OCP MX 1.0, section 5.4).
+        if form == "mxfp4" and scales in stored and (bad := int((stored[scales] == 255).sum())):
+            found.not_numbers[scales] = (MXFP4_GROUP * bad, 0)
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -51,11 +50,6 @@ class Run:
         self.exact = dtype == "float64"
         self.on_cpu = model.core.device.type == "cpu"
 
-    @cached_property
-    def weights(self) -> dict[str, torch.Tensor]:
-        """Canonical weights, as views."""
-        return self.model.weights()
-
     def at(self, layer: int, name: str) -> torch.Tensor | None:
         """A point of a block in float64, or None where there is none."""
         full = f"blocks.{layer}.{name}"
@@ -69,8 +63,8 @@ class Run:
 
     def weight(self, layer: int, name: str) -> torch.Tensor | None:
         """A canonical weight of a block in float64, or None."""
-        value = self.weights.get(f"blocks.{layer}.{name}")
-        return None if value is None else value.detach().double()
+        core, full = self.model.core, f"blocks.{layer}.{name}"
+        return core.weight(full).detach().double() if core.has_weight(full) else None
 
     @property
     def layers(self) -> range:
@@ -84,7 +78,7 @@ class Run:
 
 def short_run(model: Model, tokens: list[int] | None) -> Run:
     """Run `tokens` (or ids drawn at random) through a model, in float64 where it is small."""
-    size = sum(value.numel() for value in model.core.stored().values())
+    size = model.core.size
     longest = min(TOKENS, model.cfg.n_ctx)
     if tokens is None or len(tokens) < 2:
         generator = torch.Generator().manual_seed(0)

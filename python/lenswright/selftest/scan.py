@@ -142,7 +142,7 @@ def _losses(model: Model, rows: list[Row]) -> torch.Tensor:
 
 def most_tokens(model: Model) -> int:
     """How much of a text is read: less of it by models whose forwards take longer."""
-    size = sum(value.numel() for value in model.core.stored().values())
+    size = model.core.size
     limits = ((3e7, 2500), (3e8, 768), (2e9, 384))
     tokens = next((tokens for most, tokens in limits if size <= most), 192)
     return tokens if model.core.device.type == "cpu" else 2500

@@ -147,6 +147,69 @@ TEST_CASE("an edited matrix is the formula, rounded once, however the matrix lie
   }
 }
 
+// Codes that look random, with scales for blocks that divide neither side.
+struct Codes {
+  explicit Codes(int64_t rows, int64_t columns) {
+    std::mt19937_64 random{11};
+    codes.resize(static_cast<size_t>(rows * columns));
+    for (std::byte& code : codes)
+      code = static_cast<std::byte>(random() % 0x7F | random() % 2 << 7);
+    matrix = {Quantisation::fp8, "scales", rows, columns, codes.data()};
+    matrix.grid = {16, 24, (columns + 23) / 24};
+    scales.resize(static_cast<size_t>((rows + 15) / 16 * matrix.grid.columns));
+    for (float& scale : scales) scale = std::uniform_real_distribution(0.001f, 0.01f)(random);
+    matrix.scales = scales.data();
+  }
+  std::vector<std::byte> codes;
+  std::vector<float> scales;
+  QuantisedMatrix matrix;
+};
+
+TEST_CASE("a quantised matrix is edited as the numbers it stands for, whichever way it lies") {
+  const Case c{70, 53, 2, 1, true};
+  Numbers numbers(c);
+  const FactorSpans factors = numbers.spans();
+  for (const int residual_axis : {0, 1}) {
+    const int64_t rows = residual_axis == 0 ? c.out : c.in;
+    const int64_t columns = residual_axis == 0 ? c.in : c.out;
+    for (const bool turned : {false, true}) {
+      const Codes codes(turned ? columns : rows, turned ? rows : columns);
+      StoredMatrix source{Dtype::bf16, nullptr, rows, columns, residual_axis, codes.matrix, turned};
+      std::vector<double> plain(static_cast<size_t>(rows * columns));
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t column = 0; column < columns; ++column) {
+          codes.matrix.read(turned ? column : row, turned ? row : column, 1,
+                            &plain[static_cast<size_t>(row * columns + column)]);
+        }
+      }
+      const auto* data = reinterpret_cast<const std::byte*>(plain.data());
+      const StoredMatrix wide{Dtype::f64, data, rows, columns, residual_axis};
+      for (const FactorSpans& own : {factors, FactorSpans{}}) {
+        std::vector<double> exact(plain.size());
+        EditedMatrix(wide, own, 1).write(0, rows, reinterpret_cast<std::byte*>(exact.data()));
+        std::vector<std::byte> expected(2 * plain.size()), result(2 * plain.size());
+        narrow(Dtype::bf16, exact.data(), rows * columns, expected.data());
+        const EditedMatrix edited(source, own, 1);
+        for (int64_t row = 0; row < rows; row += 37) {
+          edited.write(row, std::min<int64_t>(37, rows - row),
+                       result.data() + row * source.row_bytes());
+        }
+        REQUIRE((result == expected));
+      }
+    }
+  }
+}
+
+TEST_CASE("a number that BF16 lacks is refused, not written as infinity") {
+  const std::vector<std::byte> codes(16, std::byte{0x77});  // 6, 6, ...
+  const std::byte exponent{254};
+  QuantisedMatrix matrix{Quantisation::mxfp4, "down_scales", 1, 32, codes.data()};
+  matrix.exponents = &exponent;
+  const StoredMatrix source{Dtype::bf16, nullptr, 1, 32, 1, matrix, false};
+  std::vector<std::byte> result(64);
+  REQUIRE_THROWS_AS(EditedMatrix(source, {}, 1).write(0, 1, result.data()), std::invalid_argument);
+}
+
 TEST_CASE("types that cannot be rounded to are refused") {
   const std::byte byte{};
   REQUIRE_THROWS_AS(EditedMatrix({Dtype::i8, &byte, 1, 1, 0}, {}, 1), std::invalid_argument);

@@ -60,7 +60,6 @@ inline Choice by_probability(const Numbers& p, const Routing& r, const Numbers& 
   for (int64_t e : best(only_best_groups(scores, r), r.chosen)) sum += choice[e] = p[e];
   for (auto& [e, weight] : choice) {
     if (r.renormalise) weight /= std::max(sum, r.renormalise_min);
-    weight *= r.scale;
   }
   return choice;
 }
@@ -82,8 +81,7 @@ inline Choice by_sparsemixer(const Numbers& logits, const Routing& r) {
   return choice;
 }
 
-/// What a router chooses for one token, in float64.
-inline Choice choice_by_hand(const Numbers& logits, const Routing& r, const Numbers& correction) {
+inline Choice unscaled(const Numbers& logits, const Routing& r, const Numbers& correction) {
   if (r.router == Router::sparsemixer) return by_sparsemixer(logits, r);
   if (r.router == Router::softmax_first) return by_probability(softmax(logits), r, correction);
   Numbers sigmoid;
@@ -97,6 +95,13 @@ inline Choice choice_by_hand(const Numbers& logits, const Routing& r, const Numb
   for (size_t i = 0; i < top.size(); ++i) {
     choice[top[i]] = r.router == Router::softmax_last ? weights[i] : sigmoid[top[i]];
   }
+  return choice;
+}
+
+/// What a router chooses for one token, in float64.
+inline Choice choice_by_hand(const Numbers& logits, const Routing& r, const Numbers& correction) {
+  Choice choice = unscaled(logits, r, correction);
+  for (auto& [expert, weight] : choice) weight *= r.scale;
   return choice;
 }
 

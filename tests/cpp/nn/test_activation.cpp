@@ -19,7 +19,7 @@ double reference(double x, Activation function, double alpha) {
       return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
     case Activation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / pi) * (x + 0.044715 * x * x * x)));
-    case Activation::gelu_bloom:
+    case Activation::gelu_rounded:
       return 0.5 * x * (1 + std::tanh(0.79788456 * (x + 0.044715 * x * x * x)));
     case Activation::gelu_quick:
       return x / (1 + std::exp(-alpha * x));
@@ -32,8 +32,8 @@ double reference(double x, Activation function, double alpha) {
 }
 
 constexpr Activation kAll[] = {
-    Activation::relu,       Activation::relu2,      Activation::gelu, Activation::gelu_tanh,
-    Activation::gelu_bloom, Activation::gelu_quick, Activation::silu};
+    Activation::relu,         Activation::relu2,      Activation::gelu, Activation::gelu_tanh,
+    Activation::gelu_rounded, Activation::gelu_quick, Activation::silu};
 
 void check(const at::Tensor& x, Activation function, double alpha) {
   at::Tensor expected = at::empty_like(x);

@@ -61,6 +61,20 @@ TEST_CASE("chunks cover every number once, whatever their number") {
   REQUIRE(test::same(by_chunks(strided, [](const at::Tensor& c) { return -c; }), -strided));
 }
 
+TEST_CASE("an elementwise function acts by chunks in deterministic runs only") {
+  const at::Tensor x = test::waves({3, 700});
+  for (const bool on : {false, true}) {
+    const DeterministicGuard guard(on);
+    std::atomic<int64_t> seen = 0;
+    const at::Tensor y = elementwise(x, [&](const at::Tensor& part) {
+      seen = part.numel();
+      return part * 3;
+    });
+    REQUIRE(test::same(y, x * 3));
+    REQUIRE(seen == (on ? 16384 : 2100));
+  }
+}
+
 TEST_CASE("chunks give way where a gradient is wanted") {
   const at::Tensor x = test::waves({40}).requires_grad_(true);
   by_chunks(x, [](const at::Tensor& c) { return c.square(); }).sum().backward();

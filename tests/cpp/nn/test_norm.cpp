@@ -142,4 +142,15 @@ TEST_CASE("a deterministic norm depends on its own row only") {
   }
 }
 
+TEST_CASE("a norm in one pass rounds as its two parts do") {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (double offset : {0.0, 1.0}) {
+      const Norm rule{NormKind::rms, kEps, offset};
+      const at::Tensor x = some_x().to(type), gain = some_gain(rule).to(type);
+      const at::Tensor factor = offset == 0.0 ? gain : gain + offset;
+      REQUIRE(test::same(norm(x, rule, gain, {}), norm(x, rule, {}, {}) * factor));
+    }
+  }
+}
+
 }  // namespace lenswright

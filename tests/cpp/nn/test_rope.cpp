@@ -167,4 +167,27 @@ TEST_CASE("the product of two heads turned by a rope depends on their distance o
   }
 }
 
+TEST_CASE("turning in one pass rounds as whole tensors do, however x lies") {
+  const at::Tensor positions = at::stack({places(0, 5)[0], places(7, 5)[0]});
+  const at::Tensor fused = test::waves({2, 5, 90}, 1.3);
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (RopeLayout layout : kLayouts) {
+      for (int64_t start : {0, 2}) {
+        CAPTURE(type, start);
+        const Rope rope = made(30.0, 6, layout, start);
+        const at::Tensor part = fused.to(type).narrow(-1, 30, 30).unflatten(-1, {3, 10});
+        const at::Tensor copy = part.clone().requires_grad_();  // whole tensors, for autograd
+        const at::Tensor across = part.transpose(0, 1).contiguous().transpose(0, 1);
+        for (const at::Tensor& where : {positions, places(3, 5)}) {
+          const RopeTable table = table_of(rope, where, type);
+          const at::Tensor expected = rotated(copy, table, rope);
+          REQUIRE(expected.requires_grad());
+          REQUIRE(test::same(rotated(part, table, rope), expected.detach()));
+          REQUIRE(test::same(rotated(across, table, rope), expected.detach()));
+        }
+      }
+    }
+  }
+}
+
 }  // namespace lenswright

@@ -114,6 +114,17 @@ TEST_CASE("routers renormalise with what is added to the sum, its lower bound an
   }
 }
 
+TEST_CASE("the chosen weights are scaled by every router") {
+  for (Router router : {Router::softmax_first, Router::softmax_last, Router::sigmoid,
+                        Router::sigmoid_input, Router::sparsemixer}) {
+    Routing r = routing(router, 2);
+    const Chosen plain = choose_experts(some_logits(), r, {});
+    r.scale = 2.5;
+    check(some_logits(), r);
+    REQUIRE(test::same(choose_experts(some_logits(), r, {}).weights, plain.weights * 2.5));
+  }
+}
+
 TEST_CASE("a router's correction acts on the choice and not on the weights") {
   for (Router router : {Router::softmax_first, Router::sigmoid}) {
     Routing r = routing(router);

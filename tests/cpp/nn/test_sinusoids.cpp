@@ -31,6 +31,11 @@ TEST_CASE("sinusoidal positions are float64's, of frequencies that are float32's
   REQUIRE((angle / angle.to(at::kFloat) - 1).abs().max().item<double>() < 1e-15);
 }
 
+TEST_CASE("sinusoidal positions take two frequencies at least") {
+  for (int64_t d : {0, 1, 2, 3}) REQUIRE_THROWS_AS(sinusoids(5, d), c10::ValueError);
+  REQUIRE(at::isfinite(sinusoids(5, 4)).all().item<bool>());
+}
+
 TEST_CASE("sinusoidal positions do not depend on how many there are") {
   REQUIRE(test::same(sinusoids(70, 30).narrow(0, 0, 9), sinusoids(9, 30)));
 }

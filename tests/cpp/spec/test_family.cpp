@@ -141,7 +141,7 @@ TEST_CASE("configs that cannot be computed are refused by key") {
   REQUIRE(says(refusal(with(llama_config(), "vocab_size", 0)), "vocab_size"));
   const std::string heads = refusal(with(llama_config(), "num_key_value_heads", 3));
   REQUIRE(says(heads, "heads, 4, is no multiple of the number of key-value heads, 3"));
-  REQUIRE(says(refusal(with(gpt2_config(), "n_head", 4)), "n_head 4"));
+  REQUIRE(says(refusal(with(gpt2_config(), "n_head", 4)), "multiple of the number of heads, 4"));
   REQUIRE(says(refusal(with(gpt2_config(), "add_cross_attention", true)), "add_cross_attention"));
   const Json narrow = with(without(llama_config(), "head_dim"), "hidden_size", 3);
   REQUIRE(says(refusal(narrow), "0 numbers of a head rotate"));

@@ -22,7 +22,7 @@ HEAD = """\
 
 Written by the tests (`./dev families`), which compare random models of odd sizes with lifted
 `transformers` {version}: the largest relative error, max|a - b| / max|b|, over every point and the
-logits of two seeds, and where it is.
+logits, and where it is. float64 and float32 are those of two seeds, the other columns of one.
 
 - **float64**, **float32**: at most 1e-10 and 1e-5. In mixtures the chosen experts are compared
   separately and are the same.

@@ -50,6 +50,7 @@ ROWS = [
     }, mm_tokens_per_image=4, image_token_index=VOCAB - 1),
     _tower("llava", "LlavaForConditionalGeneration", _THREE | {"model_type": "llama"}, _CLIP, {
         "mistral": _text(_THREE | {"model_type": "mistral", "sliding_window": 5}),
+        "qwen2": _text(_THREE | {"model_type": "qwen2"}),
         "qwen3": _text(_THREE | {"model_type": "qwen3", "head_dim": 10}),
     }),
     _tower("mistral3", "Mistral3ForConditionalGeneration",

@@ -1,0 +1,267 @@
+#include <pybind11/functional.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <deque>
+
+#include "base/error.h"
+#include "bindings/files/bindings.h"
+#include "bindings/files/buffers.h"
+#include "bindings/files/progress.h"
+#include "merge/adapter.h"
+#include "merge/run.h"
+#include "merge/task_statistics.h"
+
+namespace py = pybind11;
+
+namespace lenswright {
+namespace {
+
+Mode mode_of(const std::string& name) {
+  if (name == "strict") return Mode::strict;
+  if (name == "compat") return Mode::compat;
+  throw std::invalid_argument("mode is " + in_quotes(name) + ", expected 'strict' or 'compat'");
+}
+
+// A plan with what it needs to stay alive: the recipe it points to, and buffers in memory.
+struct HeldPlan {
+  Recipe recipe;
+  std::deque<BytesView> buffers;
+  MergePlan plan;
+};
+
+using MemoryTensor = std::tuple<std::string, std::string, std::vector<int64_t>, py::buffer>;
+
+Dtype dtype_of(const std::string& name) {
+  if (const auto found = dtype_from_wire(name)) return *found;
+  throw std::invalid_argument("unknown dtype " + in_quotes(name));
+}
+
+std::shared_ptr<const Input> in_memory(const std::string& name, const py::list& tensors,
+                                       std::deque<BytesView>& buffers) {
+  std::vector<TensorInfo> infos;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const py::handle& item : tensors) {
+    const auto [tensor, dtype, shape, buffer] = item.cast<MemoryTensor>();
+    buffers.emplace_back(buffer);
+    bytes.push_back(buffers.back().bytes());
+    infos.push_back({tensor, dtype_of(dtype), shape, 0, bytes.back().size(), ""});
+    if (tensor_bytes(infos.back().dtype, shape) != bytes.back().size()) {
+      throw std::invalid_argument("tensor " + in_quotes(tensor) + ": shape and bytes disagree");
+    }
+  }
+  return memory_input(name, std::move(infos), std::move(bytes));
+}
+
+std::shared_ptr<const Input> still_planned(const std::string& name, const MergePlan& plan) {
+  std::vector<TensorInfo> infos;
+  for (const Job& job : plan.jobs)
+    infos.push_back({job.name, job.dtype, job.shape, 0, job.bytes(), ""});
+  return planned_input(name, std::move(infos), plan.config);
+}
+
+std::unique_ptr<HeldPlan> make_plan(const std::string& document, const std::string& where,
+                                    const py::list& inputs, const std::string& mode, uint64_t seed,
+                                    uint64_t shard_bytes, bool mix, const std::string& vocabulary) {
+  auto held = std::make_unique<HeldPlan>();
+  MergeOptions options{mode_of(mode), seed, shard_bytes, mix, Json()};
+  if (!vocabulary.empty()) {
+    ParseLimits limits;
+    limits.values = 100'000'000;
+    limits.bytes = size_t{1} << 32;
+    options.vocabulary = Json::parse(vocabulary, "vocabulary", limits);
+  }
+  held->recipe = parse_recipe(Json::parse(document, where), options.mode);
+  Inputs opened;
+  for (const py::handle& item : inputs) {
+    const auto pair = item.cast<std::pair<std::string, py::object>>();
+    if (py::isinstance<HeldPlan>(pair.second)) {
+      opened.push_back(still_planned(pair.first, pair.second.cast<const HeldPlan&>().plan));
+    } else if (py::isinstance<py::list>(pair.second)) {
+      opened.push_back(in_memory(pair.first, pair.second.cast<py::list>(), held->buffers));
+    } else if (py::isinstance<py::tuple>(pair.second)) {
+      using Path = std::filesystem::path;
+      const auto [model, adapter] = pair.second.cast<std::pair<Path, Path>>();
+      opened.push_back(adapted_input(pair.first, open_input(pair.first, model), adapter));
+    } else {
+      opened.push_back(open_input(pair.first, pair.second.cast<std::filesystem::path>()));
+    }
+  }
+  const py::gil_scoped_release release;
+  held->plan = plan_merge(held->recipe, opened, options);
+  return held;
+}
+
+py::list jobs_of(const HeldPlan& held) {
+  py::list out;
+  for (const Job& job : held.plan.jobs) {
+    py::list from;
+    for (const Operand& operand : job.operands) {
+      from.append(py::make_tuple(operand.input->name(), operand.info->name, operand.own.all()));
+    }
+    out.append(py::make_tuple(job.name, wire_name(job.dtype), job.shape,
+                              job.copy ? "copy" : job.method->name, from, job.values.all(),
+                              job.base));
+  }
+  return out;
+}
+
+py::list notes_of(const std::vector<TensorNote>& notes) {
+  py::list out;
+  for (const TensorNote& note : notes) {
+    out.append(py::make_tuple(note.tensor, note.not_finite, note.remark));
+  }
+  return out;
+}
+
+py::list run_into_folder(const HeldPlan& held, const std::filesystem::path& output,
+                         const SmallFiles& files, py::object callback, int threads, bool resume) {
+  Progress progress(python_report(std::move(callback)));
+  std::vector<TensorNote> notes;
+  {
+    const py::gil_scoped_release release;
+    notes = run_merge(held.plan, output, files, &progress, threads, resume);
+  }
+  return notes_of(notes);
+}
+
+py::tuple run_into_memory(const HeldPlan& held, py::object callback, int threads) {
+  py::list tensors;
+  std::vector<std::span<std::byte>> room;
+  for (const Job& job : held.plan.jobs) {
+    py::bytearray bytes;
+    if (PyByteArray_Resize(bytes.ptr(), static_cast<py::ssize_t>(job.bytes())) != 0) {
+      throw py::error_already_set();
+    }
+    room.emplace_back(reinterpret_cast<std::byte*>(PyByteArray_AS_STRING(bytes.ptr())),
+                      job.bytes());
+    tensors.append(py::make_tuple(job.name, wire_name(job.dtype), job.shape, bytes));
+  }
+  Progress progress(python_report(std::move(callback)));
+  std::vector<TensorNote> notes;
+  {
+    const py::gil_scoped_release release;
+    notes = run_merge(held.plan, room, &progress, threads);
+  }
+  return py::make_tuple(tensors, notes_of(notes));
+}
+
+py::dict method_of(const Method& method) {
+  static constexpr const char* kBase[] = {"none", "optional", "required"};
+  py::list parameters;
+  for (const Parameter& one : method.parameters) {
+    static constexpr const char* kKinds[] = {"number", "whole", "flag"};
+    py::dict entry;
+    entry["name"] = one.name;
+    entry["own"] = one.own;
+    entry["required"] = one.required;
+    entry["default"] = one.fallback;
+    entry["kind"] = kKinds[static_cast<size_t>(one.kind)];
+    entry["low"] = one.low;
+    entry["high"] = one.high;
+    parameters.append(entry);
+  }
+  py::dict out;
+  out["name"] = method.name;
+  out["source"] = method.source;
+  out["base"] = kBase[static_cast<size_t>(method.base)];
+  out["least"] = method.least;
+  out["most"] = method.most;
+  out["random"] = method.random;
+  out["parameters"] = parameters;
+  return out;
+}
+
+py::list statistics_of(const std::filesystem::path& base,
+                       const std::vector<std::filesystem::path>& models, py::object callback,
+                       int threads) {
+  Progress progress(python_report(std::move(callback)));
+  std::vector<TaskStatistics> found;
+  {
+    const py::gil_scoped_release release;
+    Inputs inputs;
+    for (const auto& path : models) inputs.push_back(open_input(path.string(), path));
+    found = task_statistics(*open_input(base.string(), base), inputs, &progress, threads);
+  }
+  py::list out;
+  for (const TaskStatistics& one : found) {
+    py::list norms, densities, cosines;
+    for (size_t i = 0; i < models.size(); ++i) {
+      norms.append(one.norm(i));
+      densities.append(one.density(i));
+      for (size_t j = i + 1; j < models.size(); ++j) cosines.append(one.cosine(i, j));
+    }
+    out.append(py::make_tuple(one.tensor, one.elements, one.base_norm, norms, one.changed,
+                              densities, cosines, one.shared, one.conflicts));
+  }
+  return out;
+}
+
+}  // namespace
+
+void bind_merge(py::module_& m) {
+  py::class_<HeldPlan>(m, "MergePlan", "All that a merge will do, checked before the first byte.")
+      .def_property_readonly("jobs", &jobs_of,
+                             "(name, dtype, shape, method, [(model, tensor, parameters)], "
+                             "parameters, base) of every output tensor.")
+      .def_property_readonly("shards",
+                             [](const HeldPlan& held) {
+                               std::vector<std::string> names;
+                               for (const auto& shard : held.plan.shards)
+                                 names.push_back(shard.file);
+                               return names;
+                             })
+      .def_property_readonly("config_text",
+                             [](const HeldPlan& held) {
+                               return held.plan.config.is_null() ? "" : held.plan.config.dump(2);
+                             })
+      .def_property_readonly(
+          "unused",
+          [](const HeldPlan& held) {
+            std::vector<std::tuple<std::string, std::string, std::string>> out;
+            for (const Unused& one : held.plan.unused)
+              out.emplace_back(one.model, one.tensor, one.why);
+            return out;
+          },
+          "(model, tensor, why) of input tensors that are in no output tensor.")
+      .def_property_readonly("notes", [](const HeldPlan& held) { return held.plan.notes; })
+      .def_property_readonly("donor", [](const HeldPlan& held) { return held.plan.donor->name(); })
+      .def_property_readonly("read_bytes", [](const HeldPlan& h) { return h.plan.read_bytes(); })
+      .def_property_readonly("write_bytes", [](const HeldPlan& h) { return h.plan.write_bytes(); })
+      .def(
+          "memory", [](const HeldPlan& h, int threads) { return h.plan.memory(threads); },
+          py::arg("threads") = 0, "Private memory that running takes at most, about, in bytes.")
+      .def(
+          "run", &run_into_folder, py::arg("output"), py::arg("files"),
+          py::arg("progress") = py::none(), py::arg("threads") = 0, py::arg("resume") = false,
+          "Write the folder; return (tensor, elements not finite, remark) where there is something "
+          "to say.")
+      .def("run_in_memory", &run_into_memory, py::arg("progress") = py::none(),
+           py::arg("threads") = 0, "Return [(name, dtype, shape, bytes)] and what run() returns.");
+  m.def(
+      "plan_merge", &make_plan, py::arg("document"), py::arg("where"), py::arg("inputs"),
+      py::arg("mode") = "strict", py::arg("seed") = 0, py::arg("shard_bytes") = 5'000'000'000,
+      py::arg("mix") = false, py::arg("vocabulary") = "",
+      "Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of "
+      "every model it names.");
+  m.def(
+      "recipe_models",
+      [](const std::string& document, const std::string& where) {
+        return parse_recipe(Json::parse(document, where), Mode::strict).models();
+      },
+      py::arg("document"), py::arg("where"), "Check a document by itself; return its models.");
+  m.def("task_statistics", &statistics_of, py::arg("base"), py::arg("models"),
+        py::arg("progress") = py::none(), py::arg("threads") = 0,
+        "(tensor, elements, norm of the base, norms, changed, densities, cosines of pairs, shared, "
+        "conflicts) of every tensor that all have.");
+  m.def(
+      "merge_methods",
+      [] {
+        py::list out;
+        for (const Method& method : merge_methods()) out.append(method_of(method));
+        return out;
+      },
+      "Every method with its parameters.");
+}
+
+}  // namespace lenswright

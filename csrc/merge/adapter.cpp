@@ -1,0 +1,261 @@
+#include "merge/adapter.h"
+
+#include <cmath>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <regex>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "base/widen.h"
+#include "io/open_file.h"
+#include "merge/kernel.h"
+
+namespace lenswright {
+namespace {
+
+[[noreturn]] void fail(const std::string& adapter, const std::string& message) {
+  throw std::invalid_argument("adapter " + in_quotes(adapter) + ": " + message);
+}
+
+/// The pair of one weight: W += scale · B A, or its transpose.
+struct Pair {
+  const TensorInfo *a = nullptr, *b = nullptr;
+  double scale = 1;
+  bool transposed = false;
+};
+
+/// Both factors of a pair in float64, B by rows of the weight and A by columns.
+struct Factors {
+  std::vector<double> left, right;  // [rows, r], [r, columns]
+  int64_t rank = 0;
+};
+
+std::vector<double> transposed(const std::vector<double>& x, int64_t rows, int64_t cols) {
+  std::vector<double> out(x.size());
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c)
+      out[static_cast<size_t>(c * rows + r)] = x[static_cast<size_t>(r * cols + c)];
+  }
+  return out;
+}
+
+class Config {
+ public:
+  Config(const std::string& adapter, const Json& json) : json_(json) {
+    const auto text = [&](const char* key) {
+      return json.contains(key) && json.at(key).is_string() ? json.at(key).as_string() : "";
+    };
+    if (text("peft_type") != "LORA") {
+      fail(adapter, "peft_type is " + in_quotes(text("peft_type")) + ", expected 'LORA'");
+    }
+    if (flag("use_dora")) fail(adapter, "use_dora is true; DoRA is not supported");
+    const std::string start = text("init_lora_weights");
+    for (const char* kind : {"pissa", "olora", "corda", "loftq"}) {
+      if (start.starts_with(kind)) {
+        fail(adapter,
+             "init_lora_weights is " + in_quotes(start) + ", which changes the model itself");
+      }
+    }
+  }
+
+  bool flag(const char* key) const { return json_.contains(key) && json_.at(key) == Json(true); }
+
+  double scale(const std::string& module, int64_t rank) const {
+    const double alpha = pattern("alpha_pattern", module, json_.at("lora_alpha").as_double());
+    const auto r = static_cast<double>(rank);
+    return alpha / (flag("use_rslora") ? std::sqrt(r) : r);
+  }
+
+ private:
+  // A key of a pattern is a module's name, its end, or an expression for one of both.
+  double pattern(const char* key, const std::string& module, double otherwise) const {
+    if (!json_.contains(key) || !json_.at(key).is_object()) return otherwise;
+    for (const auto& [name, value] : json_.at(key).items()) {
+      if (std::regex_match(module, std::regex("(.*\\.)?(" + name + ")"))) return value.as_double();
+    }
+    return otherwise;
+  }
+
+  Json json_;
+};
+
+class AdaptedInput final : public Input {
+ public:
+  AdaptedInput(const std::string& name, std::shared_ptr<const Input> model,
+               std::shared_ptr<const Input> adapter, std::vector<TensorInfo> tensors,
+               std::map<std::string, Pair> pairs, std::map<std::string, const TensorInfo*> replaced)
+      : Input(name, std::move(tensors), model->config()),
+        model_(std::move(model)),
+        adapter_(std::move(adapter)),
+        pairs_(std::move(pairs)),
+        replaced_(std::move(replaced)) {}
+
+  const Checkpoint* checkpoint() const override { return model_->checkpoint(); }
+
+  std::vector<const Checkpoint*> checkpoints() const override {
+    std::vector<const Checkpoint*> out = model_->checkpoints();
+    out.push_back(adapter_->checkpoint());
+    return out;
+  }
+
+  const Checkpoint* holder(const TensorInfo& tensor) const override {
+    if (pairs_.contains(tensor.name)) return nullptr;
+    return replaced_.contains(tensor.name) ? adapter_->checkpoint() : model_->checkpoint();
+  }
+
+  Dtype stored(const TensorInfo& tensor) const override { return model_->find(tensor.name)->dtype; }
+
+  const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t size,
+                        std::byte* room) const override {
+    const auto replaced = replaced_.find(tensor.name);
+    if (replaced != replaced_.end()) return adapter_->read(*replaced->second, offset, size, room);
+    const TensorInfo& info = *model_->find(tensor.name);
+    const auto pair = pairs_.find(tensor.name);
+    if (pair == pairs_.end()) return model_->read(info, offset, size, room);
+    const auto first = static_cast<int64_t>(offset / sizeof(double));
+    const auto count = static_cast<int64_t>(size / sizeof(double));
+    auto* const out = reinterpret_cast<double*>(room);
+    const auto width = static_cast<uint64_t>(element_bytes(info.dtype));
+    std::vector<std::byte> raw(static_cast<size_t>(count) * width);
+    widen(info.dtype,
+          model_->read(info, static_cast<uint64_t>(first) * width, raw.size(), raw.data()), count,
+          out);
+    add(pair->second, info, first, count, out);
+    return room;
+  }
+
+ private:
+  void add(const Pair& pair, const TensorInfo& info, int64_t first, int64_t count,
+           double* out) const {
+    const std::shared_ptr<const Factors> factors = factors_of(info.name, pair);
+    const int64_t columns = info.shape.back(), rank = factors->rank;
+    for (int64_t done = 0; done < count;) {
+      const int64_t row = (first + done) / columns, column = (first + done) % columns;
+      const int64_t n = std::min(count - done, columns - column);
+      for (int64_t k = 0; k < rank; ++k) {
+        add_scaled(pair.scale * factors->left[static_cast<size_t>(row * rank + k)],
+                   factors->right.data() + k * columns + column, n, out + done);
+      }
+      done += n;
+    }
+  }
+
+  // The last few are kept: a tensor is read piece by piece.
+  std::shared_ptr<const Factors> factors_of(const std::string& name, const Pair& pair) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [known, factors] : kept_) {
+      if (known == name) return factors;
+    }
+    auto made = std::make_shared<Factors>();
+    const std::vector<double> a = all(*pair.a), b = all(*pair.b);
+    made->rank = pair.a->shape.front();
+    made->left = pair.transposed ? transposed(a, made->rank, pair.a->shape.back()) : b;
+    made->right = pair.transposed ? transposed(b, pair.b->shape.front(), made->rank) : a;
+    kept_.emplace_back(name, made);
+    if (kept_.size() > 8) kept_.pop_front();
+    return made;
+  }
+
+  std::vector<double> all(const TensorInfo& info) const {
+    std::vector<std::byte> raw(info.bytes());
+    std::vector<double> out(static_cast<size_t>(info.numel()));
+    widen(info.dtype, adapter_->read(info, 0, raw.size(), raw.data()), info.numel(), out.data());
+    return out;
+  }
+
+  std::shared_ptr<const Input> model_, adapter_;
+  std::map<std::string, Pair> pairs_;
+  std::map<std::string, const TensorInfo*> replaced_;
+  mutable std::mutex mutex_;
+  mutable std::deque<std::pair<std::string, std::shared_ptr<const Factors>>> kept_;
+};
+
+/// Sorts the tensors of an adapter by what they do to the model.
+class Reader {
+ public:
+  Reader(const Input& model, const Input& adapter, const Config& config)
+      : model_(model), adapter_(adapter), config_(config) {
+    for (const TensorInfo& tensor : adapter.tensors()) read(tensor);
+    for (auto& [target, pair] : pairs) check(target, pair);
+  }
+
+  std::map<std::string, Pair> pairs;
+  std::map<std::string, const TensorInfo*> replaced;
+
+ private:
+  void read(const TensorInfo& tensor) {
+    static const std::regex kFactor(
+        R"((.*)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(\.default)?(\.weight)?)");
+    std::string name = tensor.name;
+    if (name.starts_with("base_model.model.")) name = name.substr(17);
+    std::smatch match;
+    if (std::regex_match(name, match, kFactor)) {
+      const std::string target = known(match[1].str() + ".weight", tensor);
+      Pair& pair = pairs[target];
+      const std::string factor = match[2].str();
+      (factor.ends_with('A') ? pair.a : pair.b) = &tensor;
+      pair.transposed = factor.find("embedding") != std::string::npos;
+      return;
+    }
+    static const std::regex kSaved(R"(\.modules_to_save(\.default)?)");
+    const std::string target = known(std::regex_replace(name, kSaved, ""), tensor);
+    if (model_.find(target)->shape != tensor.shape) {
+      fail(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is of another shape than " +
+                                in_quotes(target) + " of the model");
+    }
+    replaced[target] = &tensor;
+  }
+
+  std::string known(const std::string& name, const TensorInfo& tensor) const {
+    if (model_.find(name) != nullptr) return name;
+    std::vector<std::string> names;
+    for (const TensorInfo& one : model_.tensors()) names.push_back(one.name);
+    fail(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is for " + in_quotes(name) +
+                              ", which the model lacks" + did_you_mean(name, names));
+  }
+
+  void check(const std::string& target, Pair& pair) const {
+    if (pair.a == nullptr || pair.b == nullptr) {
+      fail(adapter_.name(), "only one factor for " + in_quotes(target));
+    }
+    pair.transposed = pair.transposed || config_.flag("fan_in_fan_out");
+    const auto &a = pair.a->shape, &b = pair.b->shape, &w = model_.find(target)->shape;
+    const bool fits = a.size() == 2 && b.size() == 2 && w.size() == 2 && a[0] == b[1] &&
+                      w[pair.transposed ? 0 : 1] == a[1] && w[pair.transposed ? 1 : 0] == b[0];
+    if (!fits)
+      fail(adapter_.name(), "the factors for " + in_quotes(target) + " do not fit its shape");
+    pair.scale = config_.scale(target.substr(0, target.size() - 7), a[0]);
+  }
+
+  const Input& model_;
+  const Input& adapter_;
+  const Config& config_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Input> adapted_input(const std::string& name,
+                                           std::shared_ptr<const Input> model,
+                                           const std::filesystem::path& path) {
+  const auto adapter = open_input(path.string(), path);
+  const auto file = adapter->checkpoint()->folder() / "adapter_config.json";
+  const Config config(path.string(), Json::parse(read_text(file), "adapter_config.json"));
+  Reader reader(*model, *adapter, config);
+  std::vector<TensorInfo> tensors = model->tensors();
+  for (TensorInfo& tensor : tensors) {
+    if (reader.pairs.contains(tensor.name)) {  // as it is read, not as it is stored
+      tensor.dtype = Dtype::f64;
+      tensor.begin = 0;
+      tensor.end = static_cast<uint64_t>(tensor.numel()) * sizeof(double);
+    } else if (const auto it = reader.replaced.find(tensor.name); it != reader.replaced.end()) {
+      tensor = *it->second;
+      tensor.name = it->first;
+    }
+  }
+  return std::make_shared<AdaptedInput>(name, std::move(model), adapter, std::move(tensors),
+                                        std::move(reader.pairs), std::move(reader.replaced));
+}
+
+}  // namespace lenswright

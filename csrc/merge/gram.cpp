@@ -1,0 +1,133 @@
+#include "merge/gram.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "merge/kernel.h"
+
+namespace lenswright {
+
+double Gram::norm(size_t i) const { return std::sqrt((*this)(i, i)); }
+
+double Gram::dot(std::span<const double> a, std::span<const double> b) const {
+  double sum = 0;
+  for (size_t i = 0; i < n_; ++i) {
+    for (size_t j = 0; j < n_; ++j) sum += a[i] * b[j] * (*this)(i, j);
+  }
+  return sum;
+}
+
+void Gram::add(const Gram& other) {
+  for (size_t i = 0; i < values_.size(); ++i) values_[i] += other.values_[i];
+}
+
+void add_products(std::span<const double* const> x, int64_t count, Gram& gram) {
+  for (size_t i = 0; i < x.size(); ++i) {
+    for (size_t j = i; j < x.size(); ++j) {
+      const double product = lenswright::dot(x[i], x[j], count);
+      gram(i, j) += product;
+      if (i != j) gram(j, i) += product;
+    }
+  }
+}
+
+namespace {
+
+std::vector<size_t> vectors_of(const Task& task, bool deltas) {
+  if (deltas) return task.others();
+  std::vector<size_t> all(task.inputs);
+  std::iota(all.begin(), all.end(), size_t{0});
+  return all;
+}
+
+// Vectors have no columns of their own.
+Lines lines_of(const Task& task, Lines lines) {
+  return task.shape.rows == 1 ? Lines::whole : lines;
+}
+
+size_t grams(const Task& task, Lines lines) {
+  const int64_t tiles = Tiling(task.shape, Cut::elements).tiles();
+  return static_cast<size_t>(lines == Lines::whole  ? tiles
+                             : lines == Lines::rows ? task.shape.rows
+                                                    : task.shape.cols);
+}
+
+}  // namespace
+
+GramWork::GramWork(const Task& task, bool deltas, Lines lines)
+    : task_(task),
+      inputs_(vectors_of(task, deltas)),
+      deltas_(deltas),
+      lines_(lines_of(task, lines)),
+      grams_(grams(task, lines_), Gram(inputs_.size())) {}
+
+Cut GramWork::cut(int pass) const {
+  if (lines_ == Lines::rows) return Cut::rows;
+  return lines_ == Lines::columns && pass == 0 ? Cut::columns : Cut::elements;
+}
+
+std::vector<const double*> GramWork::vectors(const Strip& strip) const {
+  std::vector<const double*> x;
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    x.push_back(strip.x[inputs_[i]]);
+    if (!deltas_) continue;
+    subtract(x.back(), strip.x[static_cast<size_t>(task_.base)], strip.count, strip.room[i]);
+    x.back() = strip.room[i];
+  }
+  return x;
+}
+
+void GramWork::read(int, int64_t tile, const Strip& strip) {
+  const std::vector<const double*> x = vectors(strip);
+  if (lines_ == Lines::columns) return add_columns(x, strip);
+  const int64_t line = lines_ == Lines::rows ? strip.first / task_.shape.cols : tile;
+  add_products(x, strip.count, grams_[static_cast<size_t>(line)]);
+}
+
+void GramWork::add_columns(const std::vector<const double*>& x, const Strip& strip) {
+  const auto first = static_cast<size_t>(strip.first % task_.shape.cols);
+  for (size_t c = 0; c < static_cast<size_t>(strip.count); ++c) {
+    Gram& gram = grams_[first + c];
+    for (size_t i = 0; i < x.size(); ++i) {
+      for (size_t j = 0; j < x.size(); ++j) gram(i, j) += x[i][c] * x[j][c];
+    }
+  }
+}
+
+bool GramWork::finish(int) {
+  if (lines_ == Lines::whole) {
+    Gram sum(inputs_.size());
+    for (const Gram& tile : grams_) sum.add(tile);
+    grams_ = {std::move(sum)};
+  }
+  for (const Gram& gram : grams_) coefficients_.push_back(solve(gram));
+  grams_ = {};
+  return false;
+}
+
+void GramWork::write(int64_t, const Strip& strip, double* out) {
+  const std::vector<const double*> x = vectors(strip);
+  if (lines_ == Lines::columns) {
+    combine_columns(x, strip, out);
+  } else {
+    const int64_t line = lines_ == Lines::rows ? strip.first / task_.shape.cols : 0;
+    const Coefficients& c = coefficients_[static_cast<size_t>(line)];
+    scale(c[0], x[0], strip.count, out);
+    for (size_t i = 1; i < x.size(); ++i) add_scaled(c[i], x[i], strip.count, out);
+  }
+  if (deltas_) add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], strip.count, out);
+}
+
+void GramWork::combine_columns(const std::vector<const double*>& x, const Strip& strip,
+                               double* out) const {
+  for (int64_t e = 0; e < strip.count; ++e) {
+    const Coefficients& c =
+        coefficients_[static_cast<size_t>((strip.first + e) % task_.shape.cols)];
+    double sum = 0;
+    for (size_t i = 0; i < x.size(); ++i) sum += c[i] * x[i][e];
+    out[e] = sum;
+  }
+}
+
+}  // namespace lenswright

@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <cmath>
+
+#include "base/clones.h"
+#include "merge/kernel.h"
+#include "merge/methods/list.h"
+#include "merge/selection.h"
+#include "merge/task_vectors.h"
+
+namespace lenswright {
+namespace {
+
+LENSWRIGHT_CLONES void add_square_of_gap(const double* x, const double* mean, int64_t n,
+                                         double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] += (x[i] - mean[i]) * (x[i] - mean[i]);
+}
+
+LENSWRIGHT_CLONES void drop(const double* mask, int64_t n, double* delta) {
+  for (int64_t i = 0; i < n; ++i) delta[i] = mask[i] == 0 ? 0.0 : delta[i];
+}
+
+/// Select, calculate, erase (Wan et al. 2024, arXiv:2408.07990, section 3.2): the elements where
+/// the differences to the base vary most between models; weights by their mean squares; terms
+/// against the sign of the sum left out.
+class Sce final : public Work {
+ public:
+  explicit Sce(const Task& task)
+      : task_(task),
+        models_(task.others()),
+        topk_(task.values.at("select_topk")),
+        tiles_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
+        samples_(static_cast<size_t>(Tiling(task.shape, Cut::sample).tiles())),
+        squares_(tiles_.size(), std::vector<double>(models_.size())) {}
+
+  // varying elements, sample and selection where there is a choice, squares.
+  int passes() const override { return selects() ? 4 : 1; }
+
+  Cut cut(int pass) const override { return selects() && pass == 1 ? Cut::sample : Cut::elements; }
+
+  void read(int pass, int64_t tile, const Strip& strip) override {
+    const auto at = static_cast<size_t>(tile);
+    differences(strip);
+    if (pass + 1 == passes()) {
+      choose(tile, strip);
+      for (size_t i = 0; i < models_.size(); ++i) {
+        squares_[at][i] += dot(strip.room[i], strip.room[i], strip.count);
+      }
+      return;
+    }
+    const double* sizes = variances(strip);
+    if (pass == 0) tiles_[at] += count_nonzero(sizes, strip.count);
+    if (pass == 1) samples_[at].insert(samples_[at].end(), sizes, sizes + strip.count);
+    if (pass == 2) selection_->read(tile, sizes, strip.count);
+  }
+
+  bool finish(int pass) override {
+    if (pass + 1 == passes()) return weigh(), false;
+    if (pass == 0) {
+      int64_t varying = 0;
+      for (const int64_t tile : tiles_) varying += tile;
+      selection_ = std::make_unique<Selection>(task_.shape.count(), kept_count(topk_, varying),
+                                               static_cast<int64_t>(tiles_.size()));
+    }
+    if (pass == 1) {
+      std::vector<double> sorted;
+      for (const auto& tile : samples_) sorted.insert(sorted.end(), tile.begin(), tile.end());
+      std::ranges::sort(sorted);
+      selection_->guess(sorted);
+      samples_ = {};
+    }
+    return pass == 2 && !selection_->finish();
+  }
+
+  void write(int64_t tile, const Strip& strip, double* out) override {
+    differences(strip);
+    choose(tile, strip);
+    const double* base = strip.x[static_cast<size_t>(task_.base)];
+    for (int64_t e = 0; e < strip.count; ++e) out[e] = base[e] + mixed(strip, e);
+  }
+
+ private:
+  bool selects() const { return topk_ < 1; }
+
+  void differences(const Strip& strip) const {
+    const double* base = strip.x[static_cast<size_t>(task_.base)];
+    for (size_t i = 0; i < models_.size(); ++i) {
+      subtract(strip.x[models_[i]], base, strip.count, strip.room[i]);
+    }
+  }
+
+  // Of the population, with infinity for NaN. Overwrites the two rooms behind the differences.
+  const double* variances(const Strip& strip) const {
+    const int64_t n = strip.count;
+    const size_t models = models_.size();
+    double *mean = strip.room[models], *out = strip.room[models + 1];
+    std::fill(mean, mean + n, 0.0);
+    std::fill(out, out + n, 0.0);
+    for (size_t i = 0; i < models; ++i) add_scaled(1.0, strip.room[i], n, mean);
+    divide(static_cast<double>(models), n, mean);
+    for (size_t i = 0; i < models; ++i) add_square_of_gap(strip.room[i], mean, n, out);
+    divide(static_cast<double>(models), n, out);
+    magnitude(out, n, out);
+    return out;
+  }
+
+  void choose(int64_t tile, const Strip& strip) {
+    if (!selects()) return;
+    double* const mask = strip.room[models_.size() + 2];
+    std::fill(mask, mask + strip.count, 1.0);
+    selection_->keep(tile, strip.opens, variances(strip), strip.count, mask, true);
+    for (size_t i = 0; i < models_.size(); ++i) drop(mask, strip.count, strip.room[i]);
+  }
+
+  void weigh() {
+    const auto count = static_cast<double>(task_.shape.count());
+    double sum = 0;
+    for (size_t i = 0; i < models_.size(); ++i) {
+      weights_.push_back(0);
+      for (const auto& tile : squares_) weights_[i] += tile[i];
+      weights_[i] /= count;
+      sum += weights_[i];
+    }
+    // mergekit gives up on small differences, which those of real fine-tunes are.
+    const bool even = task_.mode == Mode::compat ? sum < 1e-6 : sum == 0;
+    for (double& w : weights_) w = even ? 1.0 / static_cast<double>(models_.size()) : w / sum;
+    squares_ = {};
+  }
+
+  double mixed(const Strip& strip, int64_t e) const {
+    double sum = 0, numerator = 0, divisor = 0;
+    for (size_t i = 0; i < models_.size(); ++i) sum += strip.room[i][e];
+    for (size_t i = 0; i < models_.size(); ++i) {
+      const double delta = strip.room[i][e];
+      const double agrees = sum >= 0 ? (delta > 0 ? 1.0 : 0.0) : (delta < 0 ? 1.0 : 0.0);
+      numerator += delta * weights_[i] * agrees;
+      divisor += weights_[i] * agrees;
+    }
+    if (task_.mode == Mode::compat) return numerator / std::max(divisor, 1e-6);
+    return divisor == 0 ? numerator : numerator / divisor;
+  }
+
+  const Task task_;
+  const std::vector<size_t> models_;
+  const double topk_;
+  std::vector<int64_t> tiles_;                // varying elements of each
+  std::vector<std::vector<double>> samples_;  // by tile
+  std::vector<std::vector<double>> squares_;  // by tile, by model
+  std::unique_ptr<Selection> selection_;
+  std::vector<double> weights_;
+};
+
+}  // namespace
+
+Method sce_method() {
+  Method method;
+  method.name = "sce";
+  method.source = "Wan et al. 2024, arXiv:2408.07990";
+  method.base = Method::Base::required;
+  method.parameters = {
+      {"select_topk", false, false, 1.0, Parameter::Kind::number, 0, 1},
+      {"int8_mask", false, false, 0.0, Parameter::Kind::flag, 0, 1},
+  };
+  method.start = [](const Task& task) -> std::unique_ptr<Work> {
+    return std::make_unique<Sce>(task);
+  };
+  return method;
+}
+
+}  // namespace lenswright

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "merge/plan.h"
+
+namespace lenswright {
+
+/// A source of a slice with what it is about.
+struct Part {
+  std::shared_ptr<const Input> input;
+  const Settings* own = nullptr;
+  std::optional<std::pair<int64_t, int64_t>> layers;
+};
+
+/// The sources of a slice, the base among them where the method has one.
+struct Parts {
+  std::vector<Part> parts;
+  int base = -1;
+  std::array<const Settings*, 3> levels{};  // of slice, module and recipe
+};
+
+/// Makes the job of one output tensor, and checks it: parameters, types, shapes, vocabularies.
+class JobMaker {
+ public:
+  JobMaker(const Recipe& recipe, const MergeOptions& options, std::vector<std::string>& notes)
+      : recipe_(recipe), options_(options), notes_(notes) {}
+
+  /// `found`: the tensor of each part, null where it has none. None: there is nothing to write, as
+  /// `why_not` then says.
+  std::optional<Job> make(const std::string& name, double depth, const Parts& parts,
+                          std::vector<const TensorInfo*> found);
+  const std::string& why_not() const { return why_not_; }
+
+ private:
+  void drop_missing(const std::string& name, Parts& parts, std::vector<const TensorInfo*>& found);
+  void set_values(Job& job, double depth, const Parts& parts) const;
+  void check_values(const Job& job) const;
+  void set_rows(Job& job) const;
+  void cut_rows(Job& job);
+  void set_types(Job& job) const;
+  void carry_over(Job& job) const;
+  std::optional<double> value(const Parameter& parameter, const std::string& tensor, double depth,
+                              const Parts& parts, const Settings* own) const;
+
+  const Recipe& recipe_;
+  const MergeOptions& options_;
+  std::vector<std::string>& notes_;
+  std::string why_not_;
+};
+
+}  // namespace lenswright

@@ -1,0 +1,167 @@
+#include "nn/thin_product.h"
+
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tensors.h"
+
+namespace lenswright {
+namespace {
+
+constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
+constexpr int64_t kSizes[] = {1, 2, 7, 8, 16, 31, 33, 97, 200, 896};
+constexpr int64_t kRows[] = {1, 2, 3, 4, 5, 8, 16, 31, 32, 33};
+
+// Every kernel that this processor can run.
+std::vector<const ThinKernel*> kernels() {
+  std::vector<const ThinKernel*> all = {&thin_kernel_plain()};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    all.push_back(thin_kernel_avx2());
+  }
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
+    all.push_back(thin_kernel_avx512());
+  }
+#endif
+  return all;
+}
+
+at::Tensor in_double(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor y = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
+  return bias.defined() ? y + bias.to(at::kDouble) : y;
+}
+
+// The largest error of a number, as a share of what its products add up to without their signs.
+double error(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+             const at::Tensor& bias) {
+  const at::Tensor size =
+      in_double(x.abs(), weight.abs(), bias.defined() ? bias.abs() : bias).clamp_min(1e-30);
+  return ((y.to(at::kDouble) - in_double(x, weight, bias)).abs() / size).max().item<double>();
+}
+
+at::Tensor transposed(const at::Tensor& weight) { return weight.t().contiguous().t(); }
+
+}  // namespace
+
+TEST_CASE("thin products are the sums, in every kernel, type, layout and size") {
+  for (const ThinKernel* kernel : kernels()) {
+    for (const auto type : kTypes) {
+      for (const int64_t outputs : kSizes) {
+        for (const int64_t inputs : kSizes) {
+          if (outputs * inputs > 97 * 896) continue;
+          CAPTURE(kernel->outputs, type, outputs, inputs);
+          const at::Tensor weight = test::waves({outputs, inputs}, 0.7, type);
+          const at::Tensor bias = test::waves({outputs}, 0.2, at::kFloat);
+          const at::Tensor x = test::waves({5, inputs}, 1.3, at::kFloat);
+          for (const at::Tensor& w : {weight, transposed(weight)}) {
+            REQUIRE(error(thin_product(x, w, bias, *kernel), x, w, bias) < 1e-6);
+            REQUIRE(error(thin_product(x, w, {}, *kernel), x, w, {}) < 1e-6);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a row's bytes depend on that row only") {
+  const int before = at::get_num_threads();
+  for (const ThinKernel* kernel : kernels()) {
+    for (const auto type : kTypes) {
+      const at::Tensor weight = test::waves({203, 897}, 0.7, type);
+      const at::Tensor bias = test::waves({203}, 0.2, at::kFloat);
+      const at::Tensor x = test::waves({33, 897}, 1.3, at::kFloat);
+      for (const at::Tensor& w : {weight, transposed(weight)}) {
+        at::set_num_threads(1);
+        const at::Tensor all = thin_product(x, w, bias, *kernel);
+        at::set_num_threads(2);
+        for (const int64_t rows : kRows) {
+          CAPTURE(kernel->outputs, type, rows, w.stride(0));
+          const at::Tensor y = thin_product(x.narrow(0, 33 - rows, rows), w, bias, *kernel);
+          REQUIRE(test::same(y, all.narrow(0, 33 - rows, rows)));
+        }
+      }
+    }
+  }
+  at::set_num_threads(before);
+}
+
+TEST_CASE("narrowed, unaligned and strided weights and inputs are read as they lie") {
+  for (const ThinKernel* kernel : kernels()) {
+    for (const auto type : kTypes) {
+      CAPTURE(kernel->outputs, type);
+      const at::Tensor fused = test::waves({120, 131}, 0.7, type);
+      const at::Tensor x = test::waves({6, 3, 140}, 1.3, at::kFloat).transpose(0, 1);
+      const at::Tensor views[] = {fused.narrow(0, 41, 37),
+                                  fused.narrow(1, 3, 99),
+                                  fused.narrow(0, 41, 37).narrow(1, 1, 130),
+                                  fused.t(),
+                                  fused.t().narrow(0, 5, 77),
+                                  fused.t().narrow(1, 7, 50)};
+      for (const at::Tensor& weight : views) {
+        const at::Tensor input = x.narrow(-1, 9, weight.size(1));
+        REQUIRE(thin_serves(input, weight));
+        const at::Tensor y = thin_product(input, weight, {}, *kernel);
+        REQUIRE(error(y, input, weight, {}) < 1e-6);
+      }
+    }
+  }
+}
+
+TEST_CASE("what is not finite reaches the outputs it belongs to, and no other") {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const ThinKernel* kernel : kernels()) {
+    for (const auto type : kTypes) {
+      for (const float value : {kNan, kInfinity, -kInfinity}) {
+        at::Tensor weight = test::waves({41, 67}, 0.7, type).contiguous();
+        weight[40][66] = value;
+        weight[3][0] = value;
+        const at::Tensor x = test::waves({5, 67}, 1.3, at::kFloat).abs() + 0.1;
+        at::Tensor poisoned = x.clone();
+        poisoned[2][65] = value;
+        for (const at::Tensor& w : {weight, transposed(weight)}) {
+          CAPTURE(kernel->outputs, type, value, w.stride(0));
+          const at::Tensor expected = at::zeros({5, 41}, at::kBool);
+          expected.narrow(1, 40, 1).fill_(true);
+          expected.narrow(1, 3, 1).fill_(true);
+          const at::Tensor y = thin_product(x, w, {}, *kernel);
+          REQUIRE(at::equal(y.isfinite().logical_not(), expected));
+          REQUIRE(at::equal(y[0][3].isnan(), at::scalar_tensor(std::isnan(value), at::kBool)));
+          expected[2].fill_(true);
+          const at::Tensor z = thin_product(poisoned, w, {}, *kernel);
+          REQUIRE(at::equal(z.isfinite().logical_not(), expected));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("float16 weights are widened exactly: subnormal and extreme ones too") {
+  const at::Tensor weight =
+      at::tensor({6e-8, 1e-7, -6.1e-5, 6.2e-5, 65504.0, -65504.0, 0.0, -0.0}, at::kDouble)
+          .to(at::kHalf)
+          .repeat({1, 5});
+  for (const ThinKernel* kernel : kernels()) {
+    const at::Tensor x = at::eye(40, at::kFloat);
+    for (const at::Tensor& w : {weight, transposed(weight)}) {
+      const at::Tensor y = thin_product(x, w, {}, *kernel);
+      REQUIRE(test::same(y.flatten(), weight.to(at::kFloat).flatten()));
+    }
+  }
+}
+
+TEST_CASE("thin products say what they serve") {
+  const at::Tensor weight = test::waves({8, 6}, 0.7, at::kBFloat16);
+  const at::Tensor x = test::waves({2, 6}, 1.3, at::kFloat);
+  REQUIRE(thin_serves(x, weight));
+  REQUIRE_FALSE(thin_serves(x.to(at::kDouble), weight));
+  REQUIRE_FALSE(thin_serves(x, weight.to(at::kDouble)));
+  REQUIRE_FALSE(thin_serves(x.narrow(1, 0, 5), weight));
+  const at::Tensor sparse_rows = test::waves({16, 12}, 0.7, at::kFloat).slice(0, 0, 16, 2);
+  REQUIRE_FALSE(thin_serves(x, sparse_rows.slice(1, 0, 12, 2)));
+  REQUIRE(thin_serves(x, sparse_rows.narrow(1, 2, 6)));
+}
+
+}  // namespace lenswright

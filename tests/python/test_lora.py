@@ -1,0 +1,168 @@
+"""Edits as PEFT adapters: `peft` loads them onto `transformers`' models and gives our logits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import lenswright as lw
+from edit_methods import directions, others
+from editing import direction, stored_as
+from editing_families import Family
+from lenswright.verify import relative_error
+from support import random_tokens, rewrite
+
+peft = pytest.importorskip("peft")
+
+
+def with_adapter(source: Path, adapter: Path, tokens: torch.Tensor, merged: bool) -> torch.Tensor:
+    """Logits in float64 of the unedited model with an adapter, beside its weights or in them."""
+    import transformers
+
+    from lenswright.reference import Reference
+
+    reference = Reference(source)
+    assert isinstance(reference.model, transformers.PreTrainedModel)
+    wrapped = peft.PeftModel.from_pretrained(reference.model, adapter).double()
+    reference.model = wrapped.merge_and_unload() if merged else wrapped
+    with torch.no_grad():
+        return reference.model(tokens).logits
+
+
+BLOCKS = ["attention", "mlp"]
+CASES = {
+    "llama": ("llama", "", "all"),
+    "qwen2": ("qwen2", "", [*BLOCKS]),
+    "gpt2": ("gpt2", "", BLOCKS),
+    "gpt_neox": ("gpt_neox", "", BLOCKS),
+    "phi": ("phi", "", BLOCKS),
+    "gemma2": ("gemma2", "", BLOCKS),
+    "olmo2": ("olmo2", "", "all"),
+    "granite": ("granite", "", BLOCKS),
+    "mistral3": ("mistral3", "", "all"),
+    "qwen2_vl": ("qwen2_vl", "", "all"),
+    "deepseek_v3": ("deepseek_v3", "", "attention"),
+    "mixtral": ("mixtral", "", "attention"),
+    "bare": ("gpt2", "", BLOCKS),
+}
+
+
+def edits_of(model: lw.Model, writers: Any) -> dict[str, lw.edits.Edit]:
+    v, other = directions(model), others(model)
+    plain = lw.edits.ablate(model, v[0], writers=writers)
+    return {
+        "plain": plain,
+        "projected": lw.edits.ablate(model, v[0], against=other, writers=writers, strength=0.5),
+        "oblique": lw.edits.ablate(model, v, "oblique", read=other, writers=writers),
+        "subspace": lw.edits.ablate(model, v, "subspace", writers=writers),
+        "ridge": lw.edits.ablate(model, v, "ridge", ridge=0.1, writers=writers),
+        "reflection": lw.edits.ablate(model, v[0], "reflection", writers=writers),
+        "sum": plain + lw.edits.ablate(model, v[1], writers="attention"),
+        "heads": plain.restrict(heads=[0], model=model),
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_peft_gives_the_same_logits(family: Family, tmp_path: Path, case: str) -> None:
+    name, knob, writers = CASES[case]
+    source = stored_as(family(name, knob), tmp_path / "in", "float32")
+    if case == "bare":  # names without their first part, as GPT-2 was published
+        rewrite(source, lambda w: {n.removeprefix("transformer."): t for n, t in w.items()})
+    model = lw.load(source, dtype="float64")
+    tokens = random_tokens(2, 9)
+    for label, edit in edits_of(model, writers).items():
+        adapter = edit.to_lora(tmp_path / label)
+        assert adapter.errors == {}
+        assert set(adapter.ranks.values()) <= {1, 2, 3}
+        with model.edited(edit):
+            tried = model(tokens)
+        assert relative_error(tried, model(tokens)) > 1e-3
+        for merged in (False, True):
+            found = with_adapter(source, adapter.folder, tokens, merged)
+            assert relative_error(found, tried) < 1e-5, (label, merged)
+
+
+def test_what_the_files_hold(family: Family, tmp_path: Path) -> None:
+    source = stored_as(family("gpt2"), tmp_path / "in", "float32")
+    edit = lw.edits.ablate(lw.load(source), direction(lw.load(source)), writers="mlp")
+    adapter = edit.to_lora(tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
+    assert config["r"] == config["lora_alpha"] == 1
+    assert config["fan_in_fan_out"] is True
+    assert config["target_modules"] == [f"transformer.h.{i}.mlp.c_proj" for i in range(3)]
+    tensors = load_file(tmp_path / "adapter/adapter_model.safetensors")
+    assert len(tensors) == 9
+    assert adapter.ranks == dict.fromkeys(config["target_modules"], 1)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["adapter", "in"]
+
+
+@pytest.mark.parametrize("method", ["row_norm", "write_norm"])
+def test_changes_of_full_rank_are_refused_or_truncated_with_their_error(
+    family: Family, tmp_path: Path, method: str
+) -> None:
+    source = stored_as(family("llama"), tmp_path / "in", "float32")
+    model = lw.load(source, dtype="float64")
+    edit = lw.edits.ablate(model, direction(model), method, writers=BLOCKS)
+    with pytest.raises(ValueError, match=r"a change of full rank.*expected truncate=RANK"):
+        edit.to_lora(tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()
+    tokens = random_tokens(2, 9)
+    with model.edited(edit):
+        exact = model(tokens)
+    errors, distances = [], []
+    before = {n: t.double().clone() for n, t in model.parameters().items()}
+    edit.apply(model)
+    change = {n: t.double() - before[n] for n, t in model.parameters().items() if n in edit.bases}
+    edit.revert(model)
+    for rank in (1, 3, model.cfg.d_model):
+        adapter = edit.to_lora(tmp_path / f"{rank}", truncate=rank)
+        errors.append(max(adapter.errors.values()))
+        distances.append(relative_error(with_adapter(source, adapter.folder, tokens, False), exact))
+        tensors = load_file(adapter.folder / "adapter_model.safetensors")
+        for module, error in adapter.errors.items():
+            a, b = (tensors[f"base_model.model.{module}.lora_{x}.weight"].double() for x in "AB")
+            whole = change[f"{module}.weight"]
+            assert abs(float((whole - b @ a).norm() / whole.norm()) - error) < 1e-5
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 1e-6
+    assert distances[0] > distances[2]
+    assert distances[2] < 1e-5
+
+
+def test_what_no_adapter_can_hold(family: Family, tmp_path: Path) -> None:
+    def refused(name: str, message: str, knob: str = "", **given: Any) -> None:
+        model = lw.load(family(name, knob))
+        edit = lw.edits.ablate(model, direction(model), **given)
+        with pytest.raises(ValueError, match=message):
+            edit.to_lora(tmp_path / "adapter")
+        assert not list(tmp_path.iterdir())
+
+    refused("gpt2", "tensor is the unembedding's too, which only a commit unties")
+    refused("mixtral", "experts are parameters of their mixture")
+    refused("qwen2_moe", "in a mixture peft takes modules", writers="shared_expert")
+    refused("bloom", "the bias of a norm is not a matrix", writers="embedding_norm")
+    refused("gpt2", "has none; expected edit.restrict", knob="untied")
+    model = lw.load(family("llama"))
+    rows = lw.edits.ablate(model, directions(model), rows=True)
+    with pytest.raises(ValueError, match=r"2 edits, one for each row; expected edit\.row"):
+        rows.to_lora(tmp_path / "adapter")
+    edit = lw.edits.ablate(model, direction(model))
+    with pytest.raises(ValueError, match="truncate is 0"):
+        edit.to_lora(tmp_path / "adapter", truncate=0)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(FileExistsError, match="there"):
+        edit.to_lora(tmp_path / "there")
+    edit.apply(model)
+    with pytest.raises(ValueError, match=r"carries an edit; expected edit\.revert"):
+        edit.to_lora(tmp_path / "adapter")
+    edit.revert(model)
+    edit.save(tmp_path / "edit.safetensors")
+    with pytest.raises(ValueError, match="model is None"):
+        lw.edits.load(tmp_path / "edit.safetensors").to_lora(tmp_path / "adapter")
+    loaded = lw.edits.load(tmp_path / "edit.safetensors")
+    assert loaded.to_lora(tmp_path / "adapter", model).folder.is_dir()

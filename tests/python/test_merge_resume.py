@@ -1,0 +1,145 @@
+"""After kill -9 a merge goes on where it was, and the bytes are those of one that never stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import lenswright as lw
+import merging_models as models
+from lenswright import _files
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """A recipe of two models of twelve tensors."""
+    config = models.CONFIG | {"num_hidden_layers": 12, "layer_types": ["full_attention"] * 12}
+    for i in range(2):
+        torch.manual_seed(i)
+        big = {f"model.layers.{n}.w.weight": torch.randn(1024, 1031) for n in range(12)}
+        models.save(tmp_path / f"m{i}", big, config)
+    (tmp_path / "recipe.yml").write_text(json.dumps(recipe(tmp_path)))
+    return tmp_path
+
+
+def recipe(room: Path) -> dict[str, Any]:
+    return {
+        "merge_method": "ties", "base_model": str(room / "m0"),
+        "models": [{"model": str(room / "m1"), "parameters": {"weight": 0.7, "density": 0.4}}],
+    }  # fmt: skip
+
+
+def hidden(room: Path) -> list[Path]:
+    return [path for path in room.iterdir() if path.name.startswith(".out.partial-")]
+
+
+def killed(room: Path, lines: int) -> Path:
+    """Begin a merge, kill it once its journal has so many lines; the hidden folder."""
+    command = [sys.executable, "-m", "lenswright", "merge", "recipe.yml", "out", "-j", "1"]
+    process = subprocess.Popen(command, cwd=room)
+    while process.poll() is None:
+        journals = [path / "journal.partial" for path in hidden(room)]
+        if journals and journals[0].exists() and journals[0].read_text().count("\n") >= lines:
+            break
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (room / "out").exists(), "it was done before it could be killed"
+    (left,) = hidden(room)
+    return left
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {name: check.sha256 for name, check in lw.Checkpoint(folder).check().items()}
+
+
+def test_it_goes_on(room: Path) -> None:
+    lw.merge(room / "recipe.yml", room / "whole")
+    left = killed(room, 3)
+    done = len((left / "journal.partial").read_text().splitlines())
+    assert 3 <= done < 12
+    written = {path.name: path.stat().st_ino for path in left.glob("*.safetensors.partial")}
+    seen: list[int] = []
+    document = json.dumps(recipe(room))
+    inputs = [(str(room / name), room / name) for name in ("m1", "m0")]
+    plan = _files.plan_merge(document, "recipe", inputs)
+    plan.run(room / "out", [], lambda now, _total: seen.append(now), 2, True)
+    assert hashes(room / "out") == hashes(room / "whole")
+    assert not hidden(room)
+    files = {
+        f"{path.name}.partial": path.stat().st_ino for path in (room / "out").glob("*.safetensors")
+    }
+    assert files == written  # the same file, gone on with
+    assert not list((room / "out").glob("*.partial"))
+
+
+def test_what_was_spoilt_is_done_again(room: Path) -> None:
+    lw.merge(room / "recipe.yml", room / "whole")
+    left = killed(room, 4)
+    (path,) = left.glob("*.safetensors.partial")
+    data = bytearray(path.read_bytes())
+    data[-5 - 4 * 1024 * 1031 * 11] ^= 1  # in the first tensor
+    path.write_bytes(data)
+    with (left / "journal.partial").open("a") as journal:
+        journal.write("11 123")  # a line that was never finished
+    lw.merge(room / "recipe.yml", room / "out", resume=True)
+    assert hashes(room / "out") == hashes(room / "whole")
+
+
+def test_another_merge_is_not_gone_on_with(room: Path) -> None:
+    left = killed(room, 2)
+    other = recipe(room) | {"parameters": {"lambda": 0.5}}
+    lw.merge(other, room / "out", resume=True)
+    lw.merge(other, room / "whole")
+    assert hashes(room / "out") == hashes(room / "whole")
+    assert hidden(room) == [left]
+
+
+def test_without_resume_it_begins_anew(room: Path) -> None:
+    killed(room, 2)
+    lw.merge(room / "recipe.yml", room / "out")
+    lw.merge(room / "recipe.yml", room / "whole")
+    assert hashes(room / "out") == hashes(room / "whole")
+    assert not hidden(room)
+
+
+def test_interrupted_with_resume_it_stays(room: Path) -> None:
+    document = json.dumps(recipe(room))
+    inputs = [(str(room / name), room / name) for name in ("m1", "m0")]
+    plan = _files.plan_merge(document, "recipe", inputs)
+    with pytest.raises(lw.Cancelled):
+        plan.run(room / "out", [], lambda now, total: now < total // 2, 1, True)
+    assert len(hidden(room)) == 1
+    with pytest.raises(lw.CheckpointError, match="never finished"):
+        lw.Checkpoint(hidden(room)[0])
+    lw.merge(recipe(room), room / "out", resume=True)
+    lw.merge(recipe(room), room / "whole")
+    assert hashes(room / "out") == hashes(room / "whole")
+    assert not hidden(room)
+
+
+def test_two_at_once(room: Path) -> None:
+    document = json.dumps(recipe(room))
+    inputs = [(str(room / name), room / name) for name in ("m1", "m0")]
+    plan, other = (_files.plan_merge(document, "recipe", inputs) for _ in range(2))
+    said: list[str] = []
+
+    def meanwhile(now: int, total: int) -> bool:
+        if not said:
+            try:
+                other.run(room / "out", [], None, 1)
+            except BlockingIOError as error:
+                said.append(str(error))
+        return True
+
+    plan.run(room / "out", [], meanwhile, 1)
+    assert "another process" in said[0]
+    assert (room / "out" / "model.safetensors").exists()
