@@ -10,6 +10,7 @@ namespace lenswright {
 namespace {
 
 constexpr int64_t kMore = 16;  // buckets of room, where some are missing
+constexpr int64_t kMost = std::numeric_limits<int32_t>::max();  // that a bucket can count
 constexpr double kNone = std::numeric_limits<double>::infinity();
 
 at::Tensor none(int64_t cells, int64_t width) { return at::zeros({0, cells, width}, at::kInt); }
@@ -42,6 +43,7 @@ Quantiles::Quantiles(const State& state) : zero_(part_of(state, "zero", at::kInt
                       "state has '", name, "' ", side->counts.sizes(), ", expected [buckets, ",
                       cells(), ", ", width(), "]");
   }
+  taken_ = count().sum(0).max().item<int64_t>();  // of the coordinate that has the most
 }
 
 void Quantiles::Side::reach(int64_t low, int64_t high) {
@@ -82,6 +84,9 @@ void Quantiles::reach(const double* values, int64_t count) {
 void Quantiles::take(const at::Tensor& values, const Samples& samples) {
   check_samples(values, samples.cells, width(), cells());
   const at::Tensor wide = values.to(at::kDouble).contiguous();
+  TORCH_CHECK_VALUE(taken_ <= kMost - wide.size(0), "quantiles count up to ", kMost,
+                    " samples, and ", taken_, " were taken already; expected fewer");
+  taken_ += wide.size(0);
   const at::Tensor cell = samples.cells.contiguous();
   const double* value = wide.const_data_ptr<double>();
   reach(value, wide.numel());
@@ -115,6 +120,9 @@ void Quantiles::merge(const Quantiles& other) {
   TORCH_CHECK_VALUE(zero_.sizes() == other.zero_.sizes() && error_ == other.error_,
                     "cannot merge quantiles of ", other.zero_.sizes(), " to ", other.error_,
                     " into ", zero_.sizes(), " to ", error_, " [cells, width]");
+  TORCH_CHECK_VALUE(taken_ <= kMost - other.taken_, "quantiles count up to ", kMost,
+                    " samples, and these two took ", taken_, " and ", other.taken_);
+  taken_ += other.taken_;
   zero_ = zero_ + other.zero_;
   for (const auto& [mine, theirs] :
        {std::pair{&negative_, &other.negative_}, std::pair{&positive_, &other.positive_}}) {

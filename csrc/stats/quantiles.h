@@ -53,6 +53,7 @@ class Quantiles : public Accumulator {
   double error_, growth_;
   at::Tensor zero_;
   Side negative_, positive_;
+  int64_t taken_ = 0;  // samples of all cells
 };
 
 }  // namespace lenswright

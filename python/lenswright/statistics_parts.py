@@ -11,6 +11,7 @@ import torch
 
 from lenswright.accumulators import Parts
 from lenswright.collection import HALVES, digest_of
+from lenswright.positions import position_index
 from lenswright.prompts import PromptSet
 
 # kind -> what to ask `collect` for
@@ -41,6 +42,7 @@ class StatisticsParts:
     classes: tuple[str, ...]
     points: tuple[str, ...]
     positions: tuple[str, ...]
+    offsets: tuple[int | None, ...]
     provenance: dict[str, Any]
 
     def _known(self, point: str) -> str:
@@ -136,7 +138,7 @@ class StatisticsParts:
         name: str,
         point: str,
         coordinate: int,
-        position: int = 0,
+        position: str | int | None = None,
         largest: bool = True,
         prompts: PromptSet | None = None,
     ) -> list[dict[str, Any]]:
@@ -144,15 +146,14 @@ class StatisticsParts:
 
         Args:
             coordinate: of the vector, counted through all its dimensions.
-            position: index of the position.
+            position: label or offset; not needed where there is one.
             prompts: those collected from; with them each row has the prompt's text too.
         """
         found = self.extremes(name, point, largest)
+        index = self._index(position)
         texts: Mapping[str, str] = {p.digest: p.text for p in prompts or ()}
         rows = []
-        columns = (
-            part[position].flatten(1)[:, coordinate].tolist() for part in vars(found).values()
-        )
+        columns = (part[index].flatten(1)[:, coordinate].tolist() for part in vars(found).values())
         for value, key, place in zip(*columns, strict=True):
             if place < 0:
                 continue
@@ -173,16 +174,28 @@ class StatisticsParts:
         kept = self._both("histogram", name, point)
         return kept.counts, kept.edges
 
-    def samples(self, name: str, point: str, position: int = 0) -> torch.Tensor:
-        """The vectors of a class at a position (its index) [n, d] float64, sorted by prompt.
+    def samples(self, name: str, point: str, position: str | int | None = None) -> torch.Tensor:
+        """The vectors of a class at a position [n, d] float64, sorted by prompt.
+
+        Args:
+            position: label or offset; not needed where there is one.
 
         Raises:
-            ValueError: collected without "samples".
+            ValueError: collected without "samples"; several positions and none named.
+            KeyError: no such position.
         """
         kept = self._both("kept", name, point)
-        return kept.values[kept.cells == position]
+        return kept.values[kept.cells == self._index(position)]
 
-    def sample_keys(self, name: str, point: str, position: int = 0) -> list[str]:
+    def sample_keys(self, name: str, point: str, position: str | int | None = None) -> list[str]:
         """The digest of the prompt behind each row of `samples`."""
         kept = self._both("kept", name, point)
-        return [digest_of(key) for key in kept.prompts[kept.cells == position].tolist()]
+        chosen = kept.prompts[kept.cells == self._index(position)]
+        return [digest_of(key) for key in chosen.tolist()]
+
+    def _index(self, position: str | int | None) -> int:
+        if position is not None:
+            return position_index(position, self.positions, self.offsets)
+        if len(self.positions) > 1:
+            raise ValueError(f"position is None, expected one of {list(self.positions)}")
+        return 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import embedded
 import lenswright as lw
 import synthetic
 from synthetic import POINT
@@ -104,6 +105,25 @@ def test_any_concept_of_several_classes() -> None:
     assert left.abs().max() < 1e-12
     with pytest.raises(ValueError, match=r"x is \[90, 6\], z \[3\]"):
         lw.directions.erasure_of(x, torch.zeros(3))
+
+
+@pytest.mark.parametrize("covariance", ["full", "shrinkage"])
+def test_as_an_edit_it_holds_what_is_read_at_the_mean(covariance: str) -> None:
+    model, point = embedded.model(dtype="float64"), "blocks.2.hook_resid_pre"
+    splits = embedded.splits()
+    what = ("mean", "variance", "covariance", "samples")
+    stats = model.collect(splits.fit, positions="last", what=what)
+    erase = lw.directions.leace(stats, covariance).erasure(point, -1)
+    edit = lw.edits.leace(model, erase.write, erase.read, erase.centre)
+
+    def read() -> torch.Tensor:
+        seen = model.collect(splits.fit, points=point, positions="last", what=("mean", "samples"))
+        x = torch.cat([seen.samples(name, point) for name in ("positive", "negative")])
+        return (x - erase.centre) @ erase.read.t()
+
+    assert read().abs().max() > 0.1
+    with model.edited(edit):
+        assert read().abs().max() < 1e-12
 
 
 def test_it_is_that_of_concept_erasure() -> None:

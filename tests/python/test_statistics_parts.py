@@ -68,7 +68,7 @@ def test_extremes_say_where_they_come_from(stats: Statistics) -> None:
         np.testing.assert_array_equal(found.values[1], np.take_along_axis(rows, order, 0))
         np.testing.assert_array_equal(found.keys[1], order + 90)
         assert (found.places[1] == 1).all()
-    best = stats.examples("negative", POINT, 4, position=0)
+    best = stats.examples("negative", POINT, 4, position="p0")
     first = int(np.argmax(CLASSES[1][:, 0, 4]))
     assert best[0] == {
         "value": CLASSES[1][first, 0, 4], "digest": synthetic.digest(90 + first), "place": 0,
@@ -94,12 +94,16 @@ def test_histograms_are_numpys() -> None:
 
 def test_samples_come_back_by_prompt(stats: Statistics) -> None:
     np.testing.assert_array_equal(
-        np.sort(stats.samples("positive", POINT, 1).numpy(), axis=0),
+        np.sort(stats.samples("positive", POINT, "p1").numpy(), axis=0),
         np.sort(CLASSES[0][:, 1], axis=0),
     )
-    keys = stats.sample_keys("positive", POINT, 1)
+    keys = stats.sample_keys("positive", POINT, -1)
+    with pytest.raises(ValueError, match="position is None, expected one of"):
+        stats.samples("positive", POINT)
+    with pytest.raises(KeyError, match="position is 1, expected"):
+        stats.samples("positive", POINT, 1)
     row = keys.index(synthetic.digest(5))
-    np.testing.assert_array_equal(stats.samples("positive", POINT, 1)[row], CLASSES[0][5, 1])
+    np.testing.assert_array_equal(stats.samples("positive", POINT, "p1")[row], CLASSES[0][5, 1])
 
 
 def test_no_order_of_samples_changes_a_figure_by_more_than_rounding(stats: Statistics) -> None:
@@ -138,7 +142,7 @@ def agree(one: Statistics, other: Statistics, keys: bool = True) -> None:
         assert same(one.histogram(name, POINT)[0], other.histogram(name, POINT)[0])
         if keys:
             assert same(one.extremes(name, POINT).keys, other.extremes(name, POINT).keys)
-            a, b = (torch.sort(s.samples(name, POINT), 0).values for s in (one, other))
+            a, b = (torch.sort(s.samples(name, POINT, "p0"), 0).values for s in (one, other))
             assert same(a, b)
 
 

@@ -202,8 +202,9 @@ def _differences(
         )
     sides = []
     for name in (positive, negative):
-        values = stats.samples(name, point, position)
-        keys = [pairs.get(key) for key in stats.sample_keys(name, point, position)]
+        label = stats.positions[position]
+        values = stats.samples(name, point, label)
+        keys = [pairs.get(key) for key in stats.sample_keys(name, point, label)]
         table = dict(zip(keys, values, strict=True))
         if None in table or len(table) < len(keys):
             raise ValueError(

@@ -80,14 +80,16 @@ class Geometry:
     def _beside_means(self, point: str, index: int, r: torch.Tensor) -> dict[str, float]:
         if self.stats is None:
             return {}
-        g = self.stats.mean("negative", point)[index].flatten()
-        b = self.stats.mean("positive", point)[index].flatten()
+        place = self.stats.position_index(self.positions[index])
+        g = self.stats.mean("negative", point)[place].flatten()
+        b = self.stats.mean("positive", point)[place].flatten()
         row = {
             "|g|": float(g.norm()), "|b|": float(b.norm()), "S(g, b)": cosine(g, b),
             "S(g, r)": cosine(g, r), "S(b, r)": cosine(b, r),
         }  # fmt: skip
         if "kept" in self.stats.parts:
-            classes = [self.stats.samples(name, point, index) for name in ("positive", "negative")]
+            label = self.positions[index]
+            classes = [self.stats.samples(name, point, label) for name in ("positive", "negative")]
             row["silhouette"] = silhouette(*classes)
         return row
 

@@ -78,11 +78,11 @@ def neurons(
     good by chance: compare with `null`, or judge on other prompts.
 
     Example:
-        >>> stats = model.collect(splits.fit, points="mlp_post")
+        >>> stats = model.collect(splits.fit, points="mlp.post")
         >>> lw.directions.neurons(stats, -1)
 
     Args:
-        stats: with variances; of points such as "mlp_post", where a coordinate is a neuron.
+        stats: with variances; of points such as "mlp.post", where a coordinate is a neuron.
         position: label or offset.
         n: rows.
 

@@ -162,8 +162,9 @@ def _labelled(
         assert part.differences is not None
         rows = part.differences
         return rows, torch.arange(len(rows)), torch.ones(len(rows), dtype=torch.bool)
-    values = [stats.samples(name, point, position) for name in (plus, minus)]
-    keys = [key for name in (plus, minus) for key in stats.sample_keys(name, point, position)]
+    at = (point, stats.positions[position])
+    values = [stats.samples(name, *at) for name in (plus, minus)]
+    keys = [key for name in (plus, minus) for key in stats.sample_keys(name, *at)]
     names = list(dict.fromkeys(keys))
     number = {key: i for i, key in enumerate(names)}
     groups = torch.tensor([number[key] for key in keys])

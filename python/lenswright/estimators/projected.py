@@ -51,8 +51,8 @@ def projected(found: Directions, stats: Statistics, against: str = "negative") -
     made = {}
     for point, one in found.found.items():
         rows = [
-            without(one.raw[i].flatten(), _mean(stats, against, point, i))
-            for i in range(len(found.positions))
+            without(raw.flatten(), _mean(stats, against, point, stats.position_index(label)))
+            for raw, label in zip(one.raw, found.positions, strict=True)
         ]
         made[point] = _again(one, torch.stack(rows))
     steps = [*found.provenance.get("projected", []), {"against": against}]
