@@ -16,8 +16,9 @@ from lenswright.adding import add, affine, leace
 from lenswright.aiming import count_of, noise, optional, unpacked
 from lenswright.conditioning import BLOCK_WRITERS, condition
 from lenswright.control_vector import save_control_vector
+from lenswright.description import Description
 from lenswright.directions import Directions
-from lenswright.edit import Committed, Description, Edit
+from lenswright.edit import Committed, Edit
 from lenswright.strengths import Kernel, Strength, finite, resolve_strength
 
 if TYPE_CHECKING:

@@ -120,7 +120,7 @@ def tell(
         ValueError: as `collect`, `directions.select`, `edits.ablate` and `measure` do.
         FileExistsError: the folder exists; nothing is run then.
     """
-    from lenswright import directions, edits
+    from lenswright import directions
 
     plan.check(model)
     if folder is not None and folder.exists():
