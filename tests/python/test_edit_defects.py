@@ -116,3 +116,25 @@ def test_scales_reach_beyond_one(tiny: Tiny, tmp_path: Path) -> None:
     before = model.capture(random_tokens(1, 5), "blocks.0.hook_mlp_out")
     point = "blocks.0.hook_mlp_out"
     assert relative_error(after[point] @ v, -2.0 * (before[point] @ v)) < 1e-12
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("method", METHODS)
+def test_results_are_rounded_once_to_the_type_they_had(
+    tiny: Tiny, tmp_path: Path, method: str, dtype: str
+) -> None:
+    """ErisForge casts every result to bfloat16, and computes in it."""
+    model = loaded(tiny, tmp_path, "gpt2", dtype, "float32")
+    case = METHODS[method]
+    exact = {w["name"]: case.formula(written(model, w, case)) for w in model.writers()}
+    case.make(model, directions(model), others(model)).apply(model)
+    tensors = model.parameters()
+    for writer in model.writers():
+        found = matrix_of(tensors[writer["weight"]], writer)
+        assert found.dtype == getattr(torch, dtype)
+        w = exact[writer["name"]][0]
+        w = w if writer["residual_axis"] == 0 else w.T
+        assert (found == w.to(found.dtype)).double().mean() > 0.999, writer["name"]
+        step = torch.finfo(found.dtype).eps / 2 * 1.001
+        tiny_number = torch.finfo(found.dtype).tiny * torch.finfo(found.dtype).eps / 2
+        assert ((found.double() - w).abs() <= step * w.abs() + tiny_number + 1e-14).all()
