@@ -100,10 +100,13 @@ std::string Edit::action(const Part& part) {
   std::string text;
   const auto add = [&](const std::string& words) { text += (text.empty() ? "" : ", ") + words; };
   if (f.u.defined()) {
-    add("removes " + counted(f.u.size(-2), "direction"));
-    if (f.u.numel() == f.u.size(-1) && f.v.numel() == f.v.size(-1)) {
-      const double strength = (f.u.flatten() * f.v.flatten()).sum().item<double>();
-      text += " (strength " + shortened(strength) + ")";
+    const std::string directions = counted(f.u.size(-2), "direction");
+    const bool one = f.u.numel() == f.u.size(-1) && f.v.numel() == f.v.size(-1);
+    const double strength = one ? (f.u.flatten() * f.v.flatten()).sum().item<double>() : 1.0;
+    if (strength < 0) {
+      add("strengthens " + directions + " (by " + shortened(-strength) + ")");
+    } else {
+      add("removes " + directions + (one ? " (strength " + shortened(strength) + ")" : ""));
     }
   }
   if (f.s.defined()) add("scales outputs");

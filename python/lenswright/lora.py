@@ -13,6 +13,7 @@ import torch
 
 from lenswright import _core, tensor_file
 from lenswright.findings import matrix_of
+from lenswright.module_names import ModuleNames
 
 if TYPE_CHECKING:
     from lenswright.edit import Edit
@@ -90,7 +91,7 @@ def _changes(
     lines = {line["writer"]: line for line in edit.describe()}
     mixture = any(site["kind"] == "expert" for site in sites.values())
     stored = model.parameters()
-    names = _ModuleNames(model)
+    names = ModuleNames(model)
     changes, errors = [], {}
     for name, own in factors.items():
         site = sites[name]
@@ -111,56 +112,6 @@ def _changes(
         transposed = not table and site["residual_axis"] == 1
         changes.append(_Change(names.of(site), table, *parts, bias, bool(site["bias"]), transposed))
     return changes, errors
-
-
-class _ModuleNames:
-    """What `transformers` calls the modules whose weights a checkpoint stores.
-
-    Most names are the checkpoint's; wrappers that also see have moved theirs, and then the module
-    is the one that shares the longest end of the name.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self._known = _module_names(model.folder)
-
-    def of(self, site: Mapping[str, Any]) -> str:
-        name = str(site["weight"]).removesuffix(".weight")
-        if not self._known or name in self._known:
-            return name
-        shared = {known: _common_end(name, known) for known in self._known}
-        most = max(shared.values())
-        best = [known for known, count in shared.items() if count == most]
-        if most == 0 or len(best) > 1:
-            raise ValueError(
-                f"tensor '{site['weight']}' belongs to no module that transformers knows; expected "
-                "edit.commit"
-            )
-        return best[0]
-
-
-def _common_end(a: str, b: str) -> int:
-    count = 0
-    for x, y in zip(reversed(a.split(".")), reversed(b.split(".")), strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
-
-
-def _module_names(folder: Path) -> set[str]:
-    """Of modules with a weight; none where transformers is not installed or knows no such model."""
-    try:
-        import transformers
-
-        config = transformers.AutoConfig.from_pretrained(str(folder))
-    except (ImportError, ValueError, OSError):
-        return set()
-    kind = getattr(transformers, (config.architectures or [""])[0], None)
-    if kind is None:
-        return set()
-    with torch.device("meta"):
-        modules = dict(kind(config).named_modules())
-    return {name for name, module in modules.items() if getattr(module, "weight", None) is not None}
 
 
 def _check_module(site: Mapping[str, Any], what: str, mixture: bool) -> None:

@@ -97,7 +97,7 @@ def test_other_methods(tmp_path: Path, method: str) -> None:
     from lenswright.story import Plan, tell
 
     model = lw.load(demo.MODEL)
-    plan = Plan(method=method, null=1, null_prompts=4, refusal=demo.REFUSAL_MARKERS, progress=False)
+    plan = Plan(method=method, null=2, null_prompts=4, refusal=demo.REFUSAL_MARKERS, progress=False)
     told = tell(model, demo.splits(), plan, tmp_path / "out")
     assert told.edit.provenance["method"] == method
     assert told.baked is not None

@@ -11,7 +11,7 @@ import torch
 
 import lenswright as lw
 from edit_methods import METHODS, STRENGTH, directions, length_one, others, written
-from editing import direction, hashes, loaded, matrix_of, stored_as
+from editing import direction, hashes, loaded, matrix_of
 from editing_families import Family, prepared
 from lenswright.verify import relative_error
 from support import random_tokens
@@ -159,145 +159,7 @@ def test_against_takes_out_all_or_some_of_what_is_shared(tiny: Tiny, tmp_path: P
         lw.edits.ablate(model, v, "projected")
 
 
-# --- what other programs get wrong ----------------------------------------------------------------
-@pytest.mark.parametrize("method", METHODS)
-def test_strength_counts_in_every_method(tiny: Tiny, tmp_path: Path, method: str) -> None:
-    """llm-abliteration's norm-preserving and reflecting modes do the same at any scale."""
-    model = loaded(tiny, tmp_path, "llama")
-    v, other, tokens = directions(model), others(model), random_tokens(2, 7)
-    plain = model(tokens)
-    several = METHODS[method].several
-    more: dict[str, Any] = {"ridge": {"ridge": 0.3}, "oblique": {"read": other},
-                            "projected": {"against": other}}.get(method, {})  # fmt: skip
-
-    def at(strength: float) -> torch.Tensor:
-        first = v if several else v[0]
-        with model.edited(lw.edits.ablate(model, first, method, strength=strength, **more)):
-            return model(tokens)
-
-    results = [at(s) for s in (-1.0, 0.0, 0.3, 0.5, 1.0, 1.7)]
-    assert relative_error(results[1], plain) < 1e-12
-    for i, one in enumerate(results):
-        for other_one in results[:i]:
-            assert relative_error(one, other_one) > 1e-3
-
-
-def test_one_layer_asked_for_is_one_layer_edited(family: Family, tmp_path: Path) -> None:
-    """llm-abliteration's 'layers.1' is the beginning of 'layers.10' too."""
-    model = lw.load(family("llama", num_hidden_layers=12))
-    v = direction(model)
-    ways = {
-        "directions": lw.edits.ablate(model, {1: v}),
-        "strengths": lw.edits.ablate(model, v, strength={1: 1.0}),
-        "kernel": lw.edits.ablate(model, v, strength=lw.edits.Kernel(1, 0.5)),
-        "glob": lw.edits.ablate(model, v, writers="blocks.1.*"),
-        "restricted": lw.edits.ablate(model, v).restrict(layers=[1]),
-    }
-    for way, edit in ways.items():
-        assert edit.writers() == ["blocks.1.attn.W_O", "blocks.1.mlp.W_out"], way
-        assert set(edit.bases) == {
-            "model.layers.1.self_attn.o_proj.weight", "model.layers.1.mlp.down_proj.weight",
-        }  # fmt: skip
-
-
-def test_ensembles_and_sparsity_have_no_hidden_names() -> None:
-    """Arguments nobody knows are refused: an option that fails only in one branch cannot exist."""
-    with pytest.raises(TypeError, match="sparsity"):
-        lw.edits.ablate(None, torch.ones(3), sparsity=0.1)  # type: ignore[call-arg,arg-type]
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_experts_are_edited_along_the_residual_whatever_their_layout(
-    family: Family, tmp_path: Path, method: str
-) -> None:
-    """gpt-oss stores [expert, in, out], and is square: a wrong axis has the right shape."""
-    square = {"intermediate_size": 48, "hidden_size": 48}
-    model = lw.load(stored_as(family("gpt_oss", "", **square), tmp_path / "in", "float64"))
-    writer = next(w for w in model.writers() if w["kind"] == "expert")
-    shape = model.parameters()[writer["weight"]].shape
-    assert shape[1] == shape[2]
-    case = METHODS[method]
-    w, _ = case.formula(written(model, writer, case))
-    case.make(model, directions(model), others(model)).apply(model)
-    assert relative_error(columns_of(model, writer), w) < 1e-12
-
-
-def test_a_checkpoint_of_one_file_and_one_without_an_index(tiny: Tiny, tmp_path: Path) -> None:
-    source = stored_as(tiny("llama"), tmp_path / "in", "float32")
-    assert not (source / "model.safetensors.index.json").exists()
-    edit = lw.edits.ablate(lw.load(source), torch.ones(30), "row_norm")
-    edit.commit(source, tmp_path / "out", progress=False)
-    assert (tmp_path / "out" / "model.safetensors").is_file()
-
-
-def test_readers_are_never_edited(family: Family) -> None:
-    """ErisForge's table has GPT-2's c_fc, Qwen's w1 and InternLM's w3: they read."""
-    for name in ("gpt2", "qwen2", "internlm3", "gpt_neox", "falcon"):
-        model = lw.load(family(name)) if name != "internlm3" else lw.load(family("qwen3"))
-        edited = set(lw.edits.ablate(model, direction(model)).bases)
-        weights = model.weights()
-        stored = {t.data_ptr(): n for n, t in model.parameters().items()}
-        reading = [n for n in weights if n.endswith(("W_in", "W_gate", "W_Q", "W_K", "W_V"))]
-        assert reading
-        assert not {stored.get(weights[n].data_ptr()) for n in reading} & edited
-
-
-def test_scales_reach_beyond_one(tiny: Tiny, tmp_path: Path) -> None:
-    """ErisForge limits its scale to [-1, 1]."""
-    model = loaded(tiny, tmp_path, "llama")
-    v = length_one(direction(model))
-    edit = lw.edits.ablate(model, v, strength=3.0, writers="mlp")
-    with model.edited(edit):
-        after = model.capture(random_tokens(1, 5), "blocks.0.hook_mlp_out")
-    before = model.capture(random_tokens(1, 5), "blocks.0.hook_mlp_out")
-    point = "blocks.0.hook_mlp_out"
-    assert relative_error(after[point] @ v, -2.0 * (before[point] @ v)) < 1e-12
-
-
-# --- strengths ------------------------------------------------------------------------------------
-def test_a_kernel_is_its_formula(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "gpt2")
-    v = direction(model)
-    kernel = lw.edits.Kernel(position=1.25, distance=1.0, max_weight=1.2, min_weight=0.2)
-    edit = lw.edits.ablate(model, v, strength={"mlp": kernel, "attention": {0: 0.5}})
-    unit = length_one(v)
-    factors = edit.factors()
-    found = {name: float(f["U"][0] @ unit) for name, f in factors.items()}
-    expected = {f"blocks.{i}.mlp.W_out": 1.2 + abs(i - 1.25) * (0.2 - 1.2) for i in (1, 2)}
-    expected |= {"blocks.0.attn.W_O": 0.5}
-    assert found == pytest.approx(expected, rel=1e-14)
-    why = {line["writer"]: line["what"] for line in edit.describe() if not line["edited"]}
-    assert why["blocks.0.mlp.W_out"] == "farther than 1 layers from 1.25"
-    assert why["blocks.2.attn.W_O"] == "no strength is given for layer 2"
-    assert why["embed.W_E"] == "no strength is given for kind 'token_embedding'"
-    assert edit.provenance["strength"]["mlp"]["kernel"]["position"] == 1.25
-    everywhere = lw.edits.ablate(model, v, strength=lw.edits.Kernel(1, 5))
-    why = {line["writer"]: line["what"] for line in everywhere.describe() if not line["edited"]}
-    assert why["pos_embed.W_pos"] == "strengths are given for layers, and it is in none"
-
-
-@pytest.mark.parametrize(
-    ("strength", "kind", "message"),
-    [
-        ({"atention": 1.0}, ValueError, "did you mean 'attention'"),
-        ({7: 1.0}, IndexError, "strength has layer 7, expected 0 to 2"),
-        ({"mlp": {-1: 1.0}}, IndexError, "strength has layer -1"),
-        ({"mlp": "much"}, TypeError, "strength has str, expected a number, a Kernel"),
-        ({"mlp": float("nan")}, ValueError, "strength is nan"),
-    ],
-)
-def test_bad_strengths(tiny: Tiny, strength: Any, kind: type[Exception], message: str) -> None:
-    model = lw.load(tiny("llama"))
-    with pytest.raises(kind, match=message):
-        lw.edits.ablate(model, torch.ones(30), strength=strength)
-
-
-@pytest.mark.parametrize(("position", "distance"), [(1.0, 0.0), (1.0, -2.0), (float("inf"), 1.0)])
-def test_bad_kernels(position: float, distance: float) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        lw.edits.Kernel(position, distance)
-
-
+# --- what is refused, rows, nulls -----------------------------------------------------------------
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
