@@ -5,10 +5,11 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "merge/cut.h"
 #include "merge/names.h"
 #include "merge/plan_config.h"
 #include "merge/plan_job.h"
+#include "merge/plan_layout.h"
+#include "merge/stacks.h"
 
 namespace lenswright {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 class Planner {
  public:
   Planner(const Recipe& recipe, const Inputs& inputs, const MergeOptions& options)
-      : recipe_(recipe), maker_(recipe, plan_.options, plan_.notes) {
+      : recipe_(recipe), maker_(recipe, plan_.options, plan_.notes), stacks_(inputs) {
     plan_.options = options;
     plan_.inputs = inputs;
   }
@@ -29,8 +30,8 @@ class Planner {
     for (const RecipeModule& module : recipe_.modules) add(module);
     if (plan_.jobs.empty()) fail("the models have no tensors");
     account();
-    set_config();
-    lay_out();
+    if (!plan_.donor->config().is_null()) plan_.config = merged_config(plan_, origins_);
+    plan_.shards = shards_of(plan_.jobs, plan_.options.shard_bytes);
     return std::move(plan_);
   }
 
@@ -176,47 +177,7 @@ class Planner {
   double depth_of(const std::string& name, const Input& of) {
     const auto place = layer_of(name);
     if (!place) return outside_depth(name);
-    return along(place->layer, stacks(of).at(place->stack));
-  }
-
-  // Stack -> number of layers; of the one that config.json speaks of, as it says.
-  const std::map<std::string, int64_t>& stacks(const Input& of) {
-    auto [it, is_new] = stacks_.try_emplace(&of);
-    if (!is_new) return it->second;
-    for (const auto& one : plan_.inputs) {
-      for (const TensorInfo& tensor : one->tensors()) {
-        const auto place = layer_of(tensor.name);
-        if (!place) continue;
-        int64_t& layers = it->second[place->stack];
-        if (one.get() == &of) layers = std::max(layers, place->layer + 1);
-      }
-    }
-    const auto named = layers_of(of.config());
-    if (!named) return it->second;
-    for (auto& [stack, layers] : it->second) {
-      if (is_decoder(stack) && layers > *named) layers = *named;
-    }
-    return it->second;
-  }
-
-  static bool is_decoder(const std::string& stack) {
-    for (const char* word : {"vision", "visual", "audio", "encoder", "image"}) {
-      if (stack.find(word) != std::string::npos) return false;
-    }
-    return true;
-  }
-
-  // The stack that layer ranges are about.
-  std::string main_stack(const Parts& parts) {
-    const Input& of = *parts.parts.front().input;
-    std::vector<std::string> found;
-    for (const auto& [stack, layers] : stacks(of)) {
-      if (layers > 0 && is_decoder(stack)) found.push_back(stack);
-    }
-    if (found.size() == 1) return found.front();
-    fail("slices: model " + in_quotes(of.name()) + " has " +
-         (found.empty() ? std::string("no layers by name") : "several stacks of layers") +
-         "; expected one");
+    return along(place->layer, stacks_.layers(of, place->stack));
   }
 
   const TensorInfo* find(const Part& part, const std::string& name) const {
@@ -258,7 +219,7 @@ class Planner {
   // --- slices -----------------------------------------------------------------------------------
 
   void add_sliced(const RecipeModule& module, std::vector<Parts>& slices) {
-    const std::string stack = main_stack(slices.front());
+    const std::string stack = stacks_.main(*slices.front().parts.front().input);
     for (size_t i = 0; i < slices.size(); ++i) check_ranges(module.slices[i], slices[i], stack);
     add_outside(module, slices.front(), stack, false);
     int64_t next = 0;
@@ -282,7 +243,7 @@ class Planner {
     for (const Part& part : parts.parts) {
       const std::string who = slice.where + ": model " + in_quotes(part.input->name());
       if (!part.layers) fail(who + " has no layer_range");
-      const int64_t layers = stacks(*part.input).at(stack);
+      const int64_t layers = stacks_.layers(*part.input, stack);
       if (part.layers->second > layers) {
         fail(who + ": layer_range is [" + std::to_string(part.layers->first) + ", " +
              std::to_string(part.layers->second) + "), but it has " + std::to_string(layers) +
@@ -300,8 +261,8 @@ class Planner {
     std::vector<std::string> rests;
     std::set<std::string> seen;
     for (const Part& part : slice.parts) {
-      const std::string prefix = stack + std::to_string(part.layers->first + index);
-      for (const std::string& rest : layer_tensors(*part.input, prefix)) {
+      for (const std::string& rest :
+           stacks_.rests(*part.input, stack, part.layers->first + index)) {
         if (seen.insert(rest).second) rests.push_back(rest);
       }
     }
@@ -313,18 +274,6 @@ class Planner {
              return part.input->find(stack + std::to_string(part.layers->first + index) + rest);
            });
     }
-  }
-
-  const std::vector<std::string>& layer_tensors(const Input& of, const std::string& prefix) {
-    auto [it, is_new] = by_layer_.try_emplace(&of);
-    if (is_new) {
-      for (const TensorInfo& tensor : of.tensors()) {
-        if (const auto place = layer_of(tensor.name)) {
-          it->second[place->stack + std::to_string(place->layer)].push_back(place->rest);
-        }
-      }
-    }
-    return it->second[prefix];
   }
 
   // What is not in a layer of the stack: before it, or after it.
@@ -363,65 +312,10 @@ class Planner {
     }
   }
 
-  void set_config() {
-    Json config = plan_.donor->config();
-    if (config.is_null()) return;
-    if (!origins_.empty()) config = with_layers(config, origins_);
-    bool head = false;
-    for (const Job& job : plan_.jobs) {
-      head = head || (is_head(job.name) && !layer_of(job.name) && job.shape.size() == 2);
-      const bool embedding = is_token_embedding(job.name) && !layer_of(job.name);
-      if (embedding && job.operands.front().rows) {
-        config = with_key(config, "vocab_size", job.shape.front());
-      }
-    }
-    if (head && ties_embeddings(config)) config = with_key(config, "tie_word_embeddings", false);
-    set_dtype(config);
-    plan_.config = config;
-  }
-
-  void set_dtype(Json& config) const {
-    std::map<Dtype, int64_t> sizes;
-    for (const Job& job : plan_.jobs) sizes[job.dtype] += job.numel();
-    const auto most =
-        std::ranges::max_element(sizes, {}, [](const auto& one) { return one.second; });
-    static const std::map<Dtype, const char*> kNames = {{Dtype::bf16, "bfloat16"},
-                                                        {Dtype::f16, "float16"},
-                                                        {Dtype::f32, "float32"},
-                                                        {Dtype::f64, "float64"}};
-    const auto name = kNames.find(most->first);
-    if (name == kNames.end()) return;
-    for (const char* key : {"torch_dtype", "dtype"}) {
-      const bool inner = config.contains("text_config") && config.at("text_config").contains(key);
-      if (config.contains(key) || inner) config = with_key(config, key, name->second);
-    }
-  }
-
-  void lay_out() {
-    uint64_t filled = 0;
-    plan_.shards.emplace_back();
-    for (size_t i = 0; i < plan_.jobs.size(); ++i) {
-      const uint64_t bytes = plan_.jobs[i].bytes();
-      if (filled > 0 && filled + bytes > plan_.options.shard_bytes) {
-        plan_.shards.emplace_back();
-        filled = 0;
-      }
-      plan_.shards.back().jobs.push_back(i);
-      filled += bytes;
-    }
-    const size_t count = plan_.shards.size();
-    for (size_t i = 0; i < count; ++i) {
-      char name[64];
-      std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, count);
-      plan_.shards[i].file = count == 1 ? "model.safetensors" : name;
-    }
-  }
-
   const Recipe& recipe_;
   MergePlan plan_;
   JobMaker maker_;
-  std::map<const Input*, std::map<std::string, int64_t>> stacks_;
-  std::map<const Input*, std::map<std::string, std::vector<std::string>>> by_layer_;
+  Stacks stacks_;
   std::vector<LayerOrigin> origins_;
   std::set<const TensorInfo*> used_;
   std::map<const TensorInfo*, std::string> why_;
