@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import merging_models as models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from merging_reference import merged
-from test_merge_methods import ALL
 
 import lenswright as lw
+import merging_models as models
+from merging_reference import merged
+from test_merge_methods import ALL
 
 SHAPES = st.lists(st.integers(1, 40), min_size=1, max_size=2) | st.just([1, 1]) | st.just([3, 700])
 TYPES = st.sampled_from([torch.bfloat16, torch.float16, torch.float32])
