@@ -9,6 +9,7 @@
 #include "merge/plan_config.h"
 #include "merge/plan_job.h"
 #include "merge/plan_layout.h"
+#include "merge/plan_parts.h"
 #include "merge/stacks.h"
 
 namespace lenswright {
@@ -25,8 +26,8 @@ class Planner {
   }
 
   MergePlan plan() {
-    plan_.donor = input(recipe_.base.value_or(recipe_.models().front()));
-    check_inputs();
+    plan_.donor = input_of(plan_.inputs, recipe_.base.value_or(recipe_.models().front()));
+    check_inputs(recipe_, plan_);
     for (const RecipeModule& module : recipe_.modules) add(module);
     if (plan_.jobs.empty()) fail("the models have no tensors");
     account();
@@ -38,84 +39,12 @@ class Planner {
  private:
   bool strict() const { return plan_.options.mode == Mode::strict; }
 
-  std::shared_ptr<const Input> input(const std::string& name) const {
-    for (const auto& one : plan_.inputs) {
-      if (one->name() == name) return one;
-    }
-    throw std::logic_error("no input " + name);
-  }
-
-  void check_inputs() const {
-    const Json& first = plan_.donor->config();
-    const bool passes =
-        recipe_.method->name == "passthrough" && !recipe_.dtype && !recipe_.out_dtype;
-    for (const auto& one : plan_.inputs) {
-      const std::string how = quantisation_of(one->config());
-      if (!how.empty() && !passes) {
-        fail("model " + in_quotes(one->name()) + " is quantised by " + in_quotes(how) +
-             ", so that its tensors are not its weights; expected floating-point weights");
-      }
-      const std::string type = model_type(one->config());
-      if (type != model_type(first) && !plan_.options.mix) {
-        fail("model " + in_quotes(one->name()) + " is of type " + in_quotes(type) + ", " +
-             in_quotes(plan_.donor->name()) + " of type " + in_quotes(model_type(first)) +
-             "; --allow-crimes merges them all the same");
-      }
-    }
-  }
-
-  // --- sources ----------------------------------------------------------------------------------
-
-  Parts parts_of(const RecipeModule& module, const RecipeSlice& slice) const {
-    Parts out;
-    out.levels = {&slice.parameters, &module.parameters, &recipe_.parameters};
-    const Method& method = *recipe_.method;
-    const auto base = slice.base ? slice.base : recipe_.base;
-    const bool counts = method.base != Method::Base::none;
-    if (method.base == Method::Base::required && !base) {
-      fail(slice.where + ": " + method.name + " needs a base_model");
-    }
-    for (const RecipeSource& source : slice.sources) {
-      if (!strict() && std::ranges::any_of(out.parts, [&](const Part& part) {
-            return part.input->name() == source.model;
-          })) {
-        continue;  // mergekit keeps one of each
-      }
-      if (counts && base && source.model == *base) {
-        if (out.base >= 0) fail(source.where + ": the base model is listed twice");
-        out.base = static_cast<int>(out.parts.size());
-      }
-      out.parts.push_back({input(source.model), &source.parameters, source.layers});
-    }
-    const bool averaged_in = !strict() && method.name == "karcher" && base &&
-                             std::ranges::none_of(out.parts, [&](const Part& part) {
-                               return part.input->name() == *base;
-                             });
-    if ((counts && base && out.base < 0) || averaged_in) {
-      if (counts) out.base = static_cast<int>(out.parts.size());
-      out.parts.push_back({input(*base), nullptr, slice.sources.front().layers});
-    }
-    check_count(slice, out);
-    return out;
-  }
-
-  void check_count(const RecipeSlice& slice, const Parts& parts) const {
-    const Method& method = *recipe_.method;
-    const int others = static_cast<int>(parts.parts.size()) - (parts.base >= 0 ? 1 : 0);
-    if (others >= method.least && others <= method.most) return;
-    const std::string number = method.least == method.most
-                                   ? "exactly " + std::to_string(method.least)
-                                   : "at least " + std::to_string(method.least);
-    const std::string beside = parts.base >= 0 ? " beside the base model" : "";
-    fail(slice.where + ": " + method.name + " merges " + number +
-         (method.least == 1 ? " model" : " models") + beside + ", found " + std::to_string(others));
-  }
-
   // --- tensors ----------------------------------------------------------------------------------
 
   void add(const RecipeModule& module) {
     std::vector<Parts> slices;
-    for (const RecipeSlice& slice : module.slices) slices.push_back(parts_of(module, slice));
+    for (const RecipeSlice& slice : module.slices)
+      slices.push_back(parts_of(recipe_, module, slice, plan_.inputs, plan_.options.mode));
     if (!module.sliced) return add_whole(module, slices.front());
     add_sliced(module, slices);
   }
