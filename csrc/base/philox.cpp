@@ -1,5 +1,6 @@
 #include "base/philox.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -81,11 +82,16 @@ void Philox::words(uint64_t first, int64_t count, uint32_t* out) const {
       for (int word = 0; word < 4; ++word) blocks.c[word][i] = counter[word];
     }
     ten_rounds(blocks, low(seed_), high(seed_));
-    for (uint64_t i = 0; i < kSide; ++i) {
-      for (uint64_t word = 0; word < 4; ++word) {
-        const uint64_t at = (block + i) * 4 + word;
-        if (at >= first && at < end) out[at - first] = blocks.c[word][i];
+    const uint64_t begin = block * 4;
+    if (begin >= first && begin + 4 * kSide <= end) {
+      uint32_t* to = out + (begin - first);
+      for (int i = 0; i < kSide; ++i) {
+        for (int word = 0; word < 4; ++word) to[4 * i + word] = blocks.c[word][i];
       }
+      continue;
+    }
+    for (uint64_t at = std::max(begin, first); at < std::min(begin + 4 * kSide, end); ++at) {
+      out[at - first] = blocks.c[(at - begin) % 4][(at - begin) / 4];
     }
   }
 }

@@ -18,6 +18,18 @@ LENSWRIGHT_CLONES void take_active(const double* x, const double* base, double e
   }
 }
 
+LENSWRIGHT_CLONES void count(const double* delta, const double* active, int64_t n, int64_t& own,
+                             int64_t& shared) {
+  int64_t alone = 0, together = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t there = delta[i] == 0 ? 0 : 1, many = active[i] > 1 ? 1 : 0;
+    together += there & many;
+    alone += there & (1 - many);
+  }
+  own += alone;
+  shared += together;
+}
+
 LENSWRIGHT_CLONES void add_share(const double* delta, const double* active, double factor,
                                  int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) out[i] += active[i] > 1 ? delta[i] : factor * delta[i];
@@ -53,10 +65,7 @@ void ActiveWork::read(int, int64_t tile, const Strip& strip) {
   differences(strip);
   for (size_t i = 0; i < models_.size(); ++i) {
     Counts& counts = counts_[static_cast<size_t>(tile)][i];
-    for (int64_t e = 0; e < strip.count; ++e) {
-      if (strip.room[i + 1][e] == 0) continue;
-      ++(strip.room[0][e] > 1 ? counts.shared : counts.own);
-    }
+    count(strip.room[i + 1], strip.room[0], strip.count, counts.own, counts.shared);
   }
 }
 

@@ -24,7 +24,7 @@ struct Run {
   int64_t first = 0, count = 0;
 };
 
-inline constexpr int64_t kStrip = 1024;  // elements, but for rows
+inline constexpr int64_t kStrip = 512;  // elements, but for rows; all that is worked with in L1
 
 /// The tiles of a tensor and the strips of each.
 class Tiling {

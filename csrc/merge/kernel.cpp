@@ -93,6 +93,24 @@ LENSWRIGHT_CLONES void divide(double d, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) out[i] /= d;
 }
 
+LENSWRIGHT_CLONES void elect(const double* sum, const double* delta, double weight, int64_t n,
+                             double* numerator, double* divisor) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double term = weight * delta[i];
+    // Arithmetic instead of a branch, so that NaN stays NaN.
+    const double agrees = sum[i] >= 0 ? (term > 0 ? 1.0 : 0.0) : (term < 0 ? 1.0 : 0.0);
+    numerator[i] += term * agrees;
+    divisor[i] += weight * agrees;
+  }
+}
+
+LENSWRIGHT_CLONES void divide_each(const double* d, double least, int64_t n, double* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double by = d[i] < least ? least : d[i];
+    out[i] /= by == 0 ? 1.0 : by;
+  }
+}
+
 LENSWRIGHT_CLONES void magnitude(const double* a, int64_t n, double* out) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   for (int64_t i = 0; i < n; ++i) {

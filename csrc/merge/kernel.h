@@ -23,6 +23,12 @@ void scale(double w, const double* a, int64_t n, double* out);
 void add_scaled(double w, const double* a, int64_t n, double* out);
 /// out /= d
 void divide(double d, int64_t n, double* out);
+/// Takes part in a vote by sign: where the term weight · delta has the sign of `sum` (positive
+/// where that is 0), numerator += term and divisor += weight. NaN stays NaN.
+void elect(const double* sum, const double* delta, double weight, int64_t n, double* numerator,
+           double* divisor);
+/// out /= d, element by element; d = 0 counts as 1, and `least` is the least.
+void divide_each(const double* d, double least, int64_t n, double* out);
 /// out = |a|, with infinity for NaN, so that sizes have an order.
 void magnitude(const double* a, int64_t n, double* out);
 

@@ -5,10 +5,12 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "merge/cut.h"
 #include "merge/names.h"
 #include "merge/plan_config.h"
 #include "merge/plan_job.h"
+#include "merge/plan_layout.h"
+#include "merge/plan_parts.h"
+#include "merge/stacks.h"
 
 namespace lenswright {
 namespace {
@@ -18,103 +20,31 @@ namespace {
 class Planner {
  public:
   Planner(const Recipe& recipe, const Inputs& inputs, const MergeOptions& options)
-      : recipe_(recipe), maker_(recipe, plan_.options, plan_.notes) {
+      : recipe_(recipe), maker_(recipe, plan_.options, plan_.notes), stacks_(inputs) {
     plan_.options = options;
     plan_.inputs = inputs;
   }
 
   MergePlan plan() {
-    plan_.donor = input(recipe_.base.value_or(recipe_.models().front()));
-    check_inputs();
+    plan_.donor = input_of(plan_.inputs, recipe_.base.value_or(recipe_.models().front()));
+    check_inputs(recipe_, plan_);
     for (const RecipeModule& module : recipe_.modules) add(module);
     if (plan_.jobs.empty()) fail("the models have no tensors");
     account();
-    set_config();
-    lay_out();
+    if (!plan_.donor->config().is_null()) plan_.config = merged_config(plan_, origins_);
+    plan_.shards = shards_of(plan_.jobs, plan_.options.shard_bytes);
     return std::move(plan_);
   }
 
  private:
   bool strict() const { return plan_.options.mode == Mode::strict; }
 
-  std::shared_ptr<const Input> input(const std::string& name) const {
-    for (const auto& one : plan_.inputs) {
-      if (one->name() == name) return one;
-    }
-    throw std::logic_error("no input " + name);
-  }
-
-  void check_inputs() const {
-    const Json& first = plan_.donor->config();
-    const bool passes =
-        recipe_.method->name == "passthrough" && !recipe_.dtype && !recipe_.out_dtype;
-    for (const auto& one : plan_.inputs) {
-      const std::string how = quantisation_of(one->config());
-      if (!how.empty() && !passes) {
-        fail("model " + in_quotes(one->name()) + " is quantised by " + in_quotes(how) +
-             ", so that its tensors are not its weights; expected floating-point weights");
-      }
-      const std::string type = model_type(one->config());
-      if (type != model_type(first) && !plan_.options.mix) {
-        fail("model " + in_quotes(one->name()) + " is of type " + in_quotes(type) + ", " +
-             in_quotes(plan_.donor->name()) + " of type " + in_quotes(model_type(first)) +
-             "; --allow-crimes merges them all the same");
-      }
-    }
-  }
-
-  // --- sources ----------------------------------------------------------------------------------
-
-  Parts parts_of(const RecipeModule& module, const RecipeSlice& slice) const {
-    Parts out;
-    out.levels = {&slice.parameters, &module.parameters, &recipe_.parameters};
-    const Method& method = *recipe_.method;
-    const auto base = slice.base ? slice.base : recipe_.base;
-    const bool counts = method.base != Method::Base::none;
-    if (method.base == Method::Base::required && !base) {
-      fail(slice.where + ": " + method.name + " needs a base_model");
-    }
-    for (const RecipeSource& source : slice.sources) {
-      if (!strict() && std::ranges::any_of(out.parts, [&](const Part& part) {
-            return part.input->name() == source.model;
-          })) {
-        continue;  // mergekit keeps one of each
-      }
-      if (counts && base && source.model == *base) {
-        if (out.base >= 0) fail(source.where + ": the base model is listed twice");
-        out.base = static_cast<int>(out.parts.size());
-      }
-      out.parts.push_back({input(source.model), &source.parameters, source.layers});
-    }
-    const bool averaged_in = !strict() && method.name == "karcher" && base &&
-                             std::ranges::none_of(out.parts, [&](const Part& part) {
-                               return part.input->name() == *base;
-                             });
-    if ((counts && base && out.base < 0) || averaged_in) {
-      if (counts) out.base = static_cast<int>(out.parts.size());
-      out.parts.push_back({input(*base), nullptr, slice.sources.front().layers});
-    }
-    check_count(slice, out);
-    return out;
-  }
-
-  void check_count(const RecipeSlice& slice, const Parts& parts) const {
-    const Method& method = *recipe_.method;
-    const int others = static_cast<int>(parts.parts.size()) - (parts.base >= 0 ? 1 : 0);
-    if (others >= method.least && others <= method.most) return;
-    const std::string number = method.least == method.most
-                                   ? "exactly " + std::to_string(method.least)
-                                   : "at least " + std::to_string(method.least);
-    const std::string beside = parts.base >= 0 ? " beside the base model" : "";
-    fail(slice.where + ": " + method.name + " merges " + number +
-         (method.least == 1 ? " model" : " models") + beside + ", found " + std::to_string(others));
-  }
-
   // --- tensors ----------------------------------------------------------------------------------
 
   void add(const RecipeModule& module) {
     std::vector<Parts> slices;
-    for (const RecipeSlice& slice : module.slices) slices.push_back(parts_of(module, slice));
+    for (const RecipeSlice& slice : module.slices)
+      slices.push_back(parts_of(recipe_, module, slice, plan_.inputs, plan_.options.mode));
     if (!module.sliced) return add_whole(module, slices.front());
     add_sliced(module, slices);
   }
@@ -176,47 +106,7 @@ class Planner {
   double depth_of(const std::string& name, const Input& of) {
     const auto place = layer_of(name);
     if (!place) return outside_depth(name);
-    return along(place->layer, stacks(of).at(place->stack));
-  }
-
-  // Stack -> number of layers; of the one that config.json speaks of, as it says.
-  const std::map<std::string, int64_t>& stacks(const Input& of) {
-    auto [it, is_new] = stacks_.try_emplace(&of);
-    if (!is_new) return it->second;
-    for (const auto& one : plan_.inputs) {
-      for (const TensorInfo& tensor : one->tensors()) {
-        const auto place = layer_of(tensor.name);
-        if (!place) continue;
-        int64_t& layers = it->second[place->stack];
-        if (one.get() == &of) layers = std::max(layers, place->layer + 1);
-      }
-    }
-    const auto named = layers_of(of.config());
-    if (!named) return it->second;
-    for (auto& [stack, layers] : it->second) {
-      if (is_decoder(stack) && layers > *named) layers = *named;
-    }
-    return it->second;
-  }
-
-  static bool is_decoder(const std::string& stack) {
-    for (const char* word : {"vision", "visual", "audio", "encoder", "image"}) {
-      if (stack.find(word) != std::string::npos) return false;
-    }
-    return true;
-  }
-
-  // The stack that layer ranges are about.
-  std::string main_stack(const Parts& parts) {
-    const Input& of = *parts.parts.front().input;
-    std::vector<std::string> found;
-    for (const auto& [stack, layers] : stacks(of)) {
-      if (layers > 0 && is_decoder(stack)) found.push_back(stack);
-    }
-    if (found.size() == 1) return found.front();
-    fail("slices: model " + in_quotes(of.name()) + " has " +
-         (found.empty() ? std::string("no layers by name") : "several stacks of layers") +
-         "; expected one");
+    return along(place->layer, stacks_.layers(of, place->stack));
   }
 
   const TensorInfo* find(const Part& part, const std::string& name) const {
@@ -258,7 +148,7 @@ class Planner {
   // --- slices -----------------------------------------------------------------------------------
 
   void add_sliced(const RecipeModule& module, std::vector<Parts>& slices) {
-    const std::string stack = main_stack(slices.front());
+    const std::string stack = stacks_.main(*slices.front().parts.front().input);
     for (size_t i = 0; i < slices.size(); ++i) check_ranges(module.slices[i], slices[i], stack);
     add_outside(module, slices.front(), stack, false);
     int64_t next = 0;
@@ -282,7 +172,7 @@ class Planner {
     for (const Part& part : parts.parts) {
       const std::string who = slice.where + ": model " + in_quotes(part.input->name());
       if (!part.layers) fail(who + " has no layer_range");
-      const int64_t layers = stacks(*part.input).at(stack);
+      const int64_t layers = stacks_.layers(*part.input, stack);
       if (part.layers->second > layers) {
         fail(who + ": layer_range is [" + std::to_string(part.layers->first) + ", " +
              std::to_string(part.layers->second) + "), but it has " + std::to_string(layers) +
@@ -300,8 +190,8 @@ class Planner {
     std::vector<std::string> rests;
     std::set<std::string> seen;
     for (const Part& part : slice.parts) {
-      const std::string prefix = stack + std::to_string(part.layers->first + index);
-      for (const std::string& rest : layer_tensors(*part.input, prefix)) {
+      for (const std::string& rest :
+           stacks_.rests(*part.input, stack, part.layers->first + index)) {
         if (seen.insert(rest).second) rests.push_back(rest);
       }
     }
@@ -313,18 +203,6 @@ class Planner {
              return part.input->find(stack + std::to_string(part.layers->first + index) + rest);
            });
     }
-  }
-
-  const std::vector<std::string>& layer_tensors(const Input& of, const std::string& prefix) {
-    auto [it, is_new] = by_layer_.try_emplace(&of);
-    if (is_new) {
-      for (const TensorInfo& tensor : of.tensors()) {
-        if (const auto place = layer_of(tensor.name)) {
-          it->second[place->stack + std::to_string(place->layer)].push_back(place->rest);
-        }
-      }
-    }
-    return it->second[prefix];
   }
 
   // What is not in a layer of the stack: before it, or after it.
@@ -363,65 +241,10 @@ class Planner {
     }
   }
 
-  void set_config() {
-    Json config = plan_.donor->config();
-    if (config.is_null()) return;
-    if (!origins_.empty()) config = with_layers(config, origins_);
-    bool head = false;
-    for (const Job& job : plan_.jobs) {
-      head = head || (is_head(job.name) && !layer_of(job.name) && job.shape.size() == 2);
-      const bool embedding = is_token_embedding(job.name) && !layer_of(job.name);
-      if (embedding && job.operands.front().rows) {
-        config = with_key(config, "vocab_size", job.shape.front());
-      }
-    }
-    if (head && ties_embeddings(config)) config = with_key(config, "tie_word_embeddings", false);
-    set_dtype(config);
-    plan_.config = config;
-  }
-
-  void set_dtype(Json& config) const {
-    std::map<Dtype, int64_t> sizes;
-    for (const Job& job : plan_.jobs) sizes[job.dtype] += job.numel();
-    const auto most =
-        std::ranges::max_element(sizes, {}, [](const auto& one) { return one.second; });
-    static const std::map<Dtype, const char*> kNames = {{Dtype::bf16, "bfloat16"},
-                                                        {Dtype::f16, "float16"},
-                                                        {Dtype::f32, "float32"},
-                                                        {Dtype::f64, "float64"}};
-    const auto name = kNames.find(most->first);
-    if (name == kNames.end()) return;
-    for (const char* key : {"torch_dtype", "dtype"}) {
-      const bool inner = config.contains("text_config") && config.at("text_config").contains(key);
-      if (config.contains(key) || inner) config = with_key(config, key, name->second);
-    }
-  }
-
-  void lay_out() {
-    uint64_t filled = 0;
-    plan_.shards.emplace_back();
-    for (size_t i = 0; i < plan_.jobs.size(); ++i) {
-      const uint64_t bytes = plan_.jobs[i].bytes();
-      if (filled > 0 && filled + bytes > plan_.options.shard_bytes) {
-        plan_.shards.emplace_back();
-        filled = 0;
-      }
-      plan_.shards.back().jobs.push_back(i);
-      filled += bytes;
-    }
-    const size_t count = plan_.shards.size();
-    for (size_t i = 0; i < count; ++i) {
-      char name[64];
-      std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, count);
-      plan_.shards[i].file = count == 1 ? "model.safetensors" : name;
-    }
-  }
-
   const Recipe& recipe_;
   MergePlan plan_;
   JobMaker maker_;
-  std::map<const Input*, std::map<std::string, int64_t>> stacks_;
-  std::map<const Input*, std::map<std::string, std::vector<std::string>>> by_layer_;
+  Stacks stacks_;
   std::vector<LayerOrigin> origins_;
   std::set<const TensorInfo*> used_;
   std::map<const TensorInfo*, std::string> why_;

@@ -1,28 +1,12 @@
 #pragma once
 
-#include <array>
-#include <functional>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "merge/plan.h"
+#include "merge/plan_parts.h"
 
 namespace lenswright {
-
-/// A source of a slice with what it is about.
-struct Part {
-  std::shared_ptr<const Input> input;
-  const Settings* own = nullptr;
-  std::optional<std::pair<int64_t, int64_t>> layers;
-};
-
-/// The sources of a slice, the base among them where the method has one.
-struct Parts {
-  std::vector<Part> parts;
-  int base = -1;
-  std::array<const Settings*, 3> levels{};  // of slice, module and recipe
-};
 
 /// Makes the job of one output tensor, and checks it: parameters, types, shapes, vocabularies.
 class JobMaker {

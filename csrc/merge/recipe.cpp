@@ -45,7 +45,7 @@ std::vector<Json> list(const Json& value, std::string_view of) {
 
 class Reader {
  public:
-  Reader(const Json& document, Mode mode) : document_(document), mode_(mode) {}
+  explicit Reader(const Json& document) : document_(document) {}
 
   Recipe read() {
     static const std::vector<std::string> kKeys = {
@@ -248,13 +248,12 @@ class Reader {
   }
 
   const Json& document_;
-  [[maybe_unused]] Mode mode_;
   Recipe recipe_;
 };
 
 }  // namespace
 
-Recipe parse_recipe(const Json& document, Mode mode) { return Reader(document, mode).read(); }
+Recipe parse_recipe(const Json& document) { return Reader(document).read(); }
 
 std::vector<std::string> Recipe::models() const {
   std::vector<std::string> out;

@@ -58,6 +58,6 @@ struct Recipe {
 
 /// Throws std::invalid_argument with the place in the recipe, what was expected and the nearest
 /// name.
-Recipe parse_recipe(const Json& document, Mode mode);
+Recipe parse_recipe(const Json& document);
 
 }  // namespace lenswright

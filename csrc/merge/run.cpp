@@ -1,6 +1,7 @@
 #include "merge/run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <set>
@@ -212,23 +213,33 @@ std::vector<TensorNote> run_merge(const MergePlan& plan,
   return notes;
 }
 
-// --- what it will cost
-// ----------------------------------------------------------------------------
+namespace {
+
+// What a method keeps of a whole tensor between passes: sums of its tiles, and where it selects by
+// rank, a sample and what lies inside the bracket (Selection), in lists that grow by doubling.
+double held_bytes(const Job& job) {
+  const auto count = static_cast<double>(job.numel());
+  const bool selects = job.values.has("lambda") || job.values.has("select_topk") ||
+                       job.method->name == "arcee_fusion";
+  if (!selects)
+    return count / 1024 + static_cast<double>(job.shape.empty() ? 0 : job.shape[0]) * 64;
+  const double sample = 32 * std::clamp(count / 16384, 4096.0, 65536.0);
+  const double inside = std::min(count, count * 12 / std::sqrt(sample) + 1e4);
+  return static_cast<double>(job.operands.size()) * 8 * (3 * sample + 2 * inside) + count / 64;
+}
+
+}  // namespace
 
 uint64_t MergePlan::memory(int threads) const {
   if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  uint64_t desk = 0, held = 0;
+  uint64_t desk = 0;
+  double held = 0;
   for (const Job& job : jobs) {
     desk = std::max(desk, TensorRun::desk_bytes(job));
-    // What is kept of a whole tensor between passes: some per cent of it, for selections.
-    const auto count = static_cast<uint64_t>(job.numel());
-    held = std::max(held, (job.values.has("lambda") || job.values.has("select_topk") ||
-                           job.method->name == "arcee_fusion")
-                              ? count * job.operands.size() * 8 / 20
-                              : count / 1024);
+    held = std::max(held, held_bytes(job));
   }
   constexpr uint64_t kRest = 32u << 20;
-  return kRest + desk * static_cast<uint64_t>(threads) + held;
+  return kRest + desk * static_cast<uint64_t>(threads) + static_cast<uint64_t>(held);
 }
 
 }  // namespace lenswright

@@ -12,7 +12,7 @@ namespace lenswright {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kPiece = 1024;
+constexpr int64_t kPiece = 512;
 
 LENSWRIGHT_CLONES int64_t count_above(const double* sizes, int64_t n, double limit) {
   int64_t count = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/clones.h"
 #include "merge/kernel.h"
@@ -10,23 +11,9 @@
 namespace lenswright {
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kTinySize = 1e-7;     // below it nothing is rescaled
 constexpr double kTinyWeights = 1e-8;  // a sum of weights that nothing is divided by
-
-LENSWRIGHT_CLONES void elect(const double* sum, const double* delta, double weight, int64_t n,
-                             double* numerator, double* divisor) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double term = weight * delta[i];
-    // Arithmetic instead of a branch, so that NaN stays NaN.
-    const double agrees = sum[i] >= 0 ? (term > 0 ? 1.0 : 0.0) : (term < 0 ? 1.0 : 0.0);
-    numerator[i] += term * agrees;
-    divisor[i] += weight * agrees;
-  }
-}
-
-LENSWRIGHT_CLONES void divide_each(const double* divisor, int64_t n, double* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] /= divisor[i] == 0 ? 1.0 : divisor[i];
-}
 
 LENSWRIGHT_CLONES void add_to_base(const double* base, double lambda, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = base[i] + lambda * out[i];
@@ -126,7 +113,7 @@ void TaskVectors::mix(const Strip& strip, double* out) const {
     elect(out, strip.room[i], weights_[i], n, numerator, divisor);
   }
   std::copy(numerator, numerator + n, out);
-  if (normalize_) divide_each(divisor, n, out);
+  if (normalize_) divide_each(divisor, -kInfinity, n, out);
 }
 
 std::vector<Parameter> task_vector_parameters(bool normalize, bool rescale) {

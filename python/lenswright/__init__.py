@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measurement import measure as measure
     from lenswright.merging import merge as merge
-    from lenswright.merging import merge_state_dicts as merge_state_dicts
     from lenswright.model import Model as Model
     from lenswright.model import load as load
     from lenswright.prompts import Splits as Splits
     from lenswright.report import Report as Report
     from lenswright.selftest import VerificationError as VerificationError
+    from lenswright.state_dicts import merge_state_dicts as merge_state_dicts
     from lenswright.tasks import task_vectors as task_vectors
 
 # public name -> the module that defines it
@@ -42,7 +42,7 @@ _NAMES = {
     "load": "model",
     "measure": "measurement",
     "merge": "merging",
-    "merge_state_dicts": "merging",
+    "merge_state_dicts": "state_dicts",
     "task_vectors": "tasks",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core

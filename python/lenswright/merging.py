@@ -7,81 +7,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lenswright import _files, recipes, vocabularies
-from lenswright.checkpoint import _TORCH
 from lenswright.hub import resolve
+from lenswright.merged import RECORD, Merged
 from lenswright.progress import Progress
 
-if TYPE_CHECKING:
-    import torch
-
-RECORD = "lenswright.json"
 MODES = ("strict", "compat")
-
-
-@dataclass
-class Merged:
-    """What a merge wrote, or would write (`dry`)."""
-
-    folder: Path
-    method: str
-    mode: str
-    seed: int
-    random: bool
-    dry: bool
-    tensors: int
-    copied: int
-    read_bytes: int
-    write_bytes: int
-    memory_bytes: int
-    models: list[str]
-    unused: list[tuple[str, str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    not_finite: dict[str, int] = field(default_factory=dict)
-
-    def text(self) -> str:
-        """For people."""
-        verb = "would be" if self.dry else "were"
-        lines = [
-            f"{self.method} of {len(self.models)} models ({self.mode})"
-            + (f", seed {self.seed}" if self.random else ""),
-            f"tensors  {self.tensors:,}, of which {self.copied:,} {verb} copied as they are",
-            f"bytes    {self.read_bytes:,} read, {self.write_bytes:,} written; "
-            f"{self.memory_bytes / 1e6:,.0f} MB of private memory at most",
-        ]
-        for why, names in self._unused().items():
-            some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            lines.append(f"unused   {len(names):,} input tensors ({why}): {some}")
-        lines += [f"note     {note}" for note in self.notes[:20]]
-        if len(self.notes) > 20:
-            lines.append(f"note     and {len(self.notes) - 20} more, in {RECORD}")
-        lines += [f"not finite {n:,} elements of {name}" for name, n in self.not_finite.items()]
-        lines.append(f"{'would write' if self.dry else 'wrote'} {self.folder}")
-        return "\n".join(lines)
-
-    __str__ = text
-
-    def _unused(self) -> dict[str, list[str]]:
-        out: dict[str, list[str]] = {}
-        for model, tensor, why in self.unused:
-            out.setdefault(why, []).append(f"{tensor} of {model}")
-        return out
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return {
-            "folder": str(self.folder), "method": self.method, "mode": self.mode,
-            "seed": self.seed if self.random else None, "dry_run": self.dry,
-            "models": self.models, "tensors": self.tensors, "copied": self.copied,
-            "bytes_read": self.read_bytes, "bytes_written": self.write_bytes,
-            "memory_bytes": self.memory_bytes, "notes": self.notes,
-            "unused": [{"model": m, "tensor": t, "why": w} for m, t, w in self.unused],
-            "not_finite": self.not_finite,
-        }  # fmt: skip
 
 
 def merge(
@@ -314,55 +249,3 @@ def _with_template(
     named["tokenizer_config.json"] = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
     named["chat_template.jinja"] = str(template)
     return list(named.items())
-
-
-def merge_state_dicts(
-    models: Mapping[str, Mapping[str, torch.Tensor]],
-    recipe: Mapping[str, Any],
-    mode: str = "strict",
-    *,
-    seed: int = 0,
-    threads: int = 0,
-) -> dict[str, torch.Tensor]:
-    """Merge models in memory; nothing of them is changed.
-
-    Args:
-        models: by the name that the recipe uses, tensors by their names (on the CPU).
-        recipe: as a mapping, without slices and tokenizer.
-        mode, seed, threads: as in `merge`.
-
-    Returns:
-        Tensors by name, in the order of the first model.
-
-    Raises:
-        ValueError: the recipe, a model it names that is not given, tensors that do not fit.
-    """
-    document = recipes.read(recipe)[-1]
-    if document.data.get("tokenizer") or document.data.get("tokenizer_source"):
-        raise ValueError("tokenizer: models in memory have none; give folders to lenswright.merge")
-    inputs = []
-    for name in document.models():
-        if name not in models:
-            raise ValueError(f"model '{name}' is not given; there are {', '.join(models)}")
-        inputs.append((name, [_tensor(key, value) for key, value in models[name].items()]))
-    plan = _files.plan_merge(document.json, document.where, inputs, mode, seed)
-    tensors, _ = plan.run_in_memory(None, threads)
-    return {name: _torch(dtype, shape, data) for name, dtype, shape, data in tensors}
-
-
-def _tensor(name: str, value: torch.Tensor) -> tuple[str, str, list[int], Any]:
-    import torch
-
-    wire = {torch_name: wire for wire, torch_name in _TORCH.items()}
-    value = value.detach().cpu().contiguous()
-    data = value.flatten().view(torch.uint8) if value.numel() else torch.empty(0, dtype=torch.uint8)
-    return name, wire[str(value.dtype).removeprefix("torch.")], list(value.shape), data.numpy()
-
-
-def _torch(dtype: str, shape: Sequence[int], data: bytearray) -> torch.Tensor:
-    import torch
-
-    kind = getattr(torch, _TORCH[dtype])
-    if not data:
-        return torch.empty(shape, dtype=kind)
-    return torch.frombuffer(data, dtype=torch.uint8).view(kind).view(tuple(shape))

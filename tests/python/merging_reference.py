@@ -297,7 +297,7 @@ def nearswap(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str
 def arcee_fusion(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str) -> Array:
     def softmax(v: Array) -> Array:
         e = np.exp(v - v.max(-1, keepdims=True))
-        return e / e.sum(-1, keepdims=True) + 1e-8
+        return e / e.sum(-1, keepdims=True)
 
     pv, qv = softmax(x[0]), softmax(base)
     importance = np.abs(np.abs(x[0] - base) * np.sum(pv * np.log(pv / qv), -1, keepdims=True))

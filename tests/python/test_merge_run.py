@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def test_interrupted(four: list[Path], tmp_path: Path) -> None:
         process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
         hidden: set[str] = set()
         while process.poll() is None and not hidden:
-            hidden = {n for n in os.listdir(tmp_path) if n.startswith(".out.partial")} - before
+            hidden = {n for n in os.listdir(tmp_path) if n.startswith(".out.partial")}
             time.sleep(0.002)
         process.send_signal(how)
         process.wait()
@@ -162,6 +163,7 @@ def test_interrupted(four: list[Path], tmp_path: Path) -> None:
         for name in left:
             with pytest.raises((lw.CheckpointError, FileNotFoundError)):
                 lw.Checkpoint(tmp_path / name)
+            shutil.rmtree(tmp_path / name)
 
 
 def test_cancelled_by_a_callback(four: list[Path], tmp_path: Path) -> None:

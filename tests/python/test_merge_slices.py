@@ -323,6 +323,43 @@ def test_types(pair: list[Path], tmp_path: Path) -> None:
     same(value, (a.bfloat16().double() + b.bfloat16().double()) / 2)
 
 
+def test_modules(tmp_path: Path) -> None:
+    """Parts of a model that sees: slices of the text decoder, the vision tower of one model."""
+    folders = []
+    for i in range(2):
+        tensors = {
+            f"model.language_model.layers.{n}.mlp.weight": torch.full([3, 2], 10.0 * i + n)
+            for n in range(3)
+        } | {
+            "model.language_model.embed_tokens.weight": torch.full([5, 2], float(i)),
+            "model.visual.blocks.0.attn.weight": torch.full([4], float(i)),
+            "model.visual.merger.weight": torch.full([4], float(i)),
+        }
+        inner = {"num_hidden_layers": 3, "layer_types": ["x", "y", "z"], "vocab_size": 5}
+        folders.append(models.save(tmp_path / f"m{i}", tensors, {"text_config": inner}))
+    a, b = map(str, folders)
+    slices = [
+        {"sources": [{"model": a, "layer_range": [0, 2]}]},
+        {"sources": [{"model": b, "layer_range": [1, 3]}]},
+    ]
+    recipe = {
+        "merge_method": "passthrough",
+        "modules": {"text_decoder": {"slices": slices}, "visual": {"models": [{"model": b}]}},
+    }
+    lw.merge(recipe, tmp_path / "out")
+    out = models.load(tmp_path / "out")
+    layers = [float(out[f"model.language_model.layers.{n}.mlp.weight"][0, 0]) for n in range(4)]
+    assert layers == [0, 1, 11, 12]
+    assert float(out["model.visual.blocks.0.attn.weight"][0]) == 1
+    assert len(out) == 7
+    config = config_of(tmp_path / "out")["text_config"]
+    assert config["num_hidden_layers"] == 4
+    assert config["layer_types"] == ["x", "y", "y", "z"]
+    recipe["modules"]["visul"] = recipe["modules"].pop("visual")
+    with pytest.raises(ValueError, match="visul"):
+        lw.merge(recipe, tmp_path / "wrong")
+
+
 def test_stages(pair: list[Path], tmp_path: Path) -> None:
     stages = [
         {"merge_method": "linear", "models": [

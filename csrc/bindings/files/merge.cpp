@@ -71,7 +71,7 @@ std::unique_ptr<HeldPlan> make_plan(const std::string& document, const std::stri
     limits.bytes = size_t{1} << 32;
     options.vocabulary = Json::parse(vocabulary, "vocabulary", limits);
   }
-  held->recipe = parse_recipe(Json::parse(document, where), options.mode);
+  held->recipe = parse_recipe(Json::parse(document, where));
   Inputs opened;
   for (const py::handle& item : inputs) {
     const auto pair = item.cast<std::pair<std::string, py::object>>();
@@ -247,7 +247,7 @@ void bind_merge(py::module_& m) {
   m.def(
       "recipe_models",
       [](const std::string& document, const std::string& where) {
-        return parse_recipe(Json::parse(document, where), Mode::strict).models();
+        return parse_recipe(Json::parse(document, where)).models();
       },
       py::arg("document"), py::arg("where"), "Check a document by itself; return its models.");
   m.def("task_statistics", &statistics_of, py::arg("base"), py::arg("models"),

@@ -55,26 +55,23 @@ class ArceeFusion final : public Work {
   }
 
  private:
-  static constexpr double kSmall = 1e-8;  // added to probabilities before their logarithm
-
-  // room[0] and room[1] become the probabilities.
+  // Σ p (log p - log q), both logarithms from the sum of exponentials of their row.
   static double divergence(const double* of, const double* from, int64_t n,
                            std::span<double* const> room) {
-    softmax(of, n, room[0]);
-    softmax(from, n, room[1]);
-    double sum = 0;
-    for (int64_t e = 0; e < n; ++e) {
-      const double p = room[0][e] + kSmall, q = room[1][e] + kSmall;
-      sum += p * std::log(p / q);
-    }
-    return sum;
+    const double p_sum = exponentials(of, n, room[0]), p_log = std::log(p_sum);
+    const double q_log = std::log(exponentials(from, n, room[1]));
+    const double shift = most(of, n) + p_log - (most(from, n) + q_log);
+    for (int64_t e = 0; e < n; ++e) room[1][e] = of[e] - from[e] - shift;
+    return dot(room[0], room[1], n) / p_sum;
   }
 
-  static void softmax(const double* x, int64_t n, double* out) {
-    const double most = n > 0 ? *std::max_element(x, x + n) : 0;
+  static double most(const double* x, int64_t n) { return n > 0 ? *std::max_element(x, x + n) : 0; }
+
+  static double exponentials(const double* x, int64_t n, double* out) {
+    const double top = most(x, n);
     double sum = 0;
-    for (int64_t e = 0; e < n; ++e) sum += out[e] = std::exp(x[e] - most);
-    divide(sum, n, out);
+    for (int64_t e = 0; e < n; ++e) sum += out[e] = std::exp(x[e] - top);
+    return sum;
   }
 
   // room[0]: importances; room[1]: Δ.

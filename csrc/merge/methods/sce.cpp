@@ -74,8 +74,18 @@ class Sce final : public Work {
   void write(int64_t tile, const Strip& strip, double* out) override {
     differences(strip);
     choose(tile, strip);
-    const double* base = strip.x[static_cast<size_t>(task_.base)];
-    for (int64_t e = 0; e < strip.count; ++e) out[e] = base[e] + mixed(strip, e);
+    const int64_t n = strip.count;
+    const size_t models = models_.size();
+    double *sum = strip.room[models], *divisor = strip.room[models + 1];
+    std::fill(sum, sum + n, 0.0);
+    std::fill(divisor, divisor + n, 0.0);
+    std::fill(out, out + n, 0.0);
+    for (size_t i = 0; i < models; ++i) add_scaled(1.0, strip.room[i], n, sum);
+    for (size_t i = 0; i < models; ++i) {
+      elect(sum, strip.room[i], weights_[i], n, out, divisor);
+    }
+    divide_each(divisor, task_.mode == Mode::compat ? 1e-6 : 0.0, n, out);
+    add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], n, out);
   }
 
  private:
@@ -124,19 +134,6 @@ class Sce final : public Work {
     const bool even = task_.mode == Mode::compat ? sum < 1e-6 : sum == 0;
     for (double& w : weights_) w = even ? 1.0 / static_cast<double>(models_.size()) : w / sum;
     squares_ = {};
-  }
-
-  double mixed(const Strip& strip, int64_t e) const {
-    double sum = 0, numerator = 0, divisor = 0;
-    for (size_t i = 0; i < models_.size(); ++i) sum += strip.room[i][e];
-    for (size_t i = 0; i < models_.size(); ++i) {
-      const double delta = strip.room[i][e];
-      const double agrees = sum >= 0 ? (delta > 0 ? 1.0 : 0.0) : (delta < 0 ? 1.0 : 0.0);
-      numerator += delta * weights_[i] * agrees;
-      divisor += weights_[i] * agrees;
-    }
-    if (task_.mode == Mode::compat) return numerator / std::max(divisor, 1e-6);
-    return divisor == 0 ? numerator : numerator / divisor;
   }
 
   const Task task_;

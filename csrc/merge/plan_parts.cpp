@@ -1,0 +1,86 @@
+#include "merge/plan_parts.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "merge/plan_config.h"
+
+namespace lenswright {
+namespace {
+
+[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
+
+void check_count(const Method& method, const RecipeSlice& slice, const Parts& parts) {
+  const int others = static_cast<int>(parts.parts.size()) - (parts.base >= 0 ? 1 : 0);
+  if (others >= method.least && others <= method.most) return;
+  const std::string number = method.least == method.most
+                                 ? "exactly " + std::to_string(method.least)
+                                 : "at least " + std::to_string(method.least);
+  const std::string beside = parts.base >= 0 ? " beside the base model" : "";
+  fail(slice.where + ": " + method.name + " merges " + number +
+       (method.least == 1 ? " model" : " models") + beside + ", found " + std::to_string(others));
+}
+
+}  // namespace
+
+std::shared_ptr<const Input> input_of(const Inputs& inputs, const std::string& name) {
+  for (const auto& one : inputs) {
+    if (one->name() == name) return one;
+  }
+  throw std::logic_error("no input " + name);
+}
+
+void check_inputs(const Recipe& recipe, const MergePlan& plan) {
+  const Json& first = plan.donor->config();
+  const bool passes = recipe.method->name == "passthrough" && !recipe.dtype && !recipe.out_dtype;
+  for (const auto& one : plan.inputs) {
+    const std::string how = quantisation_of(one->config());
+    if (!how.empty() && !passes) {
+      fail("model " + in_quotes(one->name()) + " is quantised by " + in_quotes(how) +
+           ", so that its tensors are not its weights; expected floating-point weights");
+    }
+    const std::string type = model_type(one->config());
+    if (type != model_type(first) && !plan.options.mix) {
+      fail("model " + in_quotes(one->name()) + " is of type " + in_quotes(type) + ", " +
+           in_quotes(plan.donor->name()) + " of type " + in_quotes(model_type(first)) +
+           "; --allow-crimes merges them all the same");
+    }
+  }
+}
+
+Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSlice& slice,
+               const Inputs& inputs, Mode mode) {
+  Parts out;
+  out.levels = {&slice.parameters, &module.parameters, &recipe.parameters};
+  const Method& method = *recipe.method;
+  const auto base = slice.base ? slice.base : recipe.base;
+  const bool counts = method.base != Method::Base::none;
+  if (method.base == Method::Base::required && !base) {
+    fail(slice.where + ": " + method.name + " needs a base_model");
+  }
+  for (const RecipeSource& source : slice.sources) {
+    if (mode == Mode::compat && std::ranges::any_of(out.parts, [&](const Part& part) {
+          return part.input->name() == source.model;
+        })) {
+      continue;  // mergekit keeps one of each
+    }
+    if (counts && base && source.model == *base) {
+      if (out.base >= 0) fail(source.where + ": the base model is listed twice");
+      out.base = static_cast<int>(out.parts.size());
+    }
+    out.parts.push_back({input_of(inputs, source.model), &source.parameters, source.layers});
+  }
+  const bool averaged_in = mode == Mode::compat && method.name == "karcher" && base &&
+                           std::ranges::none_of(out.parts, [&](const Part& part) {
+                             return part.input->name() == *base;
+                           });
+  if ((counts && base && out.base < 0) || averaged_in) {
+    if (counts) out.base = static_cast<int>(out.parts.size());
+    out.parts.push_back({input_of(inputs, *base), nullptr, slice.sources.front().layers});
+  }
+  check_count(method, slice, out);
+  return out;
+}
+
+}  // namespace lenswright

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "merge/plan.h"
+
+namespace lenswright {
+
+/// A source of a slice with what it is about.
+struct Part {
+  std::shared_ptr<const Input> input;
+  const Settings* own = nullptr;
+  std::optional<std::pair<int64_t, int64_t>> layers;
+};
+
+/// The sources of a slice, the base among them where the method has one.
+struct Parts {
+  std::vector<Part> parts;
+  int base = -1;
+  std::array<const Settings*, 3> levels{};  // of slice, module and recipe
+};
+
+/// The input of a name that a recipe has.
+std::shared_ptr<const Input> input_of(const Inputs& inputs, const std::string& name);
+
+/// std::invalid_argument where an input is quantised, or of another type than the donor.
+void check_inputs(const Recipe& recipe, const MergePlan& plan);
+
+/// The parts of a slice; std::invalid_argument where they are too few or too many for the method.
+Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSlice& slice,
+               const Inputs& inputs, Mode mode);
+
+}  // namespace lenswright

@@ -1,0 +1,70 @@
+"""Any method on any shape and type, in memory, against its formula in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lenswright as lw
+import merging_models as models
+from merging_reference import merged
+from test_merge_methods import ALL
+
+SHAPES = st.lists(st.integers(1, 40), min_size=1, max_size=2) | st.just([1, 1]) | st.just([3, 700])
+TYPES = st.sampled_from([torch.bfloat16, torch.float16, torch.float32])
+LOOSE = {"slerp", "nuslerp", "multislerp", "karcher", "model_stock"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    label=st.sampled_from(sorted(ALL)),
+    shape=SHAPES,
+    types=st.lists(TYPES, min_size=4, max_size=4),
+    seed=st.integers(0, 2**32),
+    zero=st.sampled_from([None, 0, 1]),
+)
+def test_any_shape(
+    label: str, shape: list[int], types: list[torch.dtype], seed: int, zero: int | None
+) -> None:
+    method, (count, base, shared, own) = ALL[label]
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randn(shape, generator=generator)
+    values = [first, *(first + 0.3 * torch.randn(shape, generator=generator) for _ in range(3))]
+    if zero is not None:
+        values[zero] = torch.zeros(shape)
+    tensors = [value.to(dtype) for value, dtype in zip(values, types, strict=True)]
+    recipe: dict[str, Any] = {
+        "merge_method": method,
+        "models": [
+            {"model": f"m{i + 1}", "parameters": {key: own[key][i] for key in own}}
+            for i in range(count)
+        ],
+        "parameters": shared,
+    } | ({"base_model": "m0"} if base else {})
+    name = "model.layers.0.w.weight"
+    given_models = {f"m{i}": {name: value} for i, value in enumerate(tensors)}
+    got = lw.merge_state_dicts(given_models, recipe, seed=seed)[name]
+    assert list(got.shape) == shape
+    each = [{key: float(own[key][i]) for key in own} for i in range(count)]
+    wide = [value.double().numpy() for value in tensors]
+    want = merged(
+        method, name, wide[1 : 1 + count], wide[0] if base else None, each, shared, "strict", seed
+    )
+    models.judge(label, got, want, 5e-6 if method in LOOSE else 1e-6)
+    for i, value in enumerate(tensors):  # nothing of theirs has changed
+        assert torch.equal(given_models[f"m{i}"][name], value)
+
+
+def test_empty_and_scalar() -> None:
+    for shape in ([], [0], [0, 3], [3, 0]):
+        recipe = {
+            "merge_method": "ties", "base_model": "a",
+            "models": [{"model": "b", "parameters": {"weight": 1.0, "density": 0.5}}],
+        }  # fmt: skip
+        given_models = {"a": {"w": torch.zeros(shape)}, "b": {"w": torch.ones(shape)}}
+        out = lw.merge_state_dicts(given_models, recipe)["w"]
+        assert list(out.shape) == shape
+        assert not out.any()  # half of one element is none
