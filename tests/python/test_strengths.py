@@ -53,6 +53,17 @@ def test_bad_strengths(tiny: Tiny, strength: Any, kind: type[Exception], message
         lw.edits.ablate(model, torch.ones(30), strength=strength)
 
 
+def test_strengths_that_reach_nobody_are_refused(tiny: Tiny) -> None:
+    model = lw.load(tiny("llama"))
+    v = torch.ones(30)
+    with pytest.raises(
+        ValueError, match="no writer is left to edit: 'blocks.0.mlp.W_out': farther"
+    ):
+        lw.edits.ablate(model, v, writers="mlp", strength=lw.edits.Kernel(20.0, 3.0))
+    with pytest.raises(ValueError, match="no writer is left to edit: .*no direction is given"):
+        lw.edits.ablate(model, {2: v}, writers="blocks.0.*")
+
+
 @pytest.mark.parametrize(("position", "distance"), [(1.0, 0.0), (1.0, -2.0), (float("inf"), 1.0)])
 def test_bad_kernels(position: float, distance: float) -> None:
     with pytest.raises(ValueError, match="expected"):

@@ -107,6 +107,8 @@ std::shared_ptr<Edit> ablate(const Model& model, const Ablation& ablation) {
     factors[writer->name] = maker.of(*writer);
     notes[writer->name] = note_of(*writer, model.spec());
   }
+  TORCH_CHECK_VALUE(!factors.empty(), "no writer is left to edit: '", targets.chosen.front()->name,
+                    "': ", targets.reasons.at(targets.chosen.front()->name));
   return make_edit(model, factors, targets.reasons, notes, provenance_of(model, ablation));
 }
 
