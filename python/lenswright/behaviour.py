@@ -21,8 +21,11 @@ from lenswright.responses import (
 from lenswright.scores import Score, score_prompts
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lenswright.edits import Edit
     from lenswright.model import Model
+    from lenswright.steering import Steering
 
 Pairs = list[tuple[list[int], list[int]]]
 
@@ -123,12 +126,12 @@ class Bench:
                 result.true[name] = [same_answer(s.text, s.prompt.answer or "") for s in said]
         return result
 
-    def outcome(self, edit: Edit | None, limit: int | None = None) -> Outcome:
-        """The behaviour under an edit in trial, or without one, on `limit` prompts a class."""
+    def outcome(self, edit: Edit | Steering | None, limit: int | None = None) -> Outcome:
+        """The behaviour under an edit in trial, steered, or as it is, on `limit` prompts a class."""
         with torch.no_grad():
             if edit is None:
                 return self._measured(limit)
-            with self.model.edited(edit):
+            with in_force(self.model, edit):
                 return self._measured(limit)
 
     def _measured(self, limit: int | None) -> Outcome:
@@ -139,3 +142,10 @@ class Bench:
                 self.model, self.base_residuals[name][:limit], edited
             )
         return result
+
+
+def in_force(model: Model, change: Edit | Steering) -> AbstractContextManager[Model]:
+    """Every run within is under an edit in trial, or steered."""
+    from lenswright.steering import Steering
+
+    return model.steered(change) if isinstance(change, Steering) else model.edited(change)
