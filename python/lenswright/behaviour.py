@@ -127,7 +127,7 @@ class Bench:
         return result
 
     def outcome(self, edit: Edit | Steering | None, limit: int | None = None) -> Outcome:
-        """The behaviour under an edit in trial, steered, or as it is, on `limit` prompts a class."""
+        """The behaviour under an edit in trial, steered, or as it is, on `limit` of each class."""
         with torch.no_grad():
             if edit is None:
                 return self._measured(limit)

@@ -53,7 +53,8 @@ class Conversation:
         system: what stands before the first turn.
         max_new_tokens, temperature: as in `Model.generate`; None is as the checkpoint's
             generation_config.json has it, and at most 1,024 tokens an answer where it is silent.
-        arguments: top_k, top_p, min_p, penalties, seed, stop, fwd_hooks, hooks_on, steering, as there.
+        arguments: top_k, top_p, min_p, penalties, seed, stop, fwd_hooks, hooks_on, steering, as
+            there.
 
     Raises:
         ValueError: there is no chat template, or it takes no system message; a number is out of

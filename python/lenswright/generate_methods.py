@@ -139,8 +139,8 @@ class GenerateMethods:
     ) -> Iterator[Chunk]:
         """Continue texts a `Chunk` (row, ids, text, end) at a time; arguments as in `generate`.
 
-        Hooks, edits and steerings are those in force at the call; `lw.deterministic()` must be in force while
-        chunks are taken. Who stops iterating ends the generation.
+        Hooks, edits and steerings are those in force at the call; `lw.deterministic()` must be in
+        force while chunks are taken. Who stops iterating ends the generation.
         """
         given = locals() | {"return_logits": False, "names_filter": None}
         decoding, _ = _begin(cast("Model", self), x, given, texts=True)

@@ -115,9 +115,7 @@ class Decoding:
         reading = Reading(
             self.prompts, torch.tensor([*map(len, self.prompts)]), _positions_of(weakref.ref(self))
         )
-        self._taps = [
-            _core_taps(model, rows, steerings, reading, bool(names)) for _ in range(2)
-        ]
+        self._taps = [_core_taps(model, rows, steerings, reading, bool(names)) for _ in range(2)]
         for taps, phase in zip(self._taps, PHASES[1:], strict=True):
             for hook in hooks if hooks_on in ("both", phase) else ():
                 clone = bool(names) or model._shared(hook.point)

@@ -12,8 +12,8 @@ from lenswright.cache import ActivationCache
 from lenswright.config import Config
 from lenswright.inputs import PosSlice, Rows
 from lenswright.names import NameFilter
-from lenswright.running import Input, ReturnType, RunMethods, Side
 from lenswright.reading import Reading
+from lenswright.running import Input, ReturnType, RunMethods, Side
 
 if TYPE_CHECKING:
     from lenswright.model import Model

@@ -20,7 +20,8 @@ VERBS = {
     "demo": "show the whole story on a small model that comes with the package",
     "inspect": "say what a checkpoint is, reading headers only; --check reads every byte",
     "ablate": "find a direction from two sets of prompts and take it out of the weights",
-    "chat": "talk to a model, as it is or with an edit or a steering vector",
+    "chat": "talk to a model, as it is or with an edit or a steering",
+    "steer": "make a steering, and show what prompts are answered with it and without",
     "diff": "compare two checkpoints tensor by tensor",
     "verify": "test that a model is read as it was meant, alone or against transformers",
 }

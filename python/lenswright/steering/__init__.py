@@ -16,26 +16,26 @@ layers: a layer, several, a range, or "all"; negative ones from the end. Default
 at: the point of a layer: "resid_pre" (default), "resid_mid", "resid_post", "attn_out", "mlp_out" or
     another of [batch, pos, d_model]; "writes" is all that is written to the residual stream: the
     embeddings where layer 0 is meant, and what attention and MLP add.
-positions: "all" (default); "prefill", the prompt; "decode", what is said behind it; "last", "first",
-    whole numbers (negative from its end) and slices of the prompt; "post_instruction", what the chat
-    template puts behind the instruction; or a list of these, together.
+positions: "all" (default); "prefill", the prompt; "decode", what is said behind it; "last",
+    "first", whole numbers (negative from its end) and slices of the prompt; "post_instruction", what
+    the chat template puts behind the instruction; or a list of these, together. What a position is
+    never depends on whether keys and values are cached.
 when: a condition on the token's component along another direction; see `when`.
 over_tokens: {generated token: factor}, linear between and constant beyond: 0 is the prompt, 1 the
     first token said. over_layers: {layer: factor}. Both multiply what an operation changes.
 
 The strength of add, clamp, cap and floor is a length in a `unit`: "absolute" (default), numbers of
 the residual stream; "relative", parts of the mean norm at the layer, which `norms` says
-(`residual_norms`); "token", parts of the token's own norm; "own", lengths of the direction as it was
-given (of a `Choice`: of its difference of means). All is computed in the type of the run, in float32
-where that has 16 bits; "what a position is" never depends on whether keys and values are cached.
+(`residual_norms`); "token", parts of the token's own norm; "own", lengths of the direction as it
+was given (of a `Choice`: of its difference of means). All is computed in the type of the run, in
+float32 where that has 16 bits.
 
 >>> steering = lw.steering.add(choice, strength=1.0, unit="own", positions="decode")
 >>> with model.steered(steering):
 ...     model.generate(model.chat_tokens("describe a kettle"), return_type="text")
 
-Sources: activation addition, Turner et al. 2023 (arXiv:2308.10248); contrastive activation addition,
-Rimsky et al. 2023 (arXiv:2312.06681); norms preserved, Vogel's repeng; ablation, Arditi et al. 2024
-(arXiv:2406.11717).
+Sources: activation addition, Turner et al. 2023 (arXiv:2308.10248), Rimsky et al. 2023
+(arXiv:2312.06681); norms preserved, Vogel's repeng; ablation, Arditi et al. 2024 (arXiv:2406.11717).
 """
 
 from __future__ import annotations
@@ -114,8 +114,9 @@ def add(
     >>> lw.steering.add(torch.ones(64), 4.0, layers=[2, 3], positions=["last", "decode"])
     Steering(add 4 at resid_pre of layers 2..3, positions last + decode)
     """
-    how = {"unit": unit, "norms": norms, "preserve_norm": preserve_norm}
-    return make("add", direction, strength, **how, **where)
+    return make(
+        "add", direction, strength, unit=unit, norms=norms, preserve_norm=preserve_norm, **where
+    )
 
 
 def project(direction: object, strength: float = 1.0, **where: Unpack[Where]) -> Steering:
@@ -185,8 +186,8 @@ def scale(direction: object, strength: float, **where: Unpack[Where]) -> Steerin
 def swap(direction: object, other: object, **where: Unpack[Where]) -> Steering:
     """Exchange the components along two directions u and u': afterwards ⟨h', u⟩ = ⟨h, u'⟩.
 
-    The reflection h - 2 ⟨h, d⟩ d with d = (u - u') / |u - u'|: exact for directions at any angle, it
-    keeps the norm and what is orthogonal to both.
+    The reflection h - 2 ⟨h, d⟩ d with d = (u - u') / |u - u'|: exact for directions at any angle,
+    it keeps the norm and what is orthogonal to both.
 
     Args:
         direction, other: as `direction` in `add`; not the same direction.

@@ -89,7 +89,9 @@ class Places:
     @staticmethod
     def _check_template(reading: Reading, model: Model) -> None:
         suffix = template_suffix(model)
-        for row, (ids, length) in enumerate(zip(reading.rows, reading.prompts.tolist(), strict=True)):
+        for row, (ids, length) in enumerate(
+            zip(reading.rows, reading.prompts.tolist(), strict=True)
+        ):
             if ids[:length][-len(suffix) :] != suffix:
                 raise ValueError(
                     f"positions is 'post_instruction', but the prompt of row {row} does not end as "
@@ -140,7 +142,9 @@ def template_suffix(model: Model) -> list[int]:
             "positions is 'post_instruction', but there is no chat template; expected 'last' or "
             "offsets"
         )
-    texts = ["one two three", "four"]
+    # Words of this vocabulary among them: to some tokenizers all others are one unknown token.
+    words = [model.tokenizer.decode([model.cfg.d_vocab // part]) for part in (2, 3, 5)]
+    texts = ["one two three", "four", *(word for word in words if word.strip())]
     suffix = common_suffix(texts, model.prompt_tokens(texts), model)
     if not suffix:
         raise ValueError(
@@ -193,7 +197,9 @@ def _place(span: Span) -> int | None:
 
 
 def _bound(offset: int, length: torch.Tensor) -> torch.Tensor:
-    return (length + offset).clamp_min(0) if offset < 0 else torch.full_like(length, offset).minimum(length)
+    if offset < 0:
+        return (length + offset).clamp_min(0)
+    return torch.full_like(length, offset).minimum(length)
 
 
 def _shown(span: Span) -> str:

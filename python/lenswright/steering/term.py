@@ -60,7 +60,7 @@ class Term:
             raise ValueError(_expected("unit", self.unit, UNITS))
         self._check_numbers()
         self._check_layers()
-        for name, aim in (("other", self.other), ("when", self.condition and self.condition.aim)):
+        for name, aim in self._aims().items():
             if aim is not None and aim.width != self.aim.width:
                 raise ValueError(
                     f"{name} has {aim.width} numbers, expected {self.aim.width} as direction"
@@ -74,12 +74,12 @@ class Term:
         for name in ("strength", "weight"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a finite number")
-        if self.operation in ("cap", "floor", "clamp") and self.unit == "token":
-            if not -1 <= self.strength <= 1:
-                raise ValueError(
-                    f"strength is {self.strength:g}, expected -1 to 1: a component is no longer "
-                    "than its token's norm"
-                )
+        held = self.operation in ("cap", "floor", "clamp") and self.unit == "token"
+        if held and not -1 <= self.strength <= 1:
+            raise ValueError(
+                f"strength is {self.strength:g}, expected -1 to 1: a component is no longer than "
+                "its token's norm"
+            )
         if (self.unit == "relative") != bool(self.norms):
             raise ValueError(
                 "unit is 'relative', which needs norms: {layer: mean norm}, as "
@@ -101,9 +101,7 @@ class Term:
 
     def _check_vectors(self, layer: int) -> None:
         """See that there is everything a layer needs."""
-        every = {"direction": self.aim, "other": self.other}
-        every["when"] = self.condition.aim if self.condition else None
-        for name, aim in every.items():
+        for name, aim in self._aims().items():
             if aim is not None and aim.whole is None and layer not in aim.layers:
                 raise ValueError(
                     f"layers has {layer}, but {name} has vectors of {sorted(aim.layers)} only"
@@ -114,6 +112,10 @@ class Term:
             gap = float((self.aim.unit(layer) - self.other.unit(layer)).detach().norm())
             if gap < 1e-6:
                 raise ValueError("direction and other are the same direction, expected two to swap")
+
+    def _aims(self) -> dict[str, Aim | None]:
+        seen = None if self.condition is None else self.condition.aim
+        return {"direction": self.aim, "other": self.other, "when": seen}
 
     def resolved(self, model: Model) -> list[int]:
         """The layers meant, in the order of a run.
@@ -165,7 +167,9 @@ class Term:
         if self.weight != 1:
             said[0] = f"{self.weight:g} x ({said[0]})"
         layers = "all layers" if self.layers is None else f"layers {_ranges(self.layers)}"
-        said[0] += f" at {self.at} of {layers.replace('layers ', 'layer ') if self._one else layers}"
+        said[0] += (
+            f" at {self.at} of {layers.replace('layers ', 'layer ') if self._one else layers}"
+        )
         if not self.places.everywhere:
             said.append(f"positions {self.places}")
         if self.condition is not None:

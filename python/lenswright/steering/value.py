@@ -26,8 +26,8 @@ class Steering:
     """What is done to the residual stream while a model runs; no weight changes. Immutable.
 
     Made by `lw.steering.add` and its neighbours, or `lw.steering.load`. The same value drives every
-    run within `model.steered(steering)`, `model.generate(..., steering=steering)`, a `Conversation`,
-    `lw.measure`, `lenswright chat --steer` and `lenswright steer`.
+    run within `model.steered(steering)`, `model.generate(..., steering=steering)`, a
+    `Conversation`, `lw.measure`, `lenswright chat --steer` and `lenswright steer`.
 
     `a + b` does a and then b wherever both act at one point; `0.5 * a` multiplies what every
     operation changes (of a norm-preserving addition: what is added), and so a schedule does.
@@ -210,10 +210,11 @@ def _check_made(made: Any, model: Model) -> None:
             f"{made['d_model']}), expected this model ({cfg.n_layers} layers of {cfg.d_model})"
         )
     config = model.folder / "config.json"
-    if "config_sha256" in made and config.is_file():
-        if hashlib.sha256(config.read_bytes()).hexdigest() != made["config_sha256"]:
-            warnings.warn(
-                f"the direction was found in {made['name']}, whose config.json is another than "
-                f"that of {cfg.model_name}",
-                stacklevel=2,
-            )
+    if "config_sha256" not in made or not config.is_file():
+        return
+    if hashlib.sha256(config.read_bytes()).hexdigest() != made["config_sha256"]:
+        warnings.warn(
+            f"the direction was found in {made['name']}, whose config.json is another than that of "
+            f"{cfg.model_name}",
+            stacklevel=2,
+        )
