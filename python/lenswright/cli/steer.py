@@ -182,7 +182,9 @@ def _direction(path: str, model: Model) -> Any:
         if "lenswright.directions" in Checkpoint(path).metadata:
             return Directions.load(path)
     vectors = read_vectors(path, model.cfg.d_model, model.cfg.n_layers)
-    return vectors if vectors.dim() == 1 else dict(enumerate(vectors))
+    if vectors.dim() == 1:
+        return vectors
+    return {layer: vector for layer, vector in enumerate(vectors) if bool(vector.any())}
 
 
 def _when(args: argparse.Namespace, model: Model) -> Condition | None:

@@ -17,9 +17,9 @@ at: the point of a layer: "resid_pre" (default), "resid_mid", "resid_post", "att
     another of [batch, pos, d_model]; "writes" is all that is written to the residual stream: the
     embeddings where layer 0 is meant, and what attention and MLP add.
 positions: "all" (default); "prefill", the prompt; "decode", what is said behind it; "last",
-    "first", whole numbers (negative from its end) and slices of the prompt; "post_instruction", what
-    the chat template puts behind the instruction; or a list of these, together. What a position is
-    never depends on whether keys and values are cached.
+    "first", whole numbers (negative from its end) and slices of the prompt; "post_instruction",
+    what the chat template puts behind the instruction; or a list of these, together. What a
+    position is never depends on whether keys and values are cached.
 when: a condition on the token's component along another direction; see `when`.
 over_tokens: {generated token: factor}, linear between and constant beyond: 0 is the prompt, 1 the
     first token said. over_layers: {layer: factor}. Both multiply what an operation changes.
@@ -35,7 +35,8 @@ float32 where that has 16 bits.
 ...     model.generate(model.chat_tokens("describe a kettle"), return_type="text")
 
 Sources: activation addition, Turner et al. 2023 (arXiv:2308.10248), Rimsky et al. 2023
-(arXiv:2312.06681); norms preserved, Vogel's repeng; ablation, Arditi et al. 2024 (arXiv:2406.11717).
+(arXiv:2312.06681); norms preserved, Vogel's repeng; ablation, Arditi et al. 2024
+(arXiv:2406.11717).
 """
 
 from __future__ import annotations
