@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lenswright import directions as directions
     from lenswright import edits as edits
+    from lenswright import steering as steering
     from lenswright._core import deterministic as deterministic
     from lenswright._files import Cancelled as Cancelled
     from lenswright.chatting import Conversation as Conversation
@@ -46,7 +47,7 @@ _NAMES = {
     "task_vectors": "tasks",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core
-_MODULES = ("demo", "directions", "edits", "plots")  # public submodules
+_MODULES = ("demo", "directions", "edits", "plots", "steering")  # public submodules
 
 __all__ = ["__version__", *_NAMES, *_CORE, *_MODULES]  # noqa: PLE0604 - all of them are strings
 

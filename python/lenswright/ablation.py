@@ -18,14 +18,18 @@ _TINY = 1e-300
 
 
 def ablation_taps(
-    model: Model, rows: Sequence[Sequence[int]], directions: torch.Tensor
+    model: Model,
+    rows: Sequence[Sequence[int]],
+    directions: torch.Tensor,
+    prompts: Sequence[int] | None = None,
 ) -> _core.Taps:
     """Taps that take from all that is written to the residual what lies along a row's direction.
 
     `directions` [rows, d_model], of unit length; a row of zeros changes nothing. It is the edit
     W' = (I - v vᵀ) W of every writer, biases and embeddings included, as `edits.ablate` makes it.
+    `prompts`: as in `new_taps`.
     """
-    taps = new_taps(model, rows)
+    taps = new_taps(model, rows, prompts)
     made: dict[str, torch.Tensor] = {}
     for point, writer in _written(model).items():
         norm = writer["norm"]

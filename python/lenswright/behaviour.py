@@ -23,8 +23,11 @@ from lenswright.responses import (
 from lenswright.scores import Score, score_prompts
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lenswright.edits import Edit
     from lenswright.model import Model
+    from lenswright.steering import Steering
 
 Pairs = list[tuple[list[int], list[int]]]
 Judge = Callable[[Prompt, str], float]
@@ -138,12 +141,12 @@ class Bench:
             told[title] = ("rate" if rate else "judged", [float(verdict) for verdict in given])
         return told
 
-    def outcome(self, edit: Edit | None, limit: int | None = None) -> Outcome:
-        """The behaviour under an edit in trial, or without one, on `limit` prompts a class."""
+    def outcome(self, edit: Edit | Steering | None, limit: int | None = None) -> Outcome:
+        """The behaviour under an edit in trial, steered, or as it is, on `limit` of each class."""
         with torch.no_grad():
             if edit is None:
                 return self._measured(limit)
-            with self.model.edited(edit):
+            with in_force(self.model, edit):
                 return self._measured(limit)
 
     def _measured(self, limit: int | None) -> Outcome:
@@ -163,3 +166,10 @@ class Bench:
             base, pairs = self.base_residuals[name][:limit], self.pairs[name][:limit]
             found = divergences(self.model, base, residuals, [answer for _, answer in pairs])
             result.values |= {f"{title}, {name}": values for title, values in found.items()}
+
+
+def in_force(model: Model, change: Edit | Steering) -> AbstractContextManager[Model]:
+    """Every run within is under an edit in trial, or steered."""
+    from lenswright.steering import Steering
+
+    return model.steered(change) if isinstance(change, Steering) else model.edited(change)

@@ -46,14 +46,15 @@ class Reply:
 
 
 class Conversation:
-    """Turns with a model. Hooks and edits in force when a turn begins act on it.
+    """Turns with a model. Hooks, edits and steerings in force when a turn begins act on it.
 
     Args:
         model: one whose checkpoint has a chat template.
         system: what stands before the first turn.
         max_new_tokens, temperature: as in `Model.generate`; None is as the checkpoint's
             generation_config.json has it, and at most 1,024 tokens an answer where it is silent.
-        arguments: top_k, top_p, min_p, penalties, seed, stop, fwd_hooks, hooks_on, as there.
+        arguments: top_k, top_p, min_p, penalties, seed, stop, fwd_hooks, hooks_on, steering, as
+            there.
 
     Raises:
         ValueError: there is no chat template, or it takes no system message; a number is out of
@@ -70,7 +71,9 @@ class Conversation:
         **arguments: Any,
     ) -> None:
         given = {"temperature": temperature, **arguments}
-        check_names("Conversation", given, (*CHOICES, "seed", "stop", "fwd_hooks", "hooks_on"))
+        check_names(
+            "Conversation", given, (*CHOICES, "seed", "stop", "fwd_hooks", "hooks_on", "steering")
+        )
         stop = given.pop("stop", None)
         stops = [] if stop is None else [stop] if isinstance(stop, str | int) else list(stop)
         chosen = {name: given.get(name) for name in CHOICES}

@@ -40,6 +40,11 @@ class Line:
     tokens: list[int]
     reads: list[Read] = field(default_factory=list)
 
+    @property
+    def prompt(self) -> int:
+        """How many of its tokens are the prompt."""
+        return self.reads[0].start + 1
+
 
 def continuation_ids(model: Model, prompt: Prompt, continuation: Continuation) -> list[int]:
     """Token ids of what follows a prompt: as its text is tokenised there, or ids as they are.
@@ -188,7 +193,7 @@ def forced_log_probs(
     model: Model,
     plan: Forced,
     variants: int,
-    taps_of: Callable[[list[list[int]], list[int]], _core.Taps],
+    taps_of: Callable[[list[list[int]], list[int], list[int]], _core.Taps],
     batch_size: int,
     step: Callable[[int], None] | None = None,
 ) -> list[list[torch.Tensor]]:
@@ -196,7 +201,7 @@ def forced_log_probs(
 
     Args:
         variants: how many ways each row is run.
-        taps_of: taps for a batch, given its rows and the variant of each.
+        taps_of: taps for a batch, given its rows, and the variant and prompt length of each.
         batch_size: rows a run.
         step: told how many rows were run.
     """
@@ -205,7 +210,8 @@ def forced_log_probs(
     for start in range(0, len(pairs), batch_size):
         part = pairs[start : start + batch_size]
         rows = [plan.lines[line].tokens for line, _ in part]
-        taps = taps_of(rows, [variant for _, variant in part])
+        prompts = [plan.lines[line].prompt for line, _ in part]
+        taps = taps_of(rows, [variant for _, variant in part], prompts)
         residual = final_residual(model, taps, rows)
         read_into(model, plan, part, residual, results)
         if step is not None:

@@ -19,6 +19,7 @@ from lenswright.running import Input, Side
 
 if TYPE_CHECKING:
     from lenswright.model import Model
+    from lenswright.steering import Steering
 
 Continuation = Literal["input", "text", "str", "tokens", "both"]
 Stream = bool | Callable[[Chunk], object]
@@ -52,6 +53,7 @@ class GenerateMethods:
         fwd_hooks: Sequence[HookSpec] = (),
         hooks_on: Literal["both", "prefill", "decode"] = "both",
         names_filter: NameFilter = None,
+        steering: Steering | None = None,
     ) -> Any:
         """Continue texts, the most probable token each time or one that is drawn.
 
@@ -89,9 +91,12 @@ class GenerateMethods:
                 by one ("decode"), or "both". Hooks of `model.hooks` and edits always act.
             names_filter: points to keep, "*" for all; gives a `Generated` whose cache has them by
                 absolute position in the row.
+            steering: what is done to the residual stream, for this call only, behind that of
+                `model.steered`; see `lenswright.steering`.
 
         Rows that begin with the same 16 tokens or more share their keys and values until they
-        differ, unless hooks or edits of single rows are in force, or `lw.deterministic()`.
+        differ, unless hooks, edits of single rows or steerings of places that differ between rows
+        are in force, or `lw.deterministic()`.
 
         Raises:
             ValueError: a number out of range; more tokens than learned positions reach.
@@ -115,8 +120,8 @@ class GenerateMethods:
     def generate_stream(self, x: Input, **how: Any) -> Iterator[Chunk]:
         """Continue texts a `Chunk` (row, ids, text, end) at a time; arguments as in `generate`.
 
-        All but `return_type`, `stream`, `return_logits` and `names_filter`. Hooks and edits are
-        those in force at the call; `lw.deterministic()` must be in force while chunks are taken.
+        All but `return_type`, `stream`, `return_logits` and `names_filter`. Hooks, edits and
+        steerings are those in force at the call; `lw.deterministic()` must be in force while chunks are taken.
         Who stops iterating ends the generation.
         """
         given = how | {"return_logits": False, "names_filter": None}
@@ -131,7 +136,8 @@ def _begin(model: Model, x: Any, given: dict[str, Any], texts: bool) -> tuple[De
         model, len(lengths), max(lengths), given["max_new_tokens"],
         {name: given[name] for name in CHOICES}, given["seed"], given["stop"], given["stop_at_eos"],
     )  # fmt: skip
-    same = ("fwd_hooks", "hooks_on", "names_filter", "return_logits", "use_cache", "padding_side")
+    same = ("fwd_hooks", "hooks_on", "names_filter", "return_logits", "use_cache", "padding_side",
+            "steering")  # fmt: skip
     texts = texts or bool(how.stop_texts)
     return Decoding(model, rows, how, texts=texts, **{name: given[name] for name in same}), rows
 

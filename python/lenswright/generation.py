@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,12 +17,14 @@ from lenswright.generation_config import Settings
 from lenswright.hooks import HookSpec, resolve_hooks
 from lenswright.inputs import Rows
 from lenswright.names import NameFilter
+from lenswright.reading import Reading
 from lenswright.text_stream import TextStream
 from lenswright.thinking import Reasoned, mark_ids, split_reasoning
 
 if TYPE_CHECKING:
     from lenswright.cache import ActivationCache
     from lenswright.model import Model
+    from lenswright.steering import Steering
 
 PHASES = ("both", "prefill", "decode")
 STOP, LENGTH = "stop", "length"
@@ -99,12 +102,20 @@ class Decoding:
         use_cache: bool,
         padding_side: str,
         texts: bool,
+        steering: Steering | None = None,
     ) -> None:
         self.model, self.how, self.prompts = model, how, rows.lists()
         names = [] if names_filter is None else model.names.resolve(names_filter)
         hooks = resolve_hooks(model.names, fwd_hooks, "fwd_hooks")
         _check_phases(hooks_on, how, use_cache, bool(hooks))
-        self._taps = [_core_taps(model, rows, bool(names)) for _ in range(2)]
+        from lenswright.steering.value import checked
+
+        steerings = [*model._steerings, *([] if steering is None else [steering])]
+        checked(model, steerings)
+        reading = Reading(
+            self.prompts, torch.tensor([*map(len, self.prompts)]), _positions_of(weakref.ref(self))
+        )
+        self._taps = [_core_taps(model, rows, steerings, reading, bool(names)) for _ in range(2)]
         for taps, phase in zip(self._taps, PHASES[1:], strict=True):
             for hook in hooks if hooks_on in ("both", phase) else ():
                 clone = bool(names) or model._shared(hook.point)
@@ -112,6 +123,7 @@ class Decoding:
             for name in names:
                 taps.capture(name)
         alike = not hooks and not model._hooks and not any(edit.rows for edit in model._edits)
+        alike = alike and all(one.alike for one in steerings)
         tokens, lengths = rows.padded(padding_side)
         self._native = _core.Generation(
             model.core, self._taps[0], self._taps[1],
@@ -187,11 +199,25 @@ class Decoding:
         return Generated(self.model, self.prompts, tokens, ends, self.how.stop_texts, logits, cache)
 
 
-def _core_taps(model: Model, rows: Rows, clone: bool) -> _core.Taps:
+def _core_taps(
+    model: Model, rows: Rows, steerings: Sequence[Steering], reading: Reading, clone: bool
+) -> _core.Taps:
     taps = model.core.taps()
     model._add_edits(taps)
+    for steering in steerings:
+        steering.steer(model, taps, reading)
     model._add_hooks(taps, rows, clone)
     return taps
+
+
+def _positions_of(decoding: weakref.ref[Decoding]) -> Callable[[], torch.Tensor]:
+    # Taps that held the generation they belong to would keep both alive for ever.
+    def now() -> torch.Tensor:
+        live = decoding()
+        assert live is not None
+        return live._native.positions
+
+    return now
 
 
 def _check_phases(hooks_on: str, how: Settings, use_cache: bool, hooks: bool) -> None:

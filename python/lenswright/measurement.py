@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from lenswright.model import Model
     from lenswright.report import Report
     from lenswright.scores import Score
+    from lenswright.steering import Steering
 
 
 def measure(
     model: Model,
-    edit: Edit,
+    edit: Edit | Steering,
     prompts: PromptSet,
     refusal: Sequence[str] | None = None,
     score: Score | None = None,
@@ -35,7 +36,7 @@ def measure(
     judges: Mapping[str, Judge] | None = None,
     progress: bool = True,
 ) -> Report:
-    """Measure an edit, in trial, on prompts that had no part in making it.
+    """Measure an edit in trial, or a steering, on prompts that had no part in making it.
 
     Per class of prompts, each beside the same measure for random directions edited the same way:
 
@@ -54,7 +55,8 @@ def measure(
 
     Args:
         model: the model, unedited.
-        edit: what to measure.
+        edit: what to measure: an `Edit`, or a `Steering` (an answer that is forced on the model to
+            measure divergence is "decode", as if it had been said).
         prompts: the `test` part of `Splits`.
         refusal: strings that betray a refusal; None: common ones, or none are looked for where
             there is a score.
@@ -80,6 +82,7 @@ def measure(
     """
     from lenswright.edits import random_like
     from lenswright.report import Report
+    from lenswright.steering import Steering
 
     if null < 0 or (null_prompts is not None and null_prompts < 1):
         raise ValueError(
@@ -89,7 +92,11 @@ def measure(
 
     need_role(prompts, "test", "measure")
     refuse_overlap(prompts, edit.provenance, "measure")
-    randoms = [random_like(edit, model, seed, index) for index in range(null)]
+    if isinstance(edit, Steering):
+        edit.check(model)
+        randoms: list[Edit | Steering] = [edit.random_like(seed, i) for i in range(null)]
+    else:
+        randoms = [random_like(edit, model, seed, i) for i in range(null)]
     detector = None if refusal is None and score is not None else RefusalDetector(refusal)
     bench = Bench(
         model, prompts, detector, score, max_new_tokens, batch_size, probes or {}, _named(judges)

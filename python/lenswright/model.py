@@ -101,6 +101,7 @@ class Model(TextMethods, WatchMethods, GenerateMethods):
         self._shapes = dict(every)
         self._hooks = []
         self._edits = []
+        self._steerings = []
         self._tokenizer = None
         self.live: Any = None  # the `transformers` model whose weights this one shares
         if self.spec["unknown_keys"]:

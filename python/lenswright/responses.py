@@ -77,7 +77,8 @@ def answer_residuals(
     results = []
     for part in batches(len(pairs), batch_size):
         rows = [prompt + answer[:-1] for prompt, answer in pairs[part]]
-        residual = final_residual(model, new_taps(model, rows), rows)
+        taps = new_taps(model, rows, [len(prompt) for prompt, _ in pairs[part]])
+        residual = final_residual(model, taps, rows)
         for i, (prompt, answer) in enumerate(pairs[part]):
             # The token at place p is predicted at place p - 1.
             start = len(prompt) - 1

@@ -13,12 +13,14 @@ from lenswright.hooks import Hook, HookPoint, HookSpec, resolve_hooks
 from lenswright.inputs import Rows, Text
 from lenswright.loss import next_token_loss
 from lenswright.names import PointNames
+from lenswright.reading import Reading
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from lenswright.edits import Edit
     from lenswright.model import Model
+    from lenswright.steering import Steering
 
 Side = Literal["right", "left"]
 ReturnType = Literal["logits", "loss", "both"] | None
@@ -33,6 +35,7 @@ class RunMethods:
     names: PointNames
     _hooks: list[tuple[list[Hook], list[Hook]]]
     _edits: list[Edit]
+    _steerings: list[Steering]
 
     def __call__(
         self,
@@ -65,6 +68,7 @@ class RunMethods:
         rows = Rows.of(cast("Model", self), x, start_at_layer)
         taps = self.core.taps()
         self._add_edits(taps)
+        self._add_steerings(taps, Reading.of(rows, padding_side))
         self._add_hooks(taps, rows, clone=False)
         return self._finish(
             rows,
@@ -201,3 +205,27 @@ class RunMethods:
     def _add_edits(self, taps: _core.Taps) -> None:
         for edit in self._edits:
             edit.try_on(taps)
+
+    @contextmanager
+    def steered(self, *steerings: Steering) -> Iterator[Self]:
+        """Every run within is steered; hooks and captures see what a steering leaves.
+
+        Several act in order, and so do nested contexts. A run that begins behind a steered layer,
+        or stops before it, is refused, as it would be with a hook there.
+
+        Raises:
+            TypeError: one is no `Steering`.
+            ValueError, IndexError, KeyError: it is made for another model; see `Steering.steer`.
+        """
+        from lenswright.steering.value import checked
+
+        checked(cast("Model", self), steerings)
+        self._steerings.extend(steerings)
+        try:
+            yield self
+        finally:
+            del self._steerings[len(self._steerings) - len(steerings) :]
+
+    def _add_steerings(self, taps: _core.Taps, reading: Reading) -> None:
+        for steering in self._steerings:
+            steering.steer(cast("Model", self), taps, reading)

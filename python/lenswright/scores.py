@@ -241,7 +241,9 @@ def score_prompts(
     """
     plan = Forced.of(model, prompts, score.continuations)
     with torch.no_grad(), _core.deterministic(deterministic):
-        found = forced_log_probs(model, plan, 1, lambda rows, _: new_taps(model, rows), batch_size)
+        found = forced_log_probs(
+            model, plan, 1, lambda rows, _, prompts: new_taps(model, rows, prompts), batch_size
+        )
     return [
         float(score.combine(prompt, parts)) for prompt, parts in zip(prompts, found, strict=True)
     ]

@@ -9,16 +9,25 @@ import torch
 
 from lenswright import _core
 from lenswright.inputs import Rows
+from lenswright.reading import Reading
 
 if TYPE_CHECKING:
     from lenswright.model import Model
 
 
-def new_taps(model: Model, rows: Sequence[Sequence[int]]) -> _core.Taps:
-    """Taps for a run of rows of ids that carry what is active on the model: edits, then hooks."""
+def new_taps(
+    model: Model, rows: Sequence[Sequence[int]], prompts: Sequence[int] | None = None
+) -> _core.Taps:
+    """Taps for a run of rows of ids that carry what is active: edits, steerings, then hooks.
+
+    Args:
+        prompts: how many ids of each row are its prompt, where an answer follows; None: all.
+    """
     taps = model.core.taps()
+    given = Rows.of(model, rows, None)
     model._add_edits(taps)
-    model._add_hooks(taps, Rows.of(model, rows, None), clone=True)
+    model._add_steerings(taps, Reading.of(given, "right", prompts))
+    model._add_hooks(taps, given, clone=True)
     return taps
 
 

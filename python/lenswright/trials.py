@@ -49,8 +49,8 @@ def ablated_scores(
     """Scores [directions, prompts] float64 with each of the directions [n, d_model] ablated."""
     plan = Forced.of(model, prompts, score.continuations)
 
-    def taps_of(rows: list[list[int]], variants: list[int]) -> _core.Taps:
-        return ablation_taps(model, rows, directions[variants])
+    def taps_of(rows: list[list[int]], variants: list[int], prompts: list[int]) -> _core.Taps:
+        return ablation_taps(model, rows, directions[variants], prompts)
 
     parts = forced_log_probs(model, plan, len(directions), taps_of, batch_size, step)
     return _combined(score, prompts, parts)
@@ -120,8 +120,8 @@ def added_scores(
 def _stored(
     model: Model, plan: Forced, lines: Sequence[int], layers: set[int]
 ) -> dict[int, torch.Tensor]:
-    # Hooks below an addition have to fire in each run, so with hooks nothing is stored.
-    if model._hooks:
+    # What acts below an addition has to act in each run, so nothing is stored then.
+    if model._hooks or model._steerings:
         return {}
     names = {layer: f"blocks.{layer}.hook_resid_pre" for layer in layers}
     rows = [plan.lines[line].tokens for line in lines]
@@ -144,7 +144,7 @@ def _added(
     vectors = torch.stack([additions[index].vector for _, index in pairs])
     v = vectors.to(model.core.device, model.core.dtype)[:, None]
     rows = [plan.lines[line].tokens for line, _ in pairs]
-    taps = new_taps(model, rows)
+    taps = new_taps(model, rows, [plan.lines[line].prompt for line, _ in pairs])
     taps.write(first.point, lambda x: x + v)
     if first.layer not in stored:
         return final_residual(model, taps, rows)

@@ -9,12 +9,21 @@ import torch
 
 
 def read_vector(path: str | Path, d_model: int, n_layers: int, layer: int) -> torch.Tensor:
-    """A vector [d_model] from a .safetensors, .pt or .npy file that holds one tensor.
+    """A vector [d_model] from a file, as `read_vectors` reads it.
 
     Args:
-        path: "FILE", or "FILE:NAME" where a file holds several tensors.
-        d_model, n_layers: of the model.
         layer: whose row is taken where the tensor is [n_layers, d_model].
+    """
+    value = read_vectors(path, d_model, n_layers)
+    return value if value.dim() == 1 else value[layer]
+
+
+def read_vectors(path: str | Path, d_model: int, n_layers: int) -> torch.Tensor:
+    """[d_model] or [n_layers, d_model] float64 from a .safetensors, .pt or .npy file.
+
+    Args:
+        path: "FILE" that holds one tensor, or "FILE:NAME" where it holds several.
+        d_model, n_layers: of the model.
 
     Raises:
         FileNotFoundError: no such file.
@@ -31,9 +40,7 @@ def read_vector(path: str | Path, d_model: int, n_layers: int, layer: int) -> to
     shape = list(value.shape)
     if shape == [1, d_model]:
         return value[0]
-    if shape == [n_layers, d_model]:
-        return value[layer]
-    if shape != [d_model]:
+    if shape not in ([d_model], [n_layers, d_model]):
         raise ValueError(f"'{path}' holds a tensor {shape}, expected [{d_model}] (d_model)")
     return value
 

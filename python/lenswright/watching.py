@@ -12,6 +12,7 @@ from lenswright.cache import ActivationCache
 from lenswright.config import Config
 from lenswright.inputs import PosSlice, Rows
 from lenswright.names import NameFilter
+from lenswright.reading import Reading
 from lenswright.running import Input, ReturnType, RunMethods, Side
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class WatchMethods(RunMethods):
         rows = Rows.of(cast("Model", self), x, None)
         taps = self.core.taps()
         self._add_edits(taps)
+        self._add_steerings(taps, Reading.of(rows, padding_side))
         self._add_hooks(taps, rows, clone=True)
         positions = rows.positions(pos_slice)
         if incl_bwd:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lenswright.chatting import Conversation
     from lenswright.model import Model
+    from lenswright.steering import Steering
     from lenswright.thinking import Piece
 
 HELP = """\
@@ -24,12 +25,14 @@ its generation_config.json says, unless an option says otherwise.
   lenswright chat MODEL --temperature 0.7 --top-p 0.9 --system "Answer in one sentence."
   lenswright chat MODEL --edit edit.safetensors
   lenswright chat MODEL --steer vector.safetensors --layer 12 --scale 4
+  lenswright chat MODEL --steer steering.safetensors
   printf 'What is a kettle?\\n' | lenswright chat MODEL --json
 
 A line that begins with / is a command:
   /reset  forget every turn     /quit  end (so does the end of the input)     /help  this list
 
---edit takes a file that Edit.save wrote; the weights on disk stay as they are. --steer adds
+--edit takes a file that Edit.save wrote; the weights on disk stay as they are. --steer takes a
+steering that Steering.save or 'lenswright steer --save' wrote, times SCALE; or a vector, and adds
 SCALE x the vector to the residual stream before block LAYER (blocks.LAYER.hook_resid_pre), at every
 position.
 
@@ -50,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="checkpoint folder, or a hub id")
     add("--edit", metavar="FILE", help="an edit to try, as Edit.save wrote it")
-    add("--steer", metavar="FILE", help="a vector [d_model] to add: .safetensors, .pt or .npy "
-        "(FILE:NAME where it holds several tensors)")  # fmt: skip
+    add("--steer", metavar="FILE", help="a steering, or a vector [d_model] to add: .safetensors, "
+        ".pt or .npy (FILE:NAME where it holds several tensors)")  # fmt: skip
     add("--layer", type=int, metavar="L", help="the block before which the vector is added")
-    add("--scale", type=float, metavar="S", help="times the vector (default: 1)")
+    add("--scale", type=float, metavar="S", help="times the vector or the steering (default: 1)")
     add("--system", metavar="TEXT", help="a system message before the first turn")
     add("--temperature", type=float, metavar="T", help="0 takes the most probable token")
     add("--top-k", type=int, metavar="K", help="draw from the K most probable tokens only")
@@ -79,7 +82,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.steer is None and (args.layer is not None or args.scale is not None):
         raise ValueError("--layer and --scale say where --steer acts, but it is missing")
-    if args.steer is not None and args.layer is None:
+    saved = args.steer is not None and lenswright.steering.is_steering(args.steer)
+    if saved and args.layer is not None:
+        raise ValueError(f"--layer is {args.layer}, but '{args.steer}' says itself where it acts")
+    if args.steer is not None and args.layer is None and not saved:
         raise ValueError("--steer needs --layer, the block before which the vector is added")
     model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
     names = ("max_new_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty",
@@ -88,24 +94,23 @@ def run(args: argparse.Namespace) -> int:
         if args.edit is not None:
             stack.enter_context(model.edited(lenswright.edits.load(args.edit)))
         if args.steer is not None:
-            _steer(stack, model, args)
+            stack.enter_context(model.steered(_steering(model, args, saved)))
         talk = Conversation(model, args.system, **{name: getattr(args, name) for name in names})
         return _talk(talk, args)
 
 
-def _steer(stack: ExitStack, model: Model, args: argparse.Namespace) -> None:
+def _steering(model: Model, args: argparse.Namespace, saved: bool) -> Steering:
+    from lenswright import steering
     from lenswright.vector_file import read_vector
 
+    scale = 1.0 if args.scale is None else args.scale
+    if saved:
+        return scale * steering.load(args.steer)
     layers = model.cfg.n_layers
     if not -layers <= args.layer < layers:
         raise IndexError(f"--layer is {args.layer}, expected {-layers} to {layers - 1}")
-    layer = args.layer % layers
-    vector = read_vector(args.steer, model.cfg.d_model, layers, layer)
-    added = (vector * (1.0 if args.scale is None else args.scale)).to(
-        model.cfg.device, model.cfg.dtype
-    )
-    hook = (f"blocks.{layer}.hook_resid_pre", lambda x, hook: x + added)
-    stack.enter_context(model.hooks(fwd_hooks=[hook]))
+    vector = read_vector(args.steer, model.cfg.d_model, layers, args.layer % layers)
+    return steering.add(vector, scale, unit="own", layers=args.layer)
 
 
 def _talk(talk: Conversation, args: argparse.Namespace) -> int:

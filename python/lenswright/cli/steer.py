@@ -1,0 +1,234 @@
+"""`lenswright steer`: answers with a steering and without, and the steering as a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lenswright.model import Model
+    from lenswright.steering import Condition, Steering
+
+HELP = """\
+Make a steering, something that is done to the residual stream while the model runs, and show what
+prompts are answered with it and without. No weight changes. --save keeps it as a file, which
+--steering, 'lenswright chat --steer' and lw.steering.load read.
+
+  lenswright steer MODEL --direction v.safetensors --layers 12 --operation add --strength 4 \\
+      --prompt "Describe a kettle." --save steering.safetensors
+  lenswright steer MODEL --direction v.pt --layers all --at writes --operation project --prompt TEXT
+  lenswright steer MODEL --direction v.npy --layers 8..11 --operation add --strength 0.1 \\
+      --unit token --positions last decode --over-tokens 0:1 32:0 --prompt TEXT
+  lenswright steer MODEL --steering steering.safetensors --prompt TEXT --json
+
+A FILE of a direction is a vector [d_model] in .safetensors, .pt or .npy (FILE:NAME where it holds
+several tensors), a row a layer [n_layers, d_model], or what Directions.save wrote where that holds
+one direction.
+
+Operations, with c the component along the direction at length 1: add STRENGTH of it; project it
+out; clamp c to STRENGTH; scale c by STRENGTH; cap c at STRENGTH, or hold it above (floor); swap the
+components along --direction and --other. STRENGTH of add, clamp, cap and floor is in --unit:
+absolute (numbers of the residual stream), token (parts of the token's norm), relative (parts of the
+layer's mean norm over --norm-prompts, or over the prompts given), own (lengths of the vector).
+
+Exit code: 0 when done, 2 when the call itself was wrong.
+"""
+
+_SPAN = re.compile(r"(-?\d*):(-?\d*)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb."""
+    add = parser.add_argument
+    add("model", help="checkpoint folder, or a hub id")
+    add("--direction", metavar="FILE", help="what to steer along")
+    add("--steering", metavar="FILE", help="a saved steering, instead of --direction")
+    add("--layers", nargs="+", metavar="L", help="numbers, ranges such as 4..7, or all")
+    add("--operation", metavar="NAME", help="add (default), project, clamp, scale, swap, cap, "
+        "floor")  # fmt: skip
+    add("--strength", type=float, metavar="S", help="default: 1; add, clamp, cap, floor and scale "
+        "need it")  # fmt: skip
+    add("--unit", metavar="NAME", help="absolute (default), relative, token or own")
+    add("--norm-prompts", metavar="FILE", help="prompts whose mean norms are the unit 'relative'")
+    add("--at", metavar="POINT", help="resid_pre (default), resid_mid, resid_post, attn_out, "
+        "mlp_out, or writes: all that is written")  # fmt: skip
+    add("--positions", nargs="+", metavar="RULE", help="all (default), prefill, decode, last, "
+        "first, post_instruction, numbers, spans such as 2:5")  # fmt: skip
+    add("--other", metavar="FILE", help="the second direction of swap")
+    add("--when", metavar="FILE", help="act only where the component along this exceeds "
+        "--threshold")  # fmt: skip
+    add("--threshold", type=float, metavar="X")
+    add("--threshold-unit", metavar="NAME", help="absolute (default), or token: a cosine")
+    add("--below", action="store_true", help="act where it is below --threshold instead")
+    add("--over-tokens", nargs="+", metavar="N:X", help="factors over generated tokens, linear "
+        "between; 0 is the prompt")  # fmt: skip
+    add("--over-layers", nargs="+", metavar="L:X", help="factors over layers, linear between")
+    add("--preserve-norm", action="store_true", help="after adding, give tokens their norm again")
+    add("--prompt", action="append", default=[], metavar="TEXT", help="may be repeated")
+    add("--prompts", metavar="FILE", help="a prompt a line, JSON lines, or a table")
+    add("--save", type=Path, metavar="FILE", help="keep the steering; must not exist")
+    add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
+    add("--temperature", type=float, default=0.0, metavar="T", help="default: 0, greedy")
+    add("--seed", type=int, default=0, help="of the draws (default: 0)")
+    add("--batch-size", type=int, default=16, metavar="N", help="prompts at a time (default: 16)")
+    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
+    add("--device", default="cpu", help="where to compute (default: cpu)")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the answers."""
+    import lenswright
+
+    prompts = [*args.prompt, *_read(args.prompts)]
+    _check(args, prompts)
+    model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
+    steering = _steering(model, args, prompts)
+    steering.check(model)
+    rows = model.prompt_tokens(prompts)
+    answers = [
+        {"prompt": prompt, "plain": plain, "steered": steered}
+        for prompt, plain, steered in zip(
+            prompts, _answers(model, rows, args), _answers(model, rows, args, steering), strict=True
+        )
+    ]
+    if args.save is not None:
+        steering.save(args.save)
+    if args.json:
+        saved = None if args.save is None else str(args.save)
+        facts = {"steering": str(steering), "id": steering.id, "saved": saved, "answers": answers}
+        print(json.dumps(facts, ensure_ascii=False))
+        return 0
+    print(steering)
+    for answer in answers:
+        print(f"\nprompt   {answer['prompt']}")
+        print(f"plain    {answer['plain']}\nsteered  {answer['steered']}")
+    if args.save is not None:
+        print(f"\nsaved    {args.save}")
+    return 0
+
+
+def _answers(
+    model: Model, rows: list[list[int]], args: argparse.Namespace, steering: Steering | None = None
+) -> list[str]:
+    from lenswright.chatting import turn_ends
+
+    stops = turn_ends(model.tokenizer) if model.tokenizer.chat_template is not None else []
+    found: list[str] = []
+    for start in range(0, len(rows), args.batch_size):
+        part = rows[start : start + args.batch_size]
+        seeds = [args.seed + start + i for i in range(len(part))]
+        found += model.generate(
+            part, args.max_new_tokens, args.temperature, seed=seeds, stop=stops or None,
+            return_type="text", steering=steering,
+        )  # fmt: skip
+    return [text.strip() for text in found]
+
+
+def _check(args: argparse.Namespace, prompts: list[str]) -> None:
+    if (args.direction is None) == (args.steering is None):
+        raise ValueError("expected one of --direction (to make a steering) and --steering (saved)")
+    if args.steering is not None:
+        made = ("layers", "operation", "strength", "unit", "norm_prompts", "at", "positions",
+                "other", "when", "threshold", "over_tokens", "over_layers")  # fmt: skip
+        for name in made:
+            if getattr(args, name) is not None:
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} says how --direction acts; --steering says it itself")
+    if (args.when is None) != (args.threshold is None):
+        raise ValueError("--when and --threshold go together, but one is missing")
+    if not prompts and args.save is None:
+        raise ValueError("there is nothing to do; expected --prompt, --prompts or --save")
+    if args.save is not None and args.save.exists():
+        raise FileExistsError(f"output {args.save} exists; expected a new file")
+    if args.batch_size < 1:
+        raise ValueError(f"--batch-size is {args.batch_size}, expected at least 1")
+
+
+def _steering(model: Model, args: argparse.Namespace, prompts: list[str]) -> Steering:
+    from lenswright import steering
+
+    if args.steering is not None:
+        return steering.load(args.steering)
+    operation = args.operation or "add"
+    if args.strength is None and operation in ("add", "clamp", "cap", "floor", "scale"):
+        raise ValueError(f"--strength is missing, and --operation {operation} needs one")
+    unit, at = args.unit or "absolute", args.at or "resid_pre"
+    norms = None
+    if unit == "relative":
+        asked = _read(args.norm_prompts) or prompts
+        norms = steering.residual_norms(model, asked, "resid_pre" if at == "writes" else at)
+    return steering.make(
+        operation, _direction(args.direction, model), 1.0 if args.strength is None else
+        args.strength, other=None if args.other is None else _direction(args.other, model),
+        unit=unit, norms=norms, preserve_norm=args.preserve_norm, layers=_layers(args.layers),
+        at=at, positions=[_rule(rule) for rule in args.positions or ["all"]],
+        when=_when(args, model), over_tokens=_knots(args.over_tokens, "--over-tokens"),
+        over_layers=_knots(args.over_layers, "--over-layers"),
+    )  # fmt: skip
+
+
+def _direction(path: str, model: Model) -> Any:
+    """A tensor, {layer: tensor}, or `Directions`."""
+    from lenswright.directions import Directions
+    from lenswright.vector_file import read_vectors
+
+    if Path(path).suffix == ".safetensors" and Path(path).is_file():
+        from lenswright.checkpoint import Checkpoint
+
+        if "lenswright.directions" in Checkpoint(path).metadata:
+            return Directions.load(path)
+    vectors = read_vectors(path, model.cfg.d_model, model.cfg.n_layers)
+    if vectors.dim() == 1:
+        return vectors
+    return {layer: vector for layer, vector in enumerate(vectors) if bool(vector.any())}
+
+
+def _when(args: argparse.Namespace, model: Model) -> Condition | None:
+    from lenswright import steering
+
+    if args.when is None:
+        return None
+    seen = _direction(args.when, model)
+    return steering.when(seen, args.threshold, args.threshold_unit or "absolute", args.below)
+
+
+def _layers(given: list[str] | None) -> Any:
+    if given is None or given == ["all"]:
+        return None if given is None else "all"
+    found: list[int] = []
+    for text in given:
+        first, dots, last = text.partition("..")
+        try:
+            found += range(int(first), int(last) + 1) if dots else [int(first)]
+        except ValueError:
+            raise ValueError(f"--layers has '{text}', expected 3, 4..7 or all") from None
+    return found
+
+
+def _rule(text: str) -> str | int | slice:
+    if _SPAN.fullmatch(text):
+        start, stop = (int(end) if end else None for end in text.split(":"))
+        return slice(start, stop)
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _knots(given: list[str] | None, name: str) -> dict[int, float] | None:
+    if given is None:
+        return None
+    try:
+        return {int(text.partition(":")[0]): float(text.partition(":")[2]) for text in given}
+    except ValueError:
+        raise ValueError(f"{name} has {given}, expected PLACE:FACTOR such as 0:1 32:0") from None
+
+
+def _read(path: str | None) -> list[str]:
+    from lenswright.prompt_files import fields, read_rows
+
+    return [] if path is None else [fields(row, place)[0] for place, row in read_rows(path, True)]

@@ -1,0 +1,277 @@
+"""Steering: what is done to the residual stream while a model runs, as a value.
+
+With h a token's vector at the steered point, u the direction at length 1, c = ⟨h, u⟩ its component
+and s the strength:
+
+    add      h + s u                          project  h - s c u (1 removes, 2 reflects)
+    clamp    h + (s - c) u                    scale    h + (s - 1) c u
+    cap      h + min(s - c, 0) u              floor    h + max(s - c, 0) u
+    swap     exchanges the components along two directions and leaves what is orthogonal to both:
+             h - 2 ⟨h, d⟩ d, d = (u - u') / |u - u'|
+
+All share these arguments (`Where`):
+
+layers: a layer, several, a range, or "all"; negative ones from the end. Default: the layer a
+    `Choice` or `Directions` was found at, or those of {layer: tensor}.
+at: the point of a layer: "resid_pre" (default), "resid_mid", "resid_post", "attn_out", "mlp_out" or
+    another of [batch, pos, d_model]; "writes" is all that is written to the residual stream: the
+    embeddings where layer 0 is meant, and what attention and MLP add.
+positions: "all" (default); "prefill", the prompt; "decode", what is said behind it; "last",
+    "first", whole numbers (negative from its end) and slices of the prompt; "post_instruction",
+    what the chat template puts behind the instruction; or a list of these, together. What a
+    position is never depends on whether keys and values are cached.
+when: a condition on the token's component along another direction; see `when`.
+over_tokens: {generated token: factor}, linear between and constant beyond: 0 is the prompt, 1 the
+    first token said. over_layers: {layer: factor}. Both multiply what an operation changes.
+
+The strength of add, clamp, cap and floor is a length in a `unit`: "absolute" (default), numbers of
+the residual stream; "relative", parts of the mean norm at the layer, which `norms` says
+(`residual_norms`); "token", parts of the token's own norm; "own", lengths of the direction as it
+was given (of a `Choice`: of its difference of means). All is computed in the type of the run, in
+float32 where that has 16 bits.
+
+>>> steering = lw.steering.add(choice, strength=1.0, unit="own", positions="decode")
+>>> with model.steered(steering):
+...     model.generate(model.chat_tokens("describe a kettle"), return_type="text")
+
+Sources: activation addition, Turner et al. 2023 (arXiv:2308.10248), Rimsky et al. 2023
+(arXiv:2312.06681); norms preserved, Vogel's repeng; ablation, Arditi et al. 2024
+(arXiv:2406.11717).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from lenswright.arguments import check_names
+from lenswright.steering.aim import aim_of
+from lenswright.steering.condition import Condition, when
+from lenswright.steering.file import is_steering
+from lenswright.steering.norms import residual_norms
+from lenswright.steering.places import PlaceRule, Places
+from lenswright.steering.schedule import Schedule
+from lenswright.steering.term import OPERATIONS, UNITS, VALUED, Term
+from lenswright.steering.value import Steering
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "OPERATIONS",
+    "UNITS",
+    "Condition",
+    "Steering",
+    "Where",
+    "add",
+    "cap",
+    "clamp",
+    "floor",
+    "is_steering",
+    "load",
+    "make",
+    "project",
+    "residual_norms",
+    "scale",
+    "swap",
+    "when",
+]
+
+
+class Where(TypedDict, total=False):
+    """Where, when and how much: arguments that all operations share. See `lenswright.steering`."""
+
+    layers: int | str | Iterable[int] | None
+    at: str
+    positions: PlaceRule
+    when: Condition | None
+    over_tokens: Mapping[int, float] | None
+    over_layers: Mapping[int, float] | None
+
+
+def add(
+    direction: object,
+    strength: float,
+    unit: str = "absolute",
+    norms: Mapping[int, float] | None = None,
+    preserve_norm: bool = False,
+    **where: Unpack[Where],
+) -> Steering:
+    """Add a direction: h + s u.
+
+    Args:
+        direction: a tensor [d_model], a `Choice`, `Directions` with one, or {layer: tensor}.
+        strength: s in its unit; negative values subtract.
+        unit, norms: see `lenswright.steering`.
+        preserve_norm: scale the sum back to the norm of h: (h + s u) |h| / |h + s u|.
+        where: layers, at, positions, when, over_tokens, over_layers.
+
+    Raises:
+        ValueError: a direction that is zero, not finite or of another shape; numbers out of range;
+            an unknown unit, position or layer; norms that are missing.
+        TypeError: a direction, or an argument, of another kind.
+
+    >>> lw.steering.add(torch.ones(64), 4.0, layers=[2, 3], positions=["last", "decode"])
+    Steering(add 4 at resid_pre of layers 2..3, positions last + decode)
+    """
+    return make(
+        "add", direction, strength, unit=unit, norms=norms, preserve_norm=preserve_norm, **where
+    )
+
+
+def project(direction: object, strength: float = 1.0, **where: Unpack[Where]) -> Steering:
+    """Take a direction out: h - s c u. At every write it is the edit `lw.edits.ablate`, tried.
+
+    Args:
+        direction: as in `add`.
+        strength: 1 removes, 2 reflects, negative values amplify.
+        where: layers, at, positions, when, over_tokens, over_layers.
+
+    Raises:
+        ValueError, TypeError: as in `add`.
+
+    >>> lw.steering.project(torch.ones(64), layers="all", at="writes")
+    Steering(project out at writes of all layers)
+    """
+    return make("project", direction, strength, **where)
+
+
+def clamp(
+    direction: object,
+    strength: float,
+    unit: str = "absolute",
+    norms: Mapping[int, float] | None = None,
+    **where: Unpack[Where],
+) -> Steering:
+    """Set the component along a direction to a value: h + (s - c) u. Arguments as in `add`."""
+    return make("clamp", direction, strength, unit=unit, norms=norms, **where)
+
+
+def cap(
+    direction: object,
+    strength: float,
+    unit: str = "absolute",
+    norms: Mapping[int, float] | None = None,
+    **where: Unpack[Where],
+) -> Steering:
+    """Hold the component at or below a value: h + min(s - c, 0) u. Arguments as in `add`."""
+    return make("cap", direction, strength, unit=unit, norms=norms, **where)
+
+
+def floor(
+    direction: object,
+    strength: float,
+    unit: str = "absolute",
+    norms: Mapping[int, float] | None = None,
+    **where: Unpack[Where],
+) -> Steering:
+    """Hold the component at or above a value: h + max(s - c, 0) u. Arguments as in `add`."""
+    return make("floor", direction, strength, unit=unit, norms=norms, **where)
+
+
+def scale(direction: object, strength: float, **where: Unpack[Where]) -> Steering:
+    """Multiply the component along a direction: h + (s - 1) c u.
+
+    Args:
+        direction: as in `add`.
+        strength: 0 removes the component, 1 leaves it, -1 reflects it.
+        where: layers, at, positions, when, over_tokens, over_layers.
+
+    Raises:
+        ValueError, TypeError: as in `add`.
+    """
+    return make("scale", direction, strength, **where)
+
+
+def swap(direction: object, other: object, **where: Unpack[Where]) -> Steering:
+    """Exchange the components along two directions u and u': afterwards ⟨h', u⟩ = ⟨h, u'⟩.
+
+    The reflection h - 2 ⟨h, d⟩ d with d = (u - u') / |u - u'|: exact for directions at any angle,
+    it keeps the norm and what is orthogonal to both.
+
+    Args:
+        direction, other: as `direction` in `add`; not the same direction.
+        where: layers, at, positions, when, over_tokens, over_layers.
+
+    Raises:
+        ValueError, TypeError: as in `add`.
+    """
+    return make("swap", direction, other=other, **where)
+
+
+def load(path: str | Path) -> Steering:
+    """Read a steering that `Steering.save` wrote.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: it is no valid safetensors file.
+        ValueError: it holds something else.
+    """
+    return Steering.load(path)
+
+
+def make(
+    operation: str,
+    direction: object,
+    strength: float = 1.0,
+    *,
+    other: object = None,
+    unit: str = "absolute",
+    norms: Mapping[int, float] | None = None,
+    preserve_norm: bool = False,
+    **where: Any,
+) -> Steering:
+    """A steering by the name of its operation; `add`, `project` and their like in one function.
+
+    Raises:
+        ValueError, TypeError: as in `add`; arguments that the operation does not take.
+    """
+    check_names(f"{operation}()", where, tuple(Where.__annotations__))
+    aim, found, source = aim_of(direction)
+    second = None
+    if (other is not None) != (operation == "swap"):
+        raise ValueError(
+            f"other is {'given' if other is not None else 'missing'}, but operation is "
+            f"'{operation}'; expected a second direction for 'swap' and no other"
+        )
+    if other is not None:
+        second, _, more = aim_of(other, "other")
+        source = source | {"others": [more]}
+    if operation in OPERATIONS and operation not in VALUED and unit != "absolute":
+        raise ValueError(f"unit is '{unit}', but the strength of '{operation}' has none")
+    condition = where.get("when")
+    if condition is not None and not isinstance(condition, Condition):
+        raise TypeError(f"when is {type(condition).__name__}, expected lw.steering.when(...)")
+    tokens, over = where.get("over_tokens"), where.get("over_layers")
+    term = Term(
+        operation=operation, aim=aim, other=second, strength=_number(strength), unit=unit,
+        layers=_layers(where.get("layers"), found, sorted(aim.layers)),
+        at=where.get("at", "resid_pre"), places=Places.of(where.get("positions", "all")),
+        condition=condition, norms=dict(norms or {}), preserve_norm=bool(preserve_norm),
+        over_tokens=None if tokens is None else Schedule.of(tokens, "over_tokens"),
+        over_layers=None if over is None else Schedule.of(over, "over_layers"), source=source,
+    )  # fmt: skip
+    return Steering([term])
+
+
+def _number(strength: object) -> float:
+    if isinstance(strength, bool) or not isinstance(strength, int | float):
+        raise TypeError(f"strength is {type(strength).__name__}, expected a number")
+    return float(strength)
+
+
+def _layers(layers: Any, found: int | None, own: list[int]) -> tuple[int, ...] | None:
+    if layers is None:
+        if own or found is not None:
+            return tuple(own or [found])  # type: ignore[list-item]
+        raise ValueError("layers is missing, expected a layer, several, or 'all'")
+    if isinstance(layers, str):
+        if layers != "all":
+            raise ValueError(f"layers is '{layers}', expected whole numbers or 'all'")
+        return None
+    given = [layers] if isinstance(layers, int) else list(layers)
+    for layer in given:
+        if not isinstance(layer, int) or isinstance(layer, bool):
+            raise ValueError(f"layers has {layer!r}, expected whole numbers or 'all'")
+    return tuple(given)
