@@ -121,8 +121,8 @@ class GenerateMethods:
         """Continue texts a `Chunk` (row, ids, text, end) at a time; arguments as in `generate`.
 
         All but `return_type`, `stream`, `return_logits` and `names_filter`. Hooks, edits and
-        steerings are those in force at the call; `lw.deterministic()` must be in force while chunks are taken.
-        Who stops iterating ends the generation.
+        steerings are those in force at the call; `lw.deterministic()` must be in force while
+        chunks are taken. Who stops iterating ends the generation.
         """
         given = how | {"return_logits": False, "names_filter": None}
         decoding, _ = _begin(cast("Model", self), x, given, texts=True)

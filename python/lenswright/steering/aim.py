@@ -10,7 +10,8 @@ import torch
 
 from lenswright import _core
 from lenswright.aiming import unpacked
-from lenswright.directions import Directions, layer_of
+from lenswright.between_layers import layer_of
+from lenswright.directions import Directions
 
 
 @dataclass(frozen=True, eq=False)
