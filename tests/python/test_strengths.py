@@ -57,10 +57,10 @@ def test_strengths_that_reach_nobody_are_refused(tiny: Tiny) -> None:
     model = lw.load(tiny("llama"))
     v = torch.ones(30)
     with pytest.raises(
-        ValueError, match="no writer is left to edit: 'blocks.0.mlp.W_out': farther"
+        ValueError, match=r"no writer is left to edit: 'blocks.0.mlp.W_out': farther"
     ):
         lw.edits.ablate(model, v, writers="mlp", strength=lw.edits.Kernel(20.0, 3.0))
-    with pytest.raises(ValueError, match="no writer is left to edit: .*no direction is given"):
+    with pytest.raises(ValueError, match=r"no writer is left to edit: .*no direction is given"):
         lw.edits.ablate(model, {2: v}, writers="blocks.0.*")
 
 
