@@ -242,6 +242,7 @@ def model_stock(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: 
         for i in range(n):
             for j in range(i + 1, n):
                 norms = np.sqrt(flat_dot(deltas[i], deltas[i]) * flat_dot(deltas[j], deltas[j]))
+                norms = max(norms, 1e-6) if mode == "compat" else norms
                 cosines.append(flat_dot(deltas[i], deltas[j]) / norms if norms > 0 else 0.0)
         c = float(np.mean(cosines))
         if mode == "strict" and c <= 0:

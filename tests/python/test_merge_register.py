@@ -109,6 +109,8 @@ def test_d10_model_stock_of_small_and_opposite_differences(tmp_path: Path) -> No
     ]
     out = merged(tmp_path, "model_stock", paths)
     assert torch.allclose(out - base, delta, rtol=1e-6)  # equal differences: all of it
+    out = merged(tmp_path, "model_stock", paths, "compat")
+    assert float((out - base).norm() / delta.norm()) < 1e-4  # as mergekit: next to nothing of it
     paths = folders(
         tmp_path, base, base + 0.1 * random(30, seed=2), base - 0.1 * random(30, seed=2)
     )
@@ -125,7 +127,7 @@ def test_d14_slerp_of_a_zero_vector(tmp_path: Path) -> None:
 
 def test_d15_nearly_opposite_vectors(tmp_path: Path) -> None:
     value = random(40, 50)
-    other = -value + 1e-3 * random(40, 50, seed=1)
+    other = -2 * value + 1e-3 * random(40, 50, seed=1)  # norms that cannot cancel
     paths = folders(tmp_path, value, other)
     norms = {}
     recipe = {
@@ -139,7 +141,7 @@ def test_d15_nearly_opposite_vectors(tmp_path: Path) -> None:
         lw.merge(recipe, tmp_path / mode, mode)
         norms[mode] = float(models.load(tmp_path / mode)[NAME].norm() / value.norm())
     assert norms["compat"] > 100  # as mergekit does
-    assert norms["strict"] < 1
+    assert norms["strict"] < 2
 
 
 def test_d15_rows_are_rows(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_d15_rows_are_rows(tmp_path: Path) -> None:
 
 def test_d24_time_grows_with_the_number_of_tensors(tmp_path: Path) -> None:
     seconds = []
-    for count in (1000, 4000):
+    for count in (2000, 16000):
         tensors = {f"model.layers.0.e.{i}.weight": torch.ones(2, 2) * i for i in range(count)}
         paths = [models.save(tmp_path / f"{count}-{i}", tensors) for i in range(2)]
         recipe = {
@@ -166,7 +168,7 @@ def test_d24_time_grows_with_the_number_of_tensors(tmp_path: Path) -> None:
         start = time.process_time()
         lw.merge(recipe, tmp_path / f"{count}-out", threads=1)
         seconds.append(time.process_time() - start)
-    assert seconds[1] < 8 * seconds[0]  # four times, not sixteen
+    assert seconds[1] < 24 * seconds[0]  # eight times, not sixty-four
 
 
 def test_d28_d29_nothing_is_trusted(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class ModelStock final : public GramWork {
  private:
   double pair(const Gram& gram, size_t i, size_t j) const {
     const double norms = gram.norm(i) * gram.norm(j);
-    if (task_.mode == Mode::compat) return gram(i, j) / std::max(norms, 1e-12);
+    if (task_.mode == Mode::compat) return gram(i, j) / std::max(norms, 1e-6);
     return norms == 0 ? 0 : std::clamp(gram(i, j) / norms, -1.0, 1.0);
   }
 };

@@ -38,6 +38,16 @@ NEEDLESS = {
     "--copy-tokenizer": "the tokenizer comes along always",
     "--quiet": "progress is shown on a terminal only",
     "--verbose": "lenswright.json says what was done",
+    "--no-copy-tokenizer": "the tokenizer comes along always",
+    "--no-safe-serialization": "only safetensors are written",
+}
+# likewise, with a value
+NEEDLESS_WITH_VALUE = {
+    "--device": "the disk is the limit, not the processor",
+    "--lora-merge-cache": "adapters are added where a tensor is read",
+    "--lora-merge-dtype": "adapters are added in float64",
+    "--transformers-cache": "HF_HOME says where downloads go",
+    "--write-threads": "--threads is for reading and writing, too",
 }
 
 
@@ -64,14 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON")
     for flag in NEEDLESS:
         add(flag, action="append_const", dest="needless", const=flag, help=argparse.SUPPRESS)
+    for flag in NEEDLESS_WITH_VALUE:
+        add(flag, metavar="VALUE", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Merge."""
     from lenswright.merging import merge
 
-    for flag in args.needless or []:
-        print(f"lenswright: {flag} has no effect: {NEEDLESS[flag]}", file=sys.stderr)
+    told = {flag: NEEDLESS[flag] for flag in args.needless or []}
+    for flag, why in NEEDLESS_WITH_VALUE.items():
+        if getattr(args, flag[2:].replace("-", "_")) is not None:
+            told[flag] = why
+    for flag, why in told.items():
+        print(f"lenswright: {flag} has no effect: {why}", file=sys.stderr)
     done = merge(
         args.recipe, args.out, args.mode, seed=args.seed, threads=args.threads,
         shard_size=args.shard_size, dry_run=args.dry_run, allow_crimes=args.allow_crimes,

@@ -118,3 +118,54 @@ TEST_CASE("folder writer: names") {
   writer.shard("2.safetensors", kA, {});
   REQUIRE_THROWS_AS(writer.write_index(), std::invalid_argument);  // a in two shards
 }
+
+TEST_CASE("folder writer: one with a key is gone on with") {
+  const TempFolder room;
+  const std::vector<TensorSpec> specs = {{"a", Dtype::u8, {4}}, {"b", Dtype::u8, {4}}};
+  const auto hidden = room / ".out.partial-key";
+  {
+    FolderWriter out(room / "out", {}, "key", true);
+    out.write_text("config.json", "{}");
+    out.shard("model.safetensors", specs, {}).pwrite("a", 0, bytes("aaaa"));
+    REQUIRE_THROWS_AS(FolderWriter(room / "out", {}, "key", true), FileError);  // at work
+  }
+  REQUIRE(std::filesystem::exists(hidden / "model.safetensors.partial"));
+  {
+    FolderWriter out(room / "out", {}, "key", true);
+    REQUIRE_FALSE(std::filesystem::exists(hidden / "config.json"));
+    FileWriter& shard = out.shard("model.safetensors", specs, {});
+    std::vector<std::byte> there(4);
+    REQUIRE(shard.read("a", 0, there));
+    REQUIRE(text(there) == "aaaa");
+    shard.adopt("a");
+    shard.pwrite("b", 0, bytes("bbbb"));
+    std::ofstream(out.aside("journal.partial")) << "1";
+    out.commit();
+  }
+  REQUIRE_FALSE(std::filesystem::exists(hidden));
+  REQUIRE(read_all(room / "out" / "model.safetensors").ends_with("aaaabbbb"));
+  REQUIRE_FALSE(std::filesystem::exists(room / "out" / "journal.partial"));
+}
+
+TEST_CASE("folder writer: without resume, or with another header, it begins anew") {
+  const TempFolder room;
+  const std::vector<TensorSpec> specs = {{"a", Dtype::u8, {4}}}, others = {{"b", Dtype::u8, {4}}};
+  const auto leave = [&] {
+    FolderWriter out(room / "out", {}, "key", true);
+    out.shard("model.safetensors", specs, {}).pwrite("a", 0, bytes("aaaa"));
+  };
+  std::vector<std::byte> there(4);
+  leave();
+  {
+    FolderWriter out(room / "out", {}, "key", true);
+    REQUIRE(out.shard("model.safetensors", others, {}).read("b", 0, there));
+    REQUIRE(text(there) == std::string(4, '\0'));
+  }
+  leave();
+  {
+    FolderWriter out(room / "out", {}, "key", false);
+    REQUIRE(out.shard("model.safetensors", specs, {}).read("a", 0, there));
+    REQUIRE(text(there) == std::string(4, '\0'));
+  }
+  REQUIRE(std::filesystem::is_empty(room.path()));
+}
