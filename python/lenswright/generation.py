@@ -108,10 +108,11 @@ class Decoding:
         names = [] if names_filter is None else model.names.resolve(names_filter)
         hooks = resolve_hooks(model.names, fwd_hooks, "fwd_hooks")
         _check_phases(hooks_on, how, use_cache, bool(hooks))
-        from lenswright.steering.value import checked
-
         steerings = [*model._steerings, *([] if steering is None else [steering])]
-        checked(model, steerings)
+        if steerings:
+            from lenswright.steering.value import checked
+
+            checked(model, steerings)
         reading = Reading(
             self.prompts, torch.tensor([*map(len, self.prompts)]), _positions_of(weakref.ref(self))
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -293,3 +294,12 @@ def test_measured_beside_random_directions() -> None:
     Choice.vector, Choice.layer = vector, 2  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="was already used to fit"):
         lw.measure(model, steering.add(Choice(), 1.0), splits.test, **how)
+
+
+@pytest.mark.parametrize("function", [steering.add, steering.project, steering.when])
+def test_examples_are_true(function: Any) -> None:
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner()
+    for example in finder.find(function, globs={"lw": lw, "torch": torch}):
+        runner.run(example)
+    assert runner.summarize().attempted == 1
+    assert runner.summarize().failed == 0

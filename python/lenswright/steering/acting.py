@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lenswright.reading import Reading
+from lenswright.steering.places import Places
 from lenswright.steering.term import Term
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def act(model: Model, taps: _core.Taps, term: Term, reading: Reading) -> None:
             "was made for another model"
         )
     term.places.check(reading, model)
+    places = term.places.resolved(model)
     for point, layer in term.points(model):
-        taps.write(point, Acting.of(model, term, layer, reading))
+        taps.write(point, Acting.of(model, term, layer, places, reading))
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Acting:
     w is the weight: that of the term, its schedules, its positions and its condition.
     """
 
-    model: Model
     term: Term
+    places: Places
     reading: Reading
     axis: torch.Tensor  # [d_model], length 1
     condition: torch.Tensor | None
@@ -57,7 +59,7 @@ class Acting:
     weight: float
 
     @classmethod
-    def of(cls, model: Model, term: Term, layer: int, reading: Reading) -> Acting:
+    def of(cls, model: Model, term: Term, layer: int, places: Places, reading: Reading) -> Acting:
         """Prepared for the type and device of a model."""
         wide = torch.promote_types(model.core.dtype, torch.float32)
         axis = term.aim.unit(layer)
@@ -73,7 +75,7 @@ class Acting:
         weight = term.weight * (1.0 if term.over_layers is None else term.over_layers(layer))
         device = model.core.device
         return cls(
-            model, term, reading, axis.to(device, wide),
+            term, places, reading, axis.to(device, wide),
             None if seen is None else seen.to(device, wide), value.to(device, wide),
             (value * axis).to(device, wide) if constant else None, weight,
         )  # fmt: skip
@@ -115,11 +117,11 @@ class Acting:
     def _weight(self, tensor: torch.Tensor) -> float | torch.Tensor:
         """A number where all tokens are steered alike, else [batch, pos, 1]."""
         term = self.term
-        if term.places.everywhere and term.over_tokens is None:
+        if self.places.everywhere and term.over_tokens is None:
             return self.weight
         now = self.reading.now().to(tensor.device)
         prompts = self.reading.prompts.to(tensor.device)
-        weight = term.places.mask(now, prompts, self.model) * torch.tensor(
+        weight = self.places.mask(now, prompts) * torch.tensor(
             self.weight, dtype=torch.float64, device=tensor.device
         )
         if term.over_tokens is not None:

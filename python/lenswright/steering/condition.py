@@ -48,8 +48,8 @@ def when(
             a direction that is zero, not finite or of another shape.
         TypeError: `direction` is none of these.
 
-    >>> when(torch.eye(8)[0], 2.5)
-    Condition(component above 2.5 ...)
+    >>> str(lw.steering.when(torch.ones(64), 2.5))
+    'when the component is above 2.5'
 
     Source: activations steered on a condition, Lee et al. 2024 (arXiv:2409.05907), token by token.
     """

@@ -98,18 +98,23 @@ class Places:
                     "the chat template ends one; expected tokens of chat_tokens or prompt_tokens"
                 )
 
-    def mask(self, positions: torch.Tensor, prompts: torch.Tensor, model: Model) -> torch.Tensor:
+    def resolved(self, model: Model) -> Places:
+        """The same with the template's part as a span, for `mask`."""
+        if "post_instruction" not in self.rules:
+            return self
+        span = (-len(template_suffix(model)), None)
+        return Places(tuple(span if rule == "post_instruction" else rule for rule in self.rules))
+
+    def mask(self, positions: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
         """Which positions are meant [rows, n] bool, of positions [rows or 1, n], prompts [rows]."""
         length = prompts[:, None]
         found = torch.zeros(1, 1, dtype=torch.bool, device=positions.device)
         for rule in self.rules:
-            found = found | self._one(rule, positions, length, model)
+            found = found | self._one(rule, positions, length)
         return found.expand(len(prompts), positions.shape[1])
 
     @staticmethod
-    def _one(
-        rule: str | Span, at: torch.Tensor, length: torch.Tensor, model: Model
-    ) -> torch.Tensor:
+    def _one(rule: str | Span, at: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
         if rule == "all":
             return at >= 0
         if rule == "prefill":
@@ -120,8 +125,6 @@ class Places:
             rule = (-1, None)
         elif rule == "first":
             rule = (0, 1)
-        elif rule == "post_instruction":
-            rule = (-len(template_suffix(model)), None)
         assert not isinstance(rule, str)
         start = _bound(0 if rule[0] is None else rule[0], length)
         stop = length if rule[1] is None else _bound(rule[1], length)
