@@ -171,7 +171,7 @@ class _Stage:
         rows = {entry["name"]: entry for entry in _files.merge_methods()}
         return Merged(
             folder, method, self.settings.mode, self.settings.seed, rows[method]["random"], dry,
-            len(plan), plan.copied, plan.read_bytes,
+            len(plan.jobs), sum(job[3] == "copy" for job in plan.jobs), plan.read_bytes,
             plan.write_bytes, plan.memory(self.settings.threads), self.models, plan.unused,
             list(plan.notes),
         )  # fmt: skip

@@ -2,7 +2,6 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
-#include <algorithm>
 #include <deque>
 
 #include "base/error.h"
@@ -205,13 +204,6 @@ void bind_merge(py::module_& m) {
       .def_property_readonly("jobs", &jobs_of,
                              "(name, dtype, shape, method, [(model, tensor, parameters)], "
                              "parameters, base) of every output tensor.")
-      .def("__len__", [](const HeldPlan& held) { return held.plan.jobs.size(); })
-      .def_property_readonly(
-          "copied",
-          [](const HeldPlan& held) {
-            return std::ranges::count_if(held.plan.jobs, [](const Job& job) { return job.copy; });
-          },
-          "How many of the tensors are copied as they are.")
       .def_property_readonly("shards",
                              [](const HeldPlan& held) {
                                std::vector<std::string> names;
