@@ -168,10 +168,11 @@ class _Stage:
 
     def result(self, folder: Path, dry: bool = False) -> Merged:
         plan, method = self.plan_, str(self.document.data["merge_method"])
+        jobs = plan.jobs  # once: the list is made anew each time
         rows = {entry["name"]: entry for entry in _files.merge_methods()}
         return Merged(
             folder, method, self.settings.mode, self.settings.seed, rows[method]["random"], dry,
-            len(plan.jobs), sum(job[3] == "copy" for job in plan.jobs), plan.read_bytes,
+            len(jobs), sum(job[3] == "copy" for job in jobs), plan.read_bytes,
             plan.write_bytes, plan.memory(self.settings.threads), self.models, plan.unused,
             list(plan.notes),
         )  # fmt: skip
