@@ -55,7 +55,8 @@ class Acting:
     axis: torch.Tensor  # [d_model], length 1
     condition: torch.Tensor | None
     value: torch.Tensor  # strength in its unit; parts of the token's norm where that is "token"
-    shift: torch.Tensor | None  # what is added to every token alike
+    shift: torch.Tensor | None  # what is added, where that is the same for every token
+    alike: bool  # no token has a weight of its own
     weight: float
 
     @classmethod
@@ -71,19 +72,22 @@ class Acting:
         if float(value.detach().abs()) > torch.finfo(model.core.dtype).max:
             held = str(model.core.dtype).removeprefix("torch.")
             raise ValueError(f"strength is {value:g} at layer {layer}, more than {held} holds")
+        alike = places.everywhere and term.over_tokens is None and term.condition is None
         constant = term.operation == "add" and term.unit != "token"
         weight = term.weight * (1.0 if term.over_layers is None else term.over_layers(layer))
         device = model.core.device
         return cls(
             term, places, reading, axis.to(device, wide),
             None if seen is None else seen.to(device, wide), value.to(device, wide),
-            (value * axis).to(device, wide) if constant else None, weight,
+            (value * axis).to(device, wide) if constant else None, alike, weight,
         )  # fmt: skip
 
     def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
         """What the run goes on with instead of [batch, pos, d_model]."""
-        weight = self._weight(tensor)
         h = tensor.to(self.axis.dtype)
+        if self.alike and self.shift is not None and not self.term.preserve_norm:
+            return (h + self.weight * self.shift).to(tensor.dtype)
+        weight = self.weight if self.alike else self._weight(tensor)
         if self.condition is not None:
             weight = weight * self._met(h, self.condition)
         change = self._coefficient(h) * self.axis if self.shift is None else self.shift
@@ -114,11 +118,9 @@ class Acting:
         assert operation == "floor"
         return (value - component).clamp_min(0)
 
-    def _weight(self, tensor: torch.Tensor) -> float | torch.Tensor:
-        """A number where all tokens are steered alike, else [batch, pos, 1]."""
+    def _weight(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The weight of every token by its position [batch, pos, 1]."""
         term = self.term
-        if self.places.everywhere and term.over_tokens is None:
-            return self.weight
         now = self.reading.now().to(tensor.device)
         prompts = self.reading.prompts.to(tensor.device)
         weight = self.places.mask(now, prompts) * torch.tensor(
