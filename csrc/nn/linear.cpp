@@ -16,6 +16,7 @@ constexpr int64_t kOutputs = 512;            // of one task of a deterministic p
 constexpr int64_t kThinRows = 32;            // beyond, torch's products are as fast
 constexpr int64_t kThinTurned = 16;          // the same of float32 weights that lie turned
 constexpr int64_t kThinNumbers = 1 << 17;    // a smaller float32 weight stays in the cache
+constexpr int64_t kAlways = 1 << 18;         // 16-bit weights that are not worth a choice
 
 at::Tensor in_type(const at::Tensor& tensor, at::ScalarType type) {
   return tensor.defined() && tensor.scalar_type() != type ? tensor.to(type) : tensor;
@@ -106,8 +107,12 @@ at::Tensor blocked_product(const at::Tensor& x, const at::Tensor& weight, const 
 // Where our kernel beats torch's: 16-bit weights of few rows, float32 ones that come from memory.
 bool thin(const at::Tensor& x, const at::Tensor& weight) {
   const int64_t rows = x.numel() / std::max<int64_t>(1, x.size(-1));
-  if (rows == 0 || rows > kThinRows || !thin_serves(x, weight)) return false;
-  if (weight.scalar_type() != x.scalar_type()) return true;
+  if (rows == 0 || !thin_serves(x, weight)) return false;
+  const bool wide = weight.scalar_type() != x.scalar_type();
+  // Small 16-bit weights always: of a small model, a row's numbers then depend on that row only.
+  if (wide && weight.numel() <= kAlways) return true;
+  if (rows > kThinRows) return false;
+  if (wide) return true;
   return weight.numel() >= kThinNumbers && (weight.stride(1) == 1 || rows <= kThinTurned);
 }
 

@@ -61,7 +61,8 @@ def test_resolve(names: PointNames) -> None:
     ("nothing.*", ValueError, r"'nothing\.\*' matches no point"),
     (lambda _: False, ValueError, "matches no point"),
     ([], ValueError, "names_filter is empty"),
-], ids=lambda value: "function" if callable(value) and not isinstance(value, type) else str(value))  # fmt: skip
+], ids=lambda value: "function" if callable(value) and not isinstance(value, type) else str(value)
+)  # fmt: skip
 def test_names_that_are_none(
     names: PointNames, wanted: Any, error: type[Exception], match: str
 ) -> None:
