@@ -9,9 +9,13 @@
 
 namespace lenswright {
 
+int thread_count(int threads) {
+  if (threads > 0) return threads;
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
 void parallel_for(int64_t count, int threads, const std::function<void(int64_t)>& body) {
-  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  const int64_t workers = std::min<int64_t>(count, threads);
+  const int64_t workers = std::min<int64_t>(count, thread_count(threads));
   if (workers <= 1) {
     for (int64_t i = 0; i < count; ++i) body(i);
     return;

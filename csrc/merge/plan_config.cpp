@@ -89,15 +89,6 @@ std::optional<int64_t> layers_of(const Json& config) {
   return std::nullopt;
 }
 
-std::optional<int64_t> vocabulary_of(const Json& config) {
-  for (const Json& part : {decoder_part(config), config}) {
-    if (part.contains("vocab_size") && part.at("vocab_size").is_integer()) {
-      return part.at("vocab_size").as_int();
-    }
-  }
-  return std::nullopt;
-}
-
 bool ties_embeddings(const Json& config) {
   constexpr const char* kTied = "tie_word_embeddings";
   const auto is_true = [&](const Json& part) {

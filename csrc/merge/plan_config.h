@@ -12,7 +12,6 @@ namespace lenswright {
 
 /// The number of layers that config.json names; none where it names none.
 std::optional<int64_t> layers_of(const Json& config);
-std::optional<int64_t> vocabulary_of(const Json& config);
 bool ties_embeddings(const Json& config);
 std::string model_type(const Json& config);
 /// How the weights are quantised ("" for not at all).

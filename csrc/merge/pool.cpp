@@ -1,11 +1,11 @@
 #include "merge/pool.h"
 
-#include <algorithm>
+#include "base/parallel.h"
 
 namespace lenswright {
 
 Pool::Pool(int threads) {
-  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  threads = thread_count(threads);
   for (int worker = 1; worker < threads; ++worker) {
     threads_.emplace_back([this, worker] { stay(worker); });
   }
@@ -44,7 +44,7 @@ void Pool::work(int worker) {
     }
     try {
       (*body_)(index, worker);
-    } catch (...) {
+    } catch (...) {  // whatever a body throws is thrown again where run() was called
       const std::lock_guard lock(mutex_);
       if (!first_) first_ = std::current_exception();
       next_ = count_;

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <mutex>
 #include <set>
-#include <thread>
 
+#include "base/parallel.h"
 #include "io/writer.h"
 #include "merge/journal.h"
 #include "merge/pool.h"
@@ -231,7 +231,7 @@ double held_bytes(const Job& job) {
 }  // namespace
 
 uint64_t MergePlan::memory(int threads) const {
-  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  threads = thread_count(threads);
   uint64_t desk = 0;
   double held = 0;
   for (const Job& job : jobs) {

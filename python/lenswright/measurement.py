@@ -185,10 +185,13 @@ def _better(name: str, positive: set[str]) -> str:
     return BETTER.get(title, "same" if kind else "lower")
 
 
-def _texts(bench: Bench, after: Outcome, each: int = 4) -> list[dict[str, Any]]:
+SHOWN = 4  # responses of each class that a report prints
+
+
+def _texts(bench: Bench, after: Outcome) -> list[dict[str, Any]]:
     rows = []
     for name in bench.classes:
-        for i in range(min(each, len(bench.classes[name]))):
+        for i in range(min(SHOWN, len(bench.classes[name]))):
             row: dict[str, Any] = {"prompt": bench.classes[name][i].text, "kind": name}
             answer = bench.classes[name][i].answer
             if answer is not None:

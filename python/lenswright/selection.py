@@ -82,7 +82,7 @@ def select(
     need_role(prompts, "select", "selecting a direction")
     refuse_overlap(prompts, found.provenance, "selecting a direction")
     _check(model, found, refusal, score, n_random, layers)
-    table = _candidates(found, model.cfg.n_layers, layers)
+    table = _candidates(found, layers)
     tried = [row for row in table if not row["why"]]
     if not tried:
         raise ValueError(f"found has no candidates: {_reasons(table)}")
@@ -162,7 +162,7 @@ def _check(
             )
 
 
-def _candidates(found: Directions, n_layers: int, layers: Collection[int] | None) -> list[Row]:
+def _candidates(found: Directions, layers: Collection[int] | None) -> list[Row]:
     """A row a direction; `why` says what keeps it from being tried, or nothing."""
     behind = max(found.provenance["suffix"], 1)  # without a template: the last token of the prompt
     table = []

@@ -27,7 +27,7 @@ all in one tensor ("fused"). Every cell is the largest relative difference, max|
 
 What each method does to a weight is in `help(lenswright.edits.ablate)`; that the applied weights
 are that formula, written plainly in float64, is tested in `test_edit_methods.py` (to 1e-12).
-Applied and committed weights are the same bytes in every row and column of these tables, and every
+In models stored in float32 applied and committed weights are the same bytes, and every
 tensor that an edit does not name is the file's; otherwise there would be no cell.
 
 """

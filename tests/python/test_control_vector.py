@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import gguf
 import pytest
 import torch
 
@@ -13,7 +14,6 @@ from editing import direction
 from lenswright.verify import relative_error
 from support import random_tokens
 
-gguf = pytest.importorskip("gguf")
 Tiny = Callable[..., Path]
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,8 +17,6 @@ from editing import direction, stored_as
 from editing_families import Family
 from lenswright.verify import relative_error
 from support import random_tokens, rewrite
-
-peft = pytest.importorskip("peft")
 
 
 def with_adapter(source: Path, adapter: Path, tokens: torch.Tensor, merged: bool) -> torch.Tensor:
