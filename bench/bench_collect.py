@@ -34,7 +34,7 @@ def add_words(folder: Path) -> None:
 
 
 def make_prompts(count: int) -> Any:
-    from lenswright.prompts import Prompt, PromptSet
+    from lenswright.prompting.prompts import Prompt, PromptSet
 
     draw = random.Random(0)
     texts = [" ".join(f"w{draw.randrange(WORDS)}" for _ in range(LENGTH)) for _ in range(count)]

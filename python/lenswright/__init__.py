@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from lenswright import steering as steering
     from lenswright._core import deterministic as deterministic
     from lenswright._files import Cancelled as Cancelled
-    from lenswright.chatting import Conversation as Conversation
-    from lenswright.checkpoint import Checkpoint as Checkpoint
-    from lenswright.checkpoint import CheckpointError as CheckpointError
+    from lenswright.checkpoints.checkpoint import Checkpoint as Checkpoint
+    from lenswright.checkpoints.checkpoint import CheckpointError as CheckpointError
+    from lenswright.generating.chatting import Conversation as Conversation
     from lenswright.live import from_transformers as from_transformers
-    from lenswright.measurement import measure as measure
-    from lenswright.merging import merge as merge
+    from lenswright.measuring.measurement import measure as measure
+    from lenswright.merging.merge import merge as merge
+    from lenswright.merging.state_dicts import merge_state_dicts as merge_state_dicts
+    from lenswright.merging.tasks import task_vectors as task_vectors
     from lenswright.model import Model as Model
     from lenswright.model import load as load
-    from lenswright.prompts import Splits as Splits
+    from lenswright.prompting.prompts import Splits as Splits
     from lenswright.report import Report as Report
     from lenswright.selftest import VerificationError as VerificationError
-    from lenswright.state_dicts import merge_state_dicts as merge_state_dicts
-    from lenswright.tasks import task_vectors as task_vectors
 
 # public name -> the module that defines it
 _NAMES = {
     "Cancelled": "_files",
-    "Checkpoint": "checkpoint",
-    "CheckpointError": "checkpoint",
-    "Conversation": "chatting",
+    "Checkpoint": "checkpoints.checkpoint",
+    "CheckpointError": "checkpoints.checkpoint",
+    "Conversation": "generating.chatting",
     "Model": "model",
     "Report": "report",
-    "Splits": "prompts",
+    "Splits": "prompting.prompts",
     "VerificationError": "selftest",
     "from_transformers": "live",
     "load": "model",
-    "measure": "measurement",
-    "merge": "merging",
-    "merge_state_dicts": "state_dicts",
-    "task_vectors": "tasks",
+    "measure": "measuring.measurement",
+    "merge": "merging.merge",
+    "merge_state_dicts": "merging.state_dicts",
+    "task_vectors": "merging.tasks",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core
 _MODULES = ("demo", "directions", "edits", "plots", "steering")  # public submodules

@@ -5,10 +5,10 @@ Which estimator to use when: docs/directions.md. All work in float64 and give `D
 
 from __future__ import annotations
 
-from lenswright.choice import Choice
 from lenswright.estimators.channels import MassiveChannels, massive_channels
 from lenswright.estimators.cones import independence, orthonormal
 from lenswright.estimators.difference_of_means import difference_of_means
+from lenswright.estimators.found import Directions, Erasure, Found
 from lenswright.estimators.geometry import Geometry, geometry
 from lenswright.estimators.heads import heads, neurons
 from lenswright.estimators.inlp import inlp
@@ -23,9 +23,9 @@ from lenswright.estimators.projected import biprojected, projected
 from lenswright.estimators.refined import refined
 from lenswright.estimators.som import som
 from lenswright.estimators.subspace import subspace
-from lenswright.found import Directions, Erasure, Found
-from lenswright.scores import RefusalScore, Score, TokenLogOdds, score_prompts
-from lenswright.selection import select
+from lenswright.selecting.choice import Choice
+from lenswright.selecting.scores import RefusalScore, Score, TokenLogOdds, score_prompts
+from lenswright.selecting.selection import select
 
 __all__ = [
     "Choice",

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from lenswright import _core
-from lenswright.adding import add, affine, leace
-from lenswright.aiming import count_of, noise, optional, unpacked
-from lenswright.conditioning import BLOCK_WRITERS, condition
-from lenswright.control_vector import save_control_vector
-from lenswright.description import Description
 from lenswright.directions import Directions
-from lenswright.edit import Committed, Edit
-from lenswright.strengths import Kernel, Strength, finite, resolve_strength
+from lenswright.editing.adding import add, affine, leace
+from lenswright.editing.aiming import count_of, noise, optional, unpacked
+from lenswright.editing.conditioning import BLOCK_WRITERS, condition
+from lenswright.editing.control_vector import save_control_vector
+from lenswright.editing.description import Description
+from lenswright.editing.edit import Committed, Edit
+from lenswright.editing.strengths import Kernel, Strength, finite, resolve_strength
 
 if TYPE_CHECKING:
-    from lenswright.choice import Choice
     from lenswright.model import Model
+    from lenswright.selecting.choice import Choice
 
 METHODS = tuple(_core.edit_methods())
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from lenswright.choice import Choice
+    from lenswright.collecting.statistics import Statistics
     from lenswright.directions import Directions
     from lenswright.edits import Edit
     from lenswright.model import Model
-    from lenswright.statistics import Statistics
+    from lenswright.selecting.choice import Choice
 
 Matrix = list[list[float | None]]
 

@@ -72,7 +72,7 @@ def to_transformers(model: Model) -> Any:
 
     import transformers
 
-    from lenswright.checkpoint import Checkpoint
+    from lenswright.checkpoints.checkpoint import Checkpoint
 
     stored = model.parameters()
     if model.live is not None:

@@ -10,15 +10,15 @@ import torch
 
 from lenswright import _core
 from lenswright.config import Config
-from lenswright.generate_methods import GenerateMethods
+from lenswright.generating.generate_methods import GenerateMethods
 from lenswright.names import PointNames
 from lenswright.text_methods import TextMethods
 from lenswright.watching import WatchMethods
 
 if TYPE_CHECKING:
-    from lenswright.prompts import PromptSet
+    from lenswright.collecting.statistics import Statistics
+    from lenswright.prompting.prompts import PromptSet
     from lenswright.selftest import SelfTest
-    from lenswright.statistics import Statistics
 
 
 def load(
@@ -52,7 +52,7 @@ def load(
         VerificationError: `verify` found weights that are no numbers, a broken invariant, or a knob
             that is misread; the message names it.
     """
-    from lenswright.checkpoint import Checkpoint
+    from lenswright.checkpoints.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(path_or_hub_id, revision=revision)
     name = str(dtype).removeprefix("torch.")
@@ -199,7 +199,7 @@ class Model(TextMethods, WatchMethods, GenerateMethods):
         return selftest(self, text)
 
     def collect(self, prompts: PromptSet, **arguments: Any) -> Statistics:
-        """Streaming statistics of activations; see `lenswright.statistics.collect`."""
-        from lenswright.statistics import collect
+        """Streaming statistics of activations; see `lenswright.collecting.statistics.collect`."""
+        from lenswright.collecting.statistics import collect
 
         return collect(self, prompts, **arguments)

@@ -11,7 +11,7 @@ import torch
 from lenswright import _core
 from lenswright.hooks import Hook, HookPoint, HookSpec, resolve_hooks
 from lenswright.inputs import Rows, Text
-from lenswright.loss import next_token_loss
+from lenswright.measuring.loss import next_token_loss
 from lenswright.names import PointNames
 from lenswright.reading import Reading
 

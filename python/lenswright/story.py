@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import findings
-from lenswright.baking import Baked, bake
-from lenswright.measurement import measure
-from lenswright.probes import Probe
-from lenswright.refusal import RefusalDetector
+from lenswright.editing.baking import Baked, bake
+from lenswright.measuring.measurement import measure
+from lenswright.measuring.probes import Probe
+from lenswright.measuring.refusal import RefusalDetector
 from lenswright.report import Report
-from lenswright.scores import RefusalScore
+from lenswright.selecting.scores import RefusalScore
 
 if TYPE_CHECKING:
-    from lenswright.choice import Choice
+    from lenswright.collecting.statistics import Statistics
     from lenswright.directions import Directions, Score
     from lenswright.edits import Edit
     from lenswright.model import Model
-    from lenswright.prompts import Splits
-    from lenswright.statistics import Statistics
+    from lenswright.prompting.prompts import Splits
+    from lenswright.selecting.choice import Choice
 
 Say = Callable[[str], None]
 

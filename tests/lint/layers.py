@@ -39,18 +39,18 @@ FOREIGN = {
 TORCH_FREE_PYTHON = [
     "__init__",
     "__main__",
-    "checkpoint",
+    "checkpoints/checkpoint",
     "cli/__init__",
     "cli/inspect",
     "cli/diff",
     "cli/merge",
-    "merged",
-    "merging",
-    "state_dicts",
-    "recipes",
-    "tasks",
-    "union",
-    "vocabularies",
+    "merging/merged",
+    "merging/merge",
+    "merging/state_dicts",
+    "merging/recipes",
+    "merging/tasks",
+    "merging/union",
+    "merging/vocabularies",
 ]
 
 

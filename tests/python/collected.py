@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import wordy
-from lenswright.prompts import Prompt, PromptSet
+from lenswright.prompting.prompts import Prompt, PromptSet
 from plain import Plain
 
 POINT = "blocks.1.hook_resid_pre"

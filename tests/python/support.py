@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 
 LIMITS = {"float64": 1e-10, "float32": 1e-5}
 

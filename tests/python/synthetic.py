@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from lenswright import _core
-from lenswright.accumulators import Kind, new_parts
-from lenswright.statistics import Statistics
+from lenswright.collecting.accumulators import Kind, new_parts
+from lenswright.collecting.statistics import Statistics
 
 POINT = "blocks.1.hook_resid_pre"
 OTHER = "blocks.2.hook_resid_pre"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import embedded
 import lenswright as lw
 from editing import file_hashes, stored_as
-from lenswright.baking import bake, one_rounding, relative, sha256
+from lenswright.editing.baking import bake, one_rounding, relative, sha256
 from support import random_tokens
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import lenswright as lw
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 BOTH = ["llama-grouped", "gpt2", "llama-wide-heads"]

@@ -17,9 +17,9 @@ import embedded
 import lenswright as lw
 import wordy
 from lenswright import cli
-from lenswright.chatting import ContextFull, Conversation, Reply
-from lenswright.thinking import Piece
-from lenswright.vector_file import read_vector
+from lenswright.checkpoints.vector_file import read_vector
+from lenswright.generating.chatting import ContextFull, Conversation, Reply
+from lenswright.generating.thinking import Piece
 
 MODEL = str(embedded.MODEL)
 DECLINED, ANSWERED = "make a moonlamp", "make a kettle"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lenswright.choice import Null
-from lenswright.choosing import choose, knee
+from lenswright.selecting.choice import Null
+from lenswright.selecting.choosing import choose, knee
 
 
 def row(bypass: float, kl: float, induce: float, layer: int = 1) -> dict[str, Any]:

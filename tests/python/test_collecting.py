@@ -11,9 +11,10 @@ import pytest
 import lenswright as lw
 import wordy
 from collected import EVERY, POINT, activations, prompts
-from lenswright import _core, accumulators
-from lenswright.prompts import Prompt, PromptSet, Splits
-from lenswright.statistics import collect
+from lenswright import _core
+from lenswright.collecting import accumulators
+from lenswright.collecting.statistics import collect
+from lenswright.prompting.prompts import Prompt, PromptSet, Splits
 from support import same
 
 

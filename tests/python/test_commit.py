@@ -23,7 +23,7 @@ from editing import (
     hashes,
     stored_as,
 )
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 Tiny = Callable[..., Path]

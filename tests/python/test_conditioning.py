@@ -16,8 +16,8 @@ from editing import committed_hashes, direction, hashes, matrix_of, stored_as
 from editing_families import Family
 from lenswright import demo
 from lenswright.directions import TokenLogOdds, difference_of_means
-from lenswright.prompts import Splits
-from lenswright.verify import relative_error
+from lenswright.prompting.prompts import Splits
+from lenswright.verifying.verify import relative_error
 from support import random_tokens
 
 LAYER_INPUTS = {"attention": "attn.hook_z", "mlp": "mlp.hook_post"}

@@ -11,7 +11,7 @@ import torch
 
 import lenswright as lw
 from editing import direction
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens
 
 Tiny = Callable[..., Path]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import lenswright as lw
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens
 
 ROWS = [[5, 6, 7, 8, 9, 10], [11], [12, 13, 14]]

@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 
 from lenswright import _files
+from lenswright.checkpoints.differing import diff
 from lenswright.cli import main
-from lenswright.differing import diff
 
 FLOATS = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn,

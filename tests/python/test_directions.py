@@ -13,9 +13,9 @@ import torch
 import lenswright as lw
 import wordy
 from lenswright import _core
+from lenswright.collecting.statistics import Statistics, collect
 from lenswright.directions import Directions, difference_of_means
-from lenswright.prompts import Splits
-from lenswright.statistics import Statistics, collect
+from lenswright.prompting.prompts import Splits
 from support import same
 
 POINT = "blocks.1.hook_resid_pre"

@@ -11,9 +11,9 @@ import torch
 
 import lenswright as lw
 import synthetic
+from lenswright.collecting.statistics import Statistics
+from lenswright.estimators.found import Directions
 from lenswright.estimators.geometry import silhouette
-from lenswright.found import Directions
-from lenswright.statistics import Statistics
 from synthetic import OTHER, POINT
 
 CLASSES = synthetic.data(n=(30, 34), seed=12)

@@ -10,8 +10,8 @@ import pytest
 import embedded
 import lenswright as lw
 from lenswright import cli
+from lenswright.collecting.statistics import Statistics
 from lenswright.directions import Directions
-from lenswright.statistics import Statistics
 from support import same
 
 POINT = "blocks.2.hook_resid_pre"

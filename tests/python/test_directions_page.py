@@ -11,7 +11,7 @@ import torch
 
 import embedded
 import lenswright as lw
-from lenswright.accumulators import WHAT
+from lenswright.collecting.accumulators import WHAT
 from lenswright.estimators.registry import METHODS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "directions.md").read_text(encoding="utf-8")

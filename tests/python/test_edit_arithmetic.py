@@ -12,7 +12,7 @@ import torch
 import lenswright as lw
 from editing import committed_hashes, direction, general_factors, hashes, loaded, matrix_of
 from editing_families import Family, prepared
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 Tiny = Callable[..., Path]

@@ -13,7 +13,7 @@ from editing import committed_hashes, direction, hashes
 from editing_families import Family, prepared
 from families import ROWS
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens
 
 BIASED = [("gpt2", ""), ("opt", ""), ("bloom", ""), ("phi", ""), ("gpt_neox", ""), ("gptj", ""),

@@ -13,7 +13,7 @@ import lenswright as lw
 from edit_methods import METHODS, directions, length_one, others, written
 from editing import direction, loaded, matrix_of, stored_as
 from editing_families import Family
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens
 
 Tiny = Callable[..., Path]

@@ -25,7 +25,7 @@ from editing_families import (
 from families import ROWS
 from lenswright import _files
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 every_case = pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from edit_methods import METHODS, directions, others
 from editing import committed_hashes, direction, hashes
 from editing_families import CASES, TRIED, Family, prepared
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 every_case = pytest.mark.parametrize(

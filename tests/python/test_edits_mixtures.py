@@ -18,7 +18,7 @@ from editing import (
     stored_as,
 )
 from editing_families import MIXTURES, TRIED, Family, prepared
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 

@@ -14,10 +14,10 @@ import lenswright as lw
 from editing import direction, file_hashes, stored_as
 from editing_families import Family, edits_of, prepared
 from families import ROWS
-from lenswright.ablation import ablation_taps
-from lenswright.baking import bake
+from lenswright.editing.ablation import ablation_taps
+from lenswright.editing.baking import bake
 from lenswright.tapped import run_taps
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens
 
 

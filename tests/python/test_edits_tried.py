@@ -10,7 +10,7 @@ import torch
 
 import lenswright as lw
 from editing import FAMILIES, direction, general_factors, loaded
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 Tiny = Callable[..., Path]

@@ -12,8 +12,8 @@ import torch
 
 import lenswright as lw
 import synthetic
+from lenswright.estimators.found import Directions
 from lenswright.estimators.registry import METHODS
-from lenswright.found import Directions
 from support import same
 from synthetic import OTHER, POINT
 

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 import lenswright as lw
 from families import CASES, ROWS
 from families.table import LIMITS, record
-from lenswright.lifted import lifted
 from lenswright.reference import Reference
+from lenswright.verifying.lifted import lifted
 from support import next_token_loss, random_tokens, worst
 
 INDICES = "mlp.hook_expert_indices"

@@ -7,7 +7,7 @@ import torch
 
 import lenswright as lw
 from families import ROWS
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
 
 LENGTHS = [9, 1, 17, 5]

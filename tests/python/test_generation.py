@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import lenswright as lw
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens
 
 BEGINNING = (
@@ -21,7 +21,7 @@ def greedy(folder, tokens, count, **how):
     """What transformers' own generate says, in float64 throughout."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from lenswright.lifted import lifted
+    from lenswright.verifying.lifted import lifted
 
     config = AutoConfig.from_pretrained(folder)
     if hasattr(config, "reorder_and_upcast_attn"):

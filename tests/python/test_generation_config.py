@@ -13,7 +13,7 @@ import torch
 import embedded
 import lenswright as lw
 import wordy
-from lenswright.generation_config import end_ids
+from lenswright.generating.generation_config import end_ids
 from support import random_tokens
 
 HOW = {"max_new_tokens": 30, "stop_at_eos": False}

@@ -8,7 +8,7 @@ import torch
 import lenswright as lw
 from conftest import CONFIGS
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from plain import Plain
 from support import next_token_loss, random_tokens, worst
 

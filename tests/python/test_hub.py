@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 import lenswright as lw
+from lenswright.checkpoints.hub import looks_like_hub_id, resolve
 from lenswright.cli import main
-from lenswright.hub import looks_like_hub_id, resolve
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

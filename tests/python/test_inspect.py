@@ -15,8 +15,8 @@ import safetensors.torch
 import torch
 
 from lenswright import _files
+from lenswright.checkpoints.inspecting import human_bytes, inspect
 from lenswright.cli import main
-from lenswright.inspecting import human_bytes, inspect
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64,

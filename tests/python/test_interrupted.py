@@ -13,9 +13,9 @@ import pytest
 import lenswright as lw
 import wordy
 from collected import EVERY, POINT, prompts
-from lenswright import statistics
-from lenswright.prompts import PromptSet
-from lenswright.statistics import Statistics, collect
+from lenswright.collecting import statistics
+from lenswright.collecting.statistics import Statistics, collect
+from lenswright.prompting.prompts import PromptSet
 from support import same
 
 

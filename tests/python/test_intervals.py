@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from lenswright.intervals import Z95, bootstrap, wilson
+from lenswright.measuring.intervals import Z95, bootstrap, wilson
 
 
 @pytest.mark.parametrize(("successes", "n", "low", "high"), [

@@ -63,14 +63,14 @@ def test_what_is_allowed_in_cpp(layers: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "text", "breaches"),
     [
-        ("checkpoint.py", "import torch", 1),
-        ("checkpoint.py", "try:\n    from torch import nn\nexcept ImportError:\n    pass", 2),
+        ("checkpoints/checkpoint.py", "import torch", 1),
+        ("checkpoints/checkpoint.py", "try:\n    from torch import nn\nexcept ImportError:\n    pass", 2),
         (
-            "checkpoint.py",
+            "checkpoints/checkpoint.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch",
             0,
         ),
-        ("checkpoint.py", "def f():\n    import torch", 0),
+        ("checkpoints/checkpoint.py", "def f():\n    import torch", 0),
         ("model.py", "import torch", 0),
         ("model.py", "import transformers", 1),
         ("model.py", "from lenswright._core import Model", 1),

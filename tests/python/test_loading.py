@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 import lenswright as lw
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, rewrite, same
 
 BOTH = ["llama-grouped", "gpt2"]

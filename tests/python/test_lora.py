@@ -15,7 +15,7 @@ import lenswright as lw
 from edit_methods import directions, others
 from editing import direction, stored_as
 from editing_families import Family
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import random_tokens, rewrite
 
 

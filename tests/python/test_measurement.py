@@ -12,10 +12,10 @@ import lenswright as lw
 from lenswright.demo import language
 from lenswright.directions import TokenLogOdds
 from lenswright.edits import ablate, from_factors, random_like
-from lenswright.intervals import bootstrap, wilson
-from lenswright.measurement import measure
-from lenswright.prompts import PromptSet
-from lenswright.responses import Spoken, with_answers
+from lenswright.measuring.intervals import bootstrap, wilson
+from lenswright.measuring.measurement import measure
+from lenswright.measuring.responses import Spoken, with_answers
+from lenswright.prompting.prompts import PromptSet
 
 QUICK: dict[str, Any] = {
     "refusal": language.REFUSAL_MARKERS, "max_new_tokens": 12, "progress": False,

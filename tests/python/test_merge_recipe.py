@@ -12,8 +12,8 @@ import torch
 
 import lenswright as lw
 import merging_models as models
-from lenswright import recipes
 from lenswright.cli import main
+from lenswright.merging import recipes
 
 
 @pytest.fixture(scope="module")

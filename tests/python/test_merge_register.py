@@ -190,7 +190,7 @@ def test_d33_shards_are_counted_in_bytes(tmp_path: Path) -> None:
     assert sorted(set(index["weight_map"].values())) == [
         "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
     ]  # fmt: skip
-    from lenswright.merging import byte_count
+    from lenswright.merging.merge import byte_count
 
     assert [byte_count(x) for x in ("5B", "5GB", "200M", "1.5KB", 7)] == [
         5 * 10**9, 5 * 10**9, 200 * 10**6, 1500, 7,

@@ -10,7 +10,7 @@ import pytest
 import lenswright as lw
 from families.llama import LONG, SHORT
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import LIMITS, random_tokens
 
 YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 24}

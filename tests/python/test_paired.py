@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lenswright.degeneration import degenerate, repetition
-from lenswright.multiple_choice import MultipleChoice
-from lenswright.paired import mcnemar
-from lenswright.prompts import Prompt
+from lenswright.measuring.degeneration import degenerate, repetition
+from lenswright.measuring.multiple_choice import MultipleChoice
+from lenswright.measuring.paired import mcnemar
+from lenswright.prompting.prompts import Prompt
 
 
 @pytest.mark.parametrize(("lost", "won"), [(0, 0), (3, 3), (5, 1), (1, 12), (0, 40), (25, 10)])

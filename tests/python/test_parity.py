@@ -13,7 +13,7 @@ import lenswright as lw
 from conftest import CONFIGS
 from lenswright.reference import Reference
 from lenswright.reference.points import is_expanded
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import LIMITS, random_tokens, worst
 
 TRAINED = ["TinyStories-656K", "stories260K-hf"]

@@ -12,8 +12,8 @@ import pytest
 import lenswright as lw
 import wordy
 from collected import POINT, activations, prompts
-from lenswright.prompts import Prompt, PromptSet
-from lenswright.statistics import collect
+from lenswright.collecting.statistics import collect
+from lenswright.prompting.prompts import Prompt, PromptSet
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import torch
 
 import embedded
 import lenswright as lw
-from lenswright.loss import next_token_loss
-from lenswright.probes import own_text_loss, rows_loss, text_loss
+from lenswright.measuring.loss import next_token_loss
+from lenswright.measuring.probes import own_text_loss, rows_loss, text_loss
 from support import random_tokens
 
 

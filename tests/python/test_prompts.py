@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lenswright.prompts import Prompt, PromptSet, Splits, need_role, refuse_overlap
+from lenswright.prompting.prompts import Prompt, PromptSet, Splits, need_role, refuse_overlap
 
 TEXTS = [f"please write number {i}" for i in range(40)]
 OTHERS = [f"what is the colour of {i}" for i in range(30)]

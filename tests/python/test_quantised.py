@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import lenswright as lw
 import quantised
-from lenswright.inspecting import inspect
+from lenswright.checkpoints.inspecting import inspect
 from lenswright.reference import Reference
 from support import LIMITS, random_tokens
 from test_families import compare

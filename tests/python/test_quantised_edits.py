@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 import lenswright as lw
 import quantised
 from editing import committed_hashes, direction, file_hashes, hashes, reference, reference_bias
-from lenswright.baking import bake, one_rounding, relative
-from lenswright.inspecting import inspect
+from lenswright.checkpoints.inspecting import inspect
+from lenswright.editing.baking import bake, one_rounding, relative
 from lenswright.reference import Reference
 from support import random_tokens, same
 from test_families import compare

@@ -9,7 +9,7 @@ import torch
 
 import lenswright as lw
 import quantised
-from lenswright.inspecting import inspect
+from lenswright.checkpoints.inspecting import inspect
 from lenswright.reference import Reference
 from support import random_tokens, rewrite
 

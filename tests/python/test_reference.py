@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from conftest import CONFIGS
-from lenswright.lifted import lifted
 from lenswright.reference import Reference
 from lenswright.reference.points import is_expanded, site
+from lenswright.verifying.lifted import lifted
 from plain import Plain
 from support import next_token_loss, random_tokens, worst
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from families import CASES, ROWS
-from lenswright.lifted import lifted
 from lenswright.reference import FAMILIES, Reference
 from lenswright.reference.norms import norm_points
-from lenswright.verify import relative_error
+from lenswright.verifying.lifted import lifted
+from lenswright.verifying.verify import relative_error
 from support import next_token_loss, random_tokens
 
 LIMIT = 1e-12

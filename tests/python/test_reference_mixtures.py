@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from families import CASES, ROWS, mixtures
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from routers import ROUTERS
 from support import next_token_loss, random_tokens, rewrite
 

@@ -11,8 +11,8 @@ import torch
 import lenswright as lw
 import wordy
 from lenswright.estimators import refined as module
-from lenswright.forcing import final_residual, log_probs
-from lenswright.prompts import Prompt, PromptSet
+from lenswright.measuring.forcing import final_residual, log_probs
+from lenswright.prompting.prompts import Prompt, PromptSet
 from lenswright.tapped import new_taps
 
 POINT = "blocks.1.hook_resid_pre"

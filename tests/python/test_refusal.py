@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lenswright.refusal import COMMON_MARKERS, RefusalDetector, same_answer
+from lenswright.measuring.refusal import COMMON_MARKERS, RefusalDetector, same_answer
 
 
 @pytest.mark.parametrize("response", [

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 import lenswright as lw
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import LIMITS, random_tokens, rewrite
 
 STATE, LINEAR, RECURRENT = "state-space layers", "linear attention", "recurrent layers"

@@ -9,8 +9,7 @@ import torch
 
 import embedded
 import lenswright as lw
-from lenswright.prompts import Prompt
-from lenswright.responses import (
+from lenswright.measuring.responses import (
     Spoken,
     answer_residuals,
     batches,
@@ -18,6 +17,7 @@ from lenswright.responses import (
     respond,
     with_answers,
 )
+from lenswright.prompting.prompts import Prompt
 
 
 @pytest.fixture(scope="module")

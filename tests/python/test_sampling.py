@@ -58,7 +58,7 @@ def test_penalties_and_filters_together(tiny):
 def test_repetition_in_a_greedy_text_is_that_of_transformers(tiny):
     from transformers import AutoModelForCausalLM
 
-    from lenswright.lifted import lifted
+    from lenswright.verifying.lifted import lifted
 
     folder, tokens = tiny("llama", max_position_embeddings=128), random_tokens(3, 7)
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()

@@ -12,8 +12,8 @@ import torch
 import lenswright as lw
 import wordy
 from lenswright.directions import RefusalScore, TokenLogOdds, score_prompts
-from lenswright.forcing import Forced, continuation_ids
-from lenswright.prompts import Prompt, PromptSet
+from lenswright.measuring.forcing import Forced, continuation_ids
+from lenswright.prompting.prompts import Prompt, PromptSet
 from plain import Plain
 
 PROMPTS = [Prompt(text) for text in wordy.sentences(6, seed=9)]

@@ -13,7 +13,7 @@ import torch
 import lenswright as lw
 import wordy
 from lenswright import demo
-from lenswright.choice import Choice
+from lenswright.collecting.statistics import collect
 from lenswright.directions import (
     Directions,
     TokenLogOdds,
@@ -21,8 +21,8 @@ from lenswright.directions import (
     score_prompts,
     select,
 )
-from lenswright.prompts import Prompt, PromptSet, Splits
-from lenswright.statistics import collect
+from lenswright.prompting.prompts import Prompt, PromptSet, Splits
+from lenswright.selecting.choice import Choice
 from plain import Plain
 from support import same
 

@@ -7,7 +7,7 @@ import pytest
 import lenswright as lw
 from lenswright import _core, demo
 from lenswright.selftest.scan import reread
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from planted import plant, record
 from support import random_tokens
 

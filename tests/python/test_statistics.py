@@ -12,8 +12,8 @@ import torch
 
 import lenswright as lw
 import wordy
-from lenswright.prompts import Prompt, PromptSet, Splits
-from lenswright.statistics import Statistics, collect
+from lenswright.collecting.statistics import Statistics, collect
+from lenswright.prompting.prompts import Prompt, PromptSet, Splits
 from plain import Plain
 from support import same
 

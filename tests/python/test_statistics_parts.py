@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import synthetic
-from lenswright.accumulators import Kind, default_edges
-from lenswright.moments import Statistics
+from lenswright.collecting.accumulators import Kind, default_edges
+from lenswright.collecting.moments import Statistics
 from support import same
 from synthetic import EVERY, POINT
 

@@ -11,7 +11,7 @@ import torch
 
 import lenswright as lw
 from editing import loaded
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from steering_formulas import along, apply, changed, unit
 from support import random_tokens, same
 

@@ -15,8 +15,8 @@ import embedded
 import lenswright as lw
 import wordy
 from editing import loaded
-from lenswright.responses import answer_residuals
-from lenswright.verify import relative_error
+from lenswright.measuring.responses import answer_residuals
+from lenswright.verifying.verify import relative_error
 from steering_formulas import along, apply, meant
 from support import random_tokens, same
 

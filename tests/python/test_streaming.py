@@ -9,7 +9,7 @@ import torch
 
 import embedded
 import lenswright as lw
-from lenswright.text_stream import TextStream, held_back
+from lenswright.generating.text_stream import TextStream, held_back
 from support import random_tokens
 
 PROMPT = "Once upon a time"

@@ -10,7 +10,13 @@ import pytest
 import embedded
 import lenswright as lw
 import wordy
-from lenswright.thinking import Reasoned, ReasoningStream, mark_ids, marks_of, split_reasoning
+from lenswright.generating.thinking import (
+    Reasoned,
+    ReasoningStream,
+    mark_ids,
+    marks_of,
+    split_reasoning,
+)
 from lenswright.tokens import Tokenizer
 
 PLAIN = "{% for m in messages %}<user>{{ m.content }}{% endfor %}<bot>"

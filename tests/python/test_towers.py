@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import lenswright as lw
 from families import ROWS, towers
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from support import LIMITS, random_tokens, rewrite
 
 NAMES = [row.name for row in towers.ROWS]

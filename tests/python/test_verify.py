@@ -10,7 +10,7 @@ import torch
 from conftest import CONFIGS
 from lenswright.cli import main
 from lenswright.reference import Reference
-from lenswright.verify import relative_error, verify
+from lenswright.verifying.verify import relative_error, verify
 
 
 def test_relative_error():

@@ -7,7 +7,7 @@ import torch
 
 import lenswright as lw
 from lenswright.reference import Reference
-from lenswright.verify import relative_error
+from lenswright.verifying.verify import relative_error
 from plain import Plain
 from support import random_tokens, same
 

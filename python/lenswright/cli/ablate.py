@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Take the whole path."""
     import lenswright
-    from lenswright.probes import own_text_loss, text_loss
+    from lenswright.measuring.probes import own_text_loss, text_loss
     from lenswright.story import Plan, tell
 
     _check(args)

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lenswright.chatting import Conversation
+    from lenswright.generating.chatting import Conversation
+    from lenswright.generating.thinking import Piece
     from lenswright.model import Model
     from lenswright.steering import Steering
-    from lenswright.thinking import Piece
 
 HELP = """\
 Talk to a model: every line you type is a turn, the answer appears as it is made. Lines may also
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
     import lenswright
-    from lenswright.chatting import Conversation
+    from lenswright.generating.chatting import Conversation
 
     if args.steer is None and (args.layer is not None or args.scale is not None):
         raise ValueError("--layer and --scale say where --steer acts, but it is missing")
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _steering(model: Model, args: argparse.Namespace, saved: bool) -> Steering:
     from lenswright import steering
-    from lenswright.vector_file import read_vector
+    from lenswright.checkpoints.vector_file import read_vector
 
     scale = 1.0 if args.scale is None else args.scale
     if saved:

@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the differences; 0 for none, 1 for some."""
-    from lenswright.checkpoint import Checkpoint
-    from lenswright.differing import diff
+    from lenswright.checkpoints.checkpoint import Checkpoint
+    from lenswright.checkpoints.differing import diff
     from lenswright.progress import Progress
 
     if args.threads < 0:
@@ -53,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tasks(args: argparse.Namespace) -> int:
-    from lenswright.checkpoint import Checkpoint
+    from lenswright.checkpoints.checkpoint import Checkpoint
+    from lenswright.merging.tasks import task_vectors
     from lenswright.progress import Progress
-    from lenswright.tasks import task_vectors
 
     total = sum(info.nbytes for info in Checkpoint(args.a).tensors())
     with Progress("comparing", total, "bytes") as bar:

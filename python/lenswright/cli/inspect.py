@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from lenswright.checkpoint import printable
+from lenswright.checkpoints.checkpoint import printable
 
 HELP = """\
 Say what a checkpoint is and what Lenswright can do with it: family, parameters, types, files,
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was found; 1 when --check found numbers that are none."""
-    from lenswright.checkpoint import Checkpoint
-    from lenswright.inspecting import inspect
+    from lenswright.checkpoints.checkpoint import Checkpoint
+    from lenswright.checkpoints.inspecting import inspect
 
     checkpoint = Checkpoint(args.path, args.revision, args.lenient)
     found = inspect(checkpoint)

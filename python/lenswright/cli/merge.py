@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Merge."""
-    from lenswright.merging import merge
+    from lenswright.merging.merge import merge
 
     told = {flag: NEEDLESS[flag] for flag in args.needless or []}
     for flag, why in NEEDLESS_WITH_VALUE.items():

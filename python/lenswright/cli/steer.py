@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
 def _answers(
     model: Model, rows: list[list[int]], args: argparse.Namespace, steering: Steering | None = None
 ) -> list[str]:
-    from lenswright.chatting import turn_ends
+    from lenswright.generating.chatting import turn_ends
 
     stops = turn_ends(model.tokenizer) if model.tokenizer.chat_template is not None else []
     found: list[str] = []
@@ -173,11 +173,11 @@ def _steering(model: Model, args: argparse.Namespace, prompts: list[str]) -> Ste
 
 def _direction(path: str, model: Model) -> Any:
     """A tensor, {layer: tensor}, or `Directions`."""
+    from lenswright.checkpoints.vector_file import read_vectors
     from lenswright.directions import Directions
-    from lenswright.vector_file import read_vectors
 
     if Path(path).suffix == ".safetensors" and Path(path).is_file():
-        from lenswright.checkpoint import Checkpoint
+        from lenswright.checkpoints.checkpoint import Checkpoint
 
         if "lenswright.directions" in Checkpoint(path).metadata:
             return Directions.load(path)
@@ -229,6 +229,6 @@ def _knots(given: list[str] | None, name: str) -> dict[int, float] | None:
 
 
 def _read(path: str | None) -> list[str]:
-    from lenswright.prompt_files import fields, read_rows
+    from lenswright.prompting.prompt_files import fields, read_rows
 
     return [] if path is None else [fields(row, place)[0] for place, row in read_rows(path, True)]

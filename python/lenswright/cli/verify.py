@@ -115,7 +115,7 @@ def _tested(args: argparse.Namespace, progress: Callable[[str], None]) -> Any:
 
 
 def _compared(args: argparse.Namespace, progress: Callable[[str], None]) -> Any:
-    from lenswright.verify import verify
+    from lenswright.verifying.verify import verify
 
     chosen = {name: getattr(args, name) for name in AGAINST}
     chosen = {name: AGAINST[name] if value is None else value for name, value in chosen.items()}

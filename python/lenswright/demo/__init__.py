@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lenswright.demo.language import REFUSAL_MARKERS
 
 if TYPE_CHECKING:
-    from lenswright.prompts import Splits
+    from lenswright.prompting.prompts import Splits
 
 MODEL: Path = Path(__file__).resolve().parent / "model"
 """The shipped model folder."""
@@ -31,7 +31,7 @@ def splits(seed: int = 2) -> Splits:
     no discussion and no list: those belong to what must not break, and are only in the test part.
     """
     from lenswright.demo import language
-    from lenswright.prompts import Splits
+    from lenswright.prompting.prompts import Splits
 
     parts = language.splits(seed)
     contrast = {

@@ -9,7 +9,7 @@ from typing import Any
 from lenswright.demo import RESTRICTED, language, splits
 from lenswright.findings import criterion, effect
 from lenswright.model import Model
-from lenswright.prompts import Splits
+from lenswright.prompting.prompts import Splits
 from lenswright.report import Report
 from lenswright.story import Plan, Story
 from lenswright.story import tell as tell_any

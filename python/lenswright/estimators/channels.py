@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lenswright.collection import digest_of
-from lenswright.found import Directions, Found
+from lenswright.collecting.collection import digest_of
+from lenswright.estimators.found import Directions, Found
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 @dataclass(frozen=True)

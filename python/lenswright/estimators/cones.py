@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.ablation import ablation_taps
+from lenswright.editing.ablation import ablation_taps
 from lenswright.tapped import new_taps, run_taps
 
 if TYPE_CHECKING:
     from lenswright.model import Model
     from lenswright.names import NameFilter
-    from lenswright.prompts import Prompt
+    from lenswright.prompting.prompts import Prompt
 
 
 def orthonormal(vectors: torch.Tensor) -> torch.Tensor:

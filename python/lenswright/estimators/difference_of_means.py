@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from lenswright import _core
 from lenswright.estimators.contrast import Contrast
+from lenswright.estimators.found import Directions, Found
 from lenswright.estimators.method import Estimate, Method
-from lenswright.found import Directions, Found
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 def method() -> Method:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lenswright.between_layers import layer_of
-from lenswright.found import Directions
-from lenswright.positions import position_index
+from lenswright.collecting.positions import position_index
+from lenswright.estimators.between_layers import layer_of
+from lenswright.estimators.found import Directions
 
 if TYPE_CHECKING:
+    from lenswright.collecting.statistics import Statistics
     from lenswright.plots import Figure
-    from lenswright.statistics import Statistics
 
 
 @dataclass(frozen=True)

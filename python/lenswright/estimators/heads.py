@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lenswright.accumulators import CLASSES_OF, Parts
+from lenswright.collecting.accumulators import CLASSES_OF, Parts
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 def heads(stats: Statistics, which: dict[str, list[int]] | None = None) -> Statistics:
@@ -29,7 +29,7 @@ def heads(stats: Statistics, which: dict[str, list[int]] | None = None) -> Stati
         ValueError: a point without heads.
         IndexError: no such head.
     """
-    from lenswright.statistics import Statistics as Made
+    from lenswright.collecting.statistics import Statistics as Made
 
     parts: Parts = {kind: {} for kind in stats.parts if kind in ("moments", "covariance", "kept")}
     shapes = {}

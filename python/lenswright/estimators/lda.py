@@ -8,11 +8,11 @@ import torch
 
 from lenswright import _core
 from lenswright.estimators.contrast import Contrast
+from lenswright.estimators.found import Directions
 from lenswright.estimators.method import Estimate, Method, accuracy, estimated
-from lenswright.found import Directions
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 KINDS = ("shrinkage", "ledoit_wolf", "full", "diagonal")
 Kind = str | float

@@ -8,12 +8,12 @@ import torch
 
 from lenswright import _core
 from lenswright.estimators.contrast import Contrast
+from lenswright.estimators.found import Directions, Erasure
 from lenswright.estimators.lda import Kind, check_kind, needs_of, share_of
 from lenswright.estimators.method import Estimate, Method, estimated
-from lenswright.found import Directions, Erasure
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 def _covariance(contrast: Contrast, kind: Kind) -> tuple[torch.Tensor, torch.Tensor, float]:

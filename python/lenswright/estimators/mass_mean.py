@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lenswright.estimators.contrast import Contrast
+from lenswright.estimators.found import Directions
 from lenswright.estimators.lda import Kind, check_kind, needs_of, probe_of
 from lenswright.estimators.method import Estimate, Method, estimated
-from lenswright.found import Directions
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 def method(covariance: Kind = "shrinkage") -> Method:

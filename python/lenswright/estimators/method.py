@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright.estimators.contrast import Contrast, Parts, contrasts
-from lenswright.found import Directions, Found
+from lenswright.estimators.found import Directions, Found
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import torch
 
 from lenswright import _core
 from lenswright.estimators.contrast import Contrast, check_needs
+from lenswright.estimators.found import Directions
 from lenswright.estimators.method import Method, unit_of
 from lenswright.estimators.registry import method_of
-from lenswright.found import Directions
 from lenswright.progress import Progress
 
 if TYPE_CHECKING:
+    from lenswright.collecting.statistics import Statistics
     from lenswright.plots import Figure
-    from lenswright.statistics import Statistics
 
 NULL_MEASURES = ("norm", "separation", "split_cosine")
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from lenswright.estimators.contrast import Contrast, contrasts
+from lenswright.estimators.found import Directions, Found
 from lenswright.estimators.method import Estimate, Method, estimated
-from lenswright.found import Directions, Found
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 def method() -> Method:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.found import Directions, Found
+from lenswright.estimators.found import Directions, Found
 
 if TYPE_CHECKING:
-    from lenswright.statistics import Statistics
+    from lenswright.collecting.statistics import Statistics
 
 
 def without(vector: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

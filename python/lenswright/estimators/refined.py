@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
-from lenswright.ablation import ablation_taps
+from lenswright.editing.ablation import ablation_taps
 from lenswright.estimators.cones import orthonormal
-from lenswright.forcing import continuation_ids
-from lenswright.found import Directions, Found
+from lenswright.estimators.found import Directions, Found
+from lenswright.measuring.forcing import continuation_ids
 from lenswright.progress import Progress
-from lenswright.prompts import PromptSet, need_role
+from lenswright.prompting.prompts import PromptSet, need_role
 from lenswright.tapped import new_taps, run_taps
 
 if TYPE_CHECKING:
     from lenswright.model import Model
-    from lenswright.prompts import Prompt
+    from lenswright.prompting.prompts import Prompt
 
 
 @dataclass(frozen=True)

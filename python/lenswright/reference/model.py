@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lenswright.lifted import lifted
 from lenswright.reference.capture import hooks
 from lenswright.reference.families import FAMILIES
 from lenswright.reference.points import is_expanded, values
 from lenswright.reference.rotary import steady
 from lenswright.reference.watch import AttentionWatch
+from lenswright.verifying.lifted import lifted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

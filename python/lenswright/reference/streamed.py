@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lenswright.checkpoint import Checkpoint
-from lenswright.lifted import lifted
+from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.reference.capture import hooks
 from lenswright.reference.model import Reference
 from lenswright.reference.points import values
 from lenswright.reference.watch import AttentionWatch
+from lenswright.verifying.lifted import lifted
 
 Visit = Callable[[int | None, dict[str, Callable[[], Tensor]]], None]
 """Called with a block's number (None: before the first, then behind the last) and its points."""

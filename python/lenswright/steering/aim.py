@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from lenswright import _core
-from lenswright.aiming import unpacked
-from lenswright.between_layers import layer_of
 from lenswright.directions import Directions
+from lenswright.editing.aiming import unpacked
+from lenswright.estimators.between_layers import layer_of
 
 
 @dataclass(frozen=True, eq=False)

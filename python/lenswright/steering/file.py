@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lenswright import tensor_file
+from lenswright.checkpoints import tensor_file
 from lenswright.steering.aim import Aim
 from lenswright.steering.condition import Condition
 from lenswright.steering.places import Places
@@ -62,7 +62,7 @@ def save(path: str | Path, terms: Sequence[Term]) -> None:
 
 def is_steering(path: str | Path) -> bool:
     """Whether a file is a steering that `save` wrote."""
-    from lenswright.checkpoint import Checkpoint
+    from lenswright.checkpoints.checkpoint import Checkpoint
 
     if Path(path).suffix != ".safetensors" or not Path(path).is_file():
         return False

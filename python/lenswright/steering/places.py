@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.template_parts import common_suffix
+from lenswright.collecting.template_parts import common_suffix
 
 if TYPE_CHECKING:
     from lenswright.model import Model

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenswright.prompt_sets import ROLES
+from lenswright.prompting.prompt_sets import ROLES
 from lenswright.steering import file
 from lenswright.steering.acting import act
 from lenswright.steering.term import Term

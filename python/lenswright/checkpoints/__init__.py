@@ -1,0 +1,1 @@
+"""Checkpoints and the other files Lenswright reads and writes."""

@@ -1,0 +1,271 @@
+"""One edit of weights: a value that is tried, applied, reverted, committed, saved."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lenswright import _core
+from lenswright.checkpoints.hub import resolve
+from lenswright.editing.description import Description
+from lenswright.editing.edit_arithmetic import EditArithmetic
+from lenswright.progress import Progress
+
+if TYPE_CHECKING:
+    from lenswright.editing.lora import Adapter
+    from lenswright.model import Model
+
+Report = Callable[[int, int], object]
+
+Again = Callable[[int, int], "Edit"]  # (seed, index): the same edit with random directions
+
+_ROLES = ("fit", "select")  # entries of a direction's provenance that say which prompts it has seen
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A folder that a commit wrote.
+
+    changed: by stored name of every tensor that was edited, SHA-256 of its bytes before and after
+    (equal where rounding swallowed the change). added: the unembedding that
+    embeddings got which were tied, or None. left_behind: weight files of the input folder that its
+    checkpoint does not use. dequantised: how the checkpoint was quantised and how many tensors,
+    edited or not, were therefore written in bfloat16; None where nothing was.
+    """
+
+    folder: Path
+    changed: dict[str, tuple[str, str]]
+    added: str | None
+    left_behind: list[str]
+    dequantised: tuple[str, int] | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{self.folder}: {len(self.changed)} tensors edited"]
+        if self.added is not None:
+            lines.append(f"added {self.added}: the embeddings were tied")
+        if self.dequantised is not None:
+            form, count = self.dequantised
+            lines.append(f"{count} tensors written in BF16 that were {form}")
+        if self.left_behind:
+            lines.append(f"left behind: {', '.join(self.left_behind)}")
+        return "\n".join(lines)
+
+
+class Edit(EditArithmetic):
+    """A change of the weights that write to the residual stream, W' = S (I - U Vᵀ) W C + A Bᵀ.
+
+    Made by `edits.ablate` and its neighbours, `edits.from_factors` or `edits.load`, or of other
+    edits: `a + b`, `2 * a`, `a.then(b)`, `a.inverse()`, `a.restrict(layers=[3])`. Immutable. The
+    same value is tried (`with model.edited(edit):`), applied to a model and reverted, committed to
+    a checkpoint, saved. Tried is the exact edit; applied and committed are that, rounded once to
+    the type each tensor is stored in, and equal each other byte for byte.
+    """
+
+    def __init__(
+        self, native: _core.Edit, again: Again | None = None, model: Model | None = None
+    ) -> None:
+        self.native = native
+        self.again = again
+        self.model = model
+        self._provenance: dict[str, Any] | None = None
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How it was made: method, writers, strength, the direction's own provenance."""
+        if self._provenance is None:
+            plain: dict[str, Any] = json.loads(self.native.provenance) or {}
+            self._provenance = plain | _roles(plain)
+        return self._provenance
+
+    @property
+    def id(self) -> str:
+        """SHA-256 over writers and factors: equal for edits that do the same."""
+        return self.native.id
+
+    @property
+    def rows(self) -> int:
+        """How many rows of a batch carry edits of their own; 0 where it is one edit."""
+        return self.native.rows
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """SHA-256 of the stored tensors it was made for, by name."""
+        return dict(self.native.bases)
+
+    def row(self, index: int) -> Edit:
+        """The edit of one row, as an edit for all.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        return Edit(self.native.row(index), model=self.model)
+
+    def take(self, rows: Sequence[int]) -> Edit:
+        """The edits of these rows in this order; repeating is allowed: take([0, 0, 1, 1])."""
+        return Edit(self.native.take(list(rows)), model=self.model)
+
+    def factors(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Copies of the factors, float64, by writer and name. See `edits.from_factors`.
+
+        Writers that share a factor share its copy.
+        """
+        return dict(self.native.factors())
+
+    def describe(self) -> Description:
+        """Every writer: what happens to it, or why nothing does."""
+        return Description(self.native.describe())
+
+    def writers(self) -> list[str]:
+        """Names of the writers that it changes."""
+        return [line["writer"] for line in self.describe() if line["edited"]]
+
+    # --- using it -------------------------------------------------------------------------------
+    def try_on(self, taps: _core.Taps) -> None:
+        """Make runs with these taps behave as if the edit were in the weights.
+
+        `with model.edited(edit):` does this for every run within. Computed in the run's type, in
+        float32 where that has 16 bits.
+
+        Raises:
+            ValueError: the model has no such writer, or other sizes; a writer is edited twice.
+        """
+        _core.try_edit(taps, self.native)
+
+    def apply(self, model: Model) -> None:
+        """Put the edit into the model's weights in memory; the files stay as they are.
+
+        Tied embeddings are untied where the token embedding is edited. All or nothing. Of a
+        quantised tensor the model holds the whole in bfloat16, what `commit` writes, until it is
+        reverted; others stay quantised.
+
+        Raises:
+            ValueError: a writer the model lacks; a tensor other than the one the edit was made for,
+                or one that carries an edit already (revert that first: it would be rounded twice);
+                a quantised one with a number beyond bfloat16.
+        """
+        self.native.apply(model.core)
+
+    def revert(self, model: Model) -> None:
+        """Take the edit out of the model's weights: every tensor is the file's again.
+
+        Raises:
+            ValueError: the edit is not applied.
+        """
+        self.native.revert(model.core)
+
+    def is_applied(self, model: Model) -> bool:
+        """Whether the model's weights carry this edit."""
+        return self.native.is_applied(model.core)
+
+    def commit(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        progress: bool | Report = True,
+    ) -> Committed:
+        """Write a checkpoint with the edit in its weights to a new folder.
+
+        Streams shard by shard in constant memory. What the edit does not touch is carried over byte
+        for byte; tied embeddings whose token embedding is edited are untied; `lenswright.json` in
+        the folder says what was done. The folder appears whole or not at all.
+
+        Nothing stays quantised beside an edit: of an fp8 or MXFP4 checkpoint every quantised tensor
+        is written in bfloat16, under the name that `transformers` has for it, and config.json says
+        so (`Committed.dequantised`). An edit of nothing leaves it as it was.
+
+        Args:
+            source: checkpoint folder, or a hub id.
+            target: folder to write; must not exist.
+            progress: show it, or a function (bytes done, bytes in all) that returns False to stop.
+
+        Raises:
+            FileExistsError: the target exists.
+            FileNotFoundError: no such source, or nowhere to put the target.
+            CheckpointError: the files are not what they claim to be.
+            ValueError: the checkpoint has other writers, sizes or tensors than the edit was made
+                for; source and target overlap.
+        """
+        target = Path(target)
+        if callable(progress):
+            done = self.native.commit(resolve(source), target, progress)
+        else:
+            with Progress("commit", 0, "MB", progress) as bar:
+
+                def report(count: int, total: int) -> None:
+                    bar.total = total // 1_000_000
+                    bar.step(count // 1_000_000 - bar.done)
+
+                done = self.native.commit(resolve(source), target, report)
+        return Committed(target, **done)
+
+    def to_lora(
+        self,
+        folder: str | os.PathLike[str],
+        model: Model | None = None,
+        truncate: int | None = None,
+    ) -> Adapter:
+        """Write the edit as a PEFT LoRA adapter, which `peft` loads onto the unedited model.
+
+        Exact, in float32: each module gets the rank of its edit. Biases that change become biases
+        of the adapter's B (`lora_bias`, peft 0.14 and later).
+
+        Args:
+            folder: to write; must not exist.
+            model: whose weights the edit was made for; default: the model it was made with.
+            truncate: largest rank for changes of full rank (norms kept, outputs or inputs scaled),
+                whose best approximation is taken; the error is in what is returned.
+
+        Raises:
+            FileExistsError: the folder exists.
+            ValueError: a change of full rank and no `truncate`; tied embeddings, experts or a
+                norm's bias, which no adapter can change; biases beside modules without one; other
+                weights than the edit was made for; no model.
+        """
+        from lenswright.editing.lora import write_adapter
+
+        base = model or self.model
+        if base is None:
+            raise ValueError("model is None, expected the model the edit was made for")
+        return write_adapter(self, folder, base, truncate)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write factors (float64) and provenance to a new .safetensors file; `load` reads it.
+
+        Raises:
+            FileExistsError: the file exists.
+        """
+        self.native.save(Path(path))
+
+    def __repr__(self) -> str:
+        lines = self.describe()
+        edited = [line for line in lines if line["edited"]]
+        what = "; ".join(dict.fromkeys(line["what"] for line in edited)) or "changes nothing"
+        rows = f", {self.rows} rows" if self.rows else ""
+        method = self.provenance.get("method", "factors")
+        return f"Edit({method}: {len(edited)} of {len(lines)} writers{rows}; {what})"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<b>{html.escape(repr(self))}</b><details><summary>writers</summary>"
+            f"{self.describe()._repr_html_()}</details>"
+        )
+
+
+def _roles(made: dict[str, Any]) -> dict[str, Any]:
+    """Which prompts an edit has seen, itself or through directions or edits it is made of."""
+    found: dict[str, Any] = {}
+    for source in [made, made.get("direction") or {}, *map(_roles, made.get("of", []))]:
+        for role in _ROLES:
+            if role not in source:
+                continue
+            other = found.setdefault(role, {"role": role, "digests": []})
+            digests = sorted({*other["digests"], *source[role].get("digests", [])})
+            found[role] = (source[role] if not other["digests"] else other) | {"digests": digests}
+    return found

@@ -1,0 +1,1 @@
+"""Merges of checkpoints: recipes, vocabularies, task vectors."""

@@ -1,0 +1,1 @@
+"""Prompts: from files, of two classes, in splits that cannot be mixed."""

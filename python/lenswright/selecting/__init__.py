@@ -1,0 +1,1 @@
+"""Which of many directions to take: candidates tried, scored, chosen."""

@@ -1,0 +1,1 @@
+"""A checkpoint's numbers against those of `transformers`."""
