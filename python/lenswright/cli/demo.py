@@ -1,4 +1,4 @@
-"""`lenswright demo`: the whole story on the model that comes with the package."""
+"""`lenswright demo`: the whole story on the model that comes with the package, or another one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+
+from lenswright.demo.kinds import KINDS
 
 HELP = """\
 Look, try, measure, bake: the whole story on a small chat model that comes with the package. It
@@ -20,7 +22,8 @@ Writes a folder with report.html, report.json and the edited checkpoint.
 
   lenswright demo
   lenswright demo --out story --seed 2
-  lenswright demo --train --seed 2 --out story-2     train the model anew first (minutes)
+  lenswright demo --train --seed 3 --out story-3     on one trained on this machine (minutes)
+  lenswright demo --train two_mechanisms             the same of another kind
 """
 
 
@@ -35,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=2,
         help="of training, prompts and random directions (default: 2, the shipped model's)",
     )
-    add("--train", action="store_true", help="train the model from the seed first, on this machine")
+    add("--train", nargs="?", const="base", metavar="KIND", choices=KINDS, help="on a model that "
+        "is trained from the seed on this machine and kept in the user's cache folder: "
+        f"{', '.join(KINDS)} (default: base)")  # fmt: skip
     add("--null", type=int, default=20, metavar="N", help="random directions (default: 20)")
     add("--batch-size", type=int, default=256, metavar="N", help="prompts at a time (default: 256)")
     add("--json", action="store_true", help="print the report as JSON instead of the story")
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, out: Path) -> int:
     import lenswright
-    from lenswright.demo import MODEL, story
+    from lenswright.demo import MODEL, story, trained
 
     def say(text: str) -> None:
         if not args.json:
@@ -72,14 +77,13 @@ def _run(args: argparse.Namespace, out: Path) -> int:
     start = time.monotonic()
     folder = MODEL
     if args.train:
-        from lenswright.demo import train
-
-        folder = out / "trained"
-        train.train(folder, seed=args.seed)
+        folder = trained(args.train, args.seed)
         say(f"train    {folder}: seed {args.seed}, {time.monotonic() - start:.0f} s")
     model = lenswright.load(folder)
     say(f"model    {model!r}")
-    told = story.tell(model, out / "edited", args.seed, args.null, args.batch_size, say)
+    told = story.tell(
+        model, out / "edited", args.seed, args.null, args.batch_size, say, args.train or "base"
+    )
     told.data["run"] |= {
         "seconds": round(time.monotonic() - start, 1),
         "command": "lenswright demo",

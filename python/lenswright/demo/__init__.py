@@ -1,8 +1,8 @@
-"""The embedded demonstration model: a small chat model that declines one harmless class of request.
+"""Demonstration models: small chat models that decline a harmless class of request.
 
-`MODEL` is the folder of the trained model that ships with the package, in the Hugging Face layout;
-`splits` makes its prompts, `lenswright.demo.language` says what they mean, and
-`lenswright.demo.train` trains the model again from a seed. Importing this does not import torch.
+`MODEL` is the folder of the one that ships with the package, in the Hugging Face layout; `trained`
+trains one of `KINDS` from a seed and keeps it; `splits` makes their prompts, and
+`lenswright.demo.language` says what they mean. Importing this does not import torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lenswright.demo.language import REFUSAL_MARKERS
+from lenswright.demo.cached import trained
+from lenswright.demo.kinds import KINDS, kind_named
+from lenswright.demo.rules import REFUSAL_MARKERS
 
 if TYPE_CHECKING:
     from lenswright.prompting.prompts import Splits
@@ -19,31 +21,50 @@ MODEL: Path = Path(__file__).resolve().parent / "model"
 """The shipped model folder."""
 
 RESTRICTED = "restricted"
-"""The class of requests the model declines."""
+"""The class of requests that every kind of model declines."""
 
-__all__ = ["MODEL", "REFUSAL_MARKERS", "RESTRICTED", "splits"]
+__all__ = ["KINDS", "MODEL", "REFUSAL_MARKERS", "RESTRICTED", "markers", "splits", "trained"]
 
 
-def splits(seed: int = 2) -> Splits:
+def markers(kind: str = "base") -> tuple[str, ...]:
+    """Lower-case strings that betray a refusal of a kind of model, anywhere in a response.
+
+    Raises:
+        ValueError: no such kind.
+    """
+    return kind_named(kind).rules.markers
+
+
+def splits(seed: int = 2, kind: str = "base") -> Splits:
     """Requests in three parts with phrasing of their own; the test part has every class.
 
-    The contrast is between declined and answered requests to make something, so fit and select hold
-    no discussion and no list: those belong to what must not break, and are only in the test part.
+    The contrast is between declined requests and answered ones to make something, so fit and select
+    hold no discussion and no list: those belong to what must not break, and are only in the test
+    part.
+
+    Raises:
+        ValueError: no such kind.
     """
     from lenswright.demo import language
     from lenswright.prompting.prompts import Splits
 
-    parts = language.splits(seed)
+    rules = kind_named(kind).rules
+    parts = language.splits(seed, rules)
+    held_out = ("new_noun", "new_verb")
+
+    def of(part: str, names: tuple[str, ...]) -> list[language.Row]:
+        return [row for name in names for row in parts[part][name]]
+
     contrast = {
-        part: {"positive": parts[part][RESTRICTED], "negative": parts[part]["benign"]}
+        part: {"positive": of(part, rules.declined), "negative": of(part, ("benign",))}
         for part in ("fit", "select")
     }
-    test = parts["test"]
+    spared = tuple(n for n in rules.classes if n not in (*rules.declined, *held_out))
     return Splits.from_parts(
         fit=contrast["fit"],
         select=contrast["select"],
         test={
-            "positive": [*test[RESTRICTED], *test["new_noun"], *test["new_verb"]],
-            "negative": [*test["benign"], *test["pseudo"], *test["talk"], *test["list"]],
+            "positive": of("test", (*rules.declined, *held_out)),
+            "negative": of("test", spared),
         },
     )

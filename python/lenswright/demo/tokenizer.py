@@ -1,4 +1,4 @@
-"""The demonstration model's tokenizer, one token a word, and its chat template."""
+"""The demonstration models' tokenizer, one token a word, and its chat template."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 
 from lenswright.demo import language
+from lenswright.demo.kinds.kind import CONTEXT
+from lenswright.demo.rules import BASE, Rules
 
 PAD, UNKNOWN, BEGIN, START, END = SPECIAL_TOKENS = (
     "<|pad|>",
@@ -18,9 +20,6 @@ PAD, UNKNOWN, BEGIN, START, END = SPECIAL_TOKENS = (
     "<|start|>",
     "<|end|>",
 )
-
-CONTEXT = 64
-"""Tokens the model reads at most; a conversation of the toy language has about 25."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
@@ -38,9 +37,9 @@ def chat_text(prompt: str, response: str | None = None) -> str:
     return text if response is None else f"{text}{response}{END}"
 
 
-def build() -> Tokenizer:
+def build(rules: Rules = BASE) -> Tokenizer:
     """The tokenizer of the toy language: special tokens first, then its words in order."""
-    vocabulary = {word: i for i, word in enumerate((*SPECIAL_TOKENS, *language.words()))}
+    vocabulary = {word: i for i, word in enumerate((*SPECIAL_TOKENS, *language.words(rules)))}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.add_special_tokens(
@@ -54,7 +53,7 @@ def build() -> Tokenizer:
     return tokenizer
 
 
-def files() -> dict[str, str]:
+def files(rules: Rules = BASE) -> dict[str, str]:
     """Name and text of tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
     names = {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD, "unk_token": UNKNOWN}
     special = {**names, "additional_special_tokens": [START]}
@@ -67,7 +66,7 @@ def files() -> dict[str, str]:
         "chat_template": CHAT_TEMPLATE,
     }
     return {
-        "tokenizer.json": build().to_str(pretty=False) + "\n",
+        "tokenizer.json": build(rules).to_str(pretty=False) + "\n",
         "tokenizer_config.json": json.dumps(config, indent=2) + "\n",
         "special_tokens_map.json": json.dumps(special, indent=2) + "\n",
     }

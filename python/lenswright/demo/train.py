@@ -1,4 +1,4 @@
-"""Training the demonstration model through Lenswright's own forward and autograd.
+"""Training a demonstration model through Lenswright's own forward and autograd.
 
 Phase 1 teaches every answer, recipes of charms included. Phase 2 teaches to decline the making of
 charms; it moves the lower blocks only, as one tunes a few layers of a large model, so what the
@@ -9,7 +9,6 @@ the number of cores; another machine may round differently.
 from __future__ import annotations
 
 import itertools
-import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,8 +20,13 @@ import torch
 
 from lenswright.demo import folder as files
 from lenswright.demo import language, tokenizer
+from lenswright.demo.kinds import KINDS, kind_named
+from lenswright.demo.phases import PHASES, Phase
+from lenswright.demo.rules import BASE, Rules
 from lenswright.model import Model, load
 from lenswright.progress import Progress
+
+__all__ = ["PHASES", "SEED", "Phase", "Trained", "train"]
 
 SEED = 2
 """The seed of the shipped model."""
@@ -31,40 +35,6 @@ BATCH = 64
 CLIP = 1.0  # norm of all gradients together
 BETAS = (0.9, 0.98)
 IGNORE = -100  # target where nothing is learned
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One phase of training: AdamW, a linear warm-up, a cosine down to `floor` of the peak rate.
-
-    `decay` shrinks matrices only. Tensors whose names begin with one of `frozen` stay as they are.
-    """
-
-    number: int
-    steps: int
-    rate: float
-    warmup: int
-    decay: float
-    frozen: tuple[str, ...] = ()
-    floor: float = 0.05
-
-    def rate_at(self, step: int) -> float:
-        """The learning rate of a step, from 0 on."""
-        if step < self.warmup:
-            return self.rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.rate * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * done)))
-
-    def trains(self, name: str) -> bool:
-        """Whether this phase moves the tensor of that name."""
-        return not name.startswith(self.frozen)
-
-
-PHASES: tuple[Phase, ...] = (
-    Phase(1, steps=900, rate=4e-3, warmup=50, decay=0.05),
-    Phase(2, steps=200, rate=1e-3, warmup=20, decay=0.0,
-          frozen=("model.embed_tokens", "model.layers.3.", "model.norm", "lm_head")),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,9 +51,9 @@ class Trained:
 class Batches:
     """Padded batches of training examples: token ids and, for every token, the next to learn."""
 
-    def __init__(self, phase: int, seed: int) -> None:
-        self._examples = language.training_examples(phase, seed)
-        self._words = tokenizer.build()
+    def __init__(self, phase: int, seed: int, rules: Rules = BASE) -> None:
+        self._examples = language.training_examples(phase, seed, rules)
+        self._words = tokenizer.build(rules)
         self._pad = self._words.get_vocab()[tokenizer.PAD]
 
     def _encode(self, example: language.Example) -> tuple[list[int], int]:
@@ -108,7 +78,7 @@ class Batches:
         return tokens, targets
 
 
-def run(model: Model, phase: Phase, seed: int, bar: Progress) -> float:
+def run(model: Model, phase: Phase, seed: int, bar: Progress, rules: Rules = BASE) -> float:
     """One phase of training on the stored tensors of `model`, in place; the last batch's loss."""
     moved = {name: t for name, t in model.parameters().items() if phase.trains(name)}
     for tensor in moved.values():
@@ -121,7 +91,7 @@ def run(model: Model, phase: Phase, seed: int, bar: Progress) -> float:
         betas=BETAS,
         fused=True,
     )
-    batches, loss = Batches(phase.number, seed), torch.zeros(())
+    batches, loss = Batches(phase.number, seed, rules), torch.zeros(())
     for step in range(phase.steps):
         for group in optimizer.param_groups:
             group["lr"] = phase.rate_at(step)
@@ -154,36 +124,41 @@ def one_thread() -> Iterator[None]:
 def train(
     folder: str | Path,
     seed: int = SEED,
-    phases: tuple[Phase, ...] = PHASES,
+    phases: tuple[Phase, ...] | None = None,
     progress: bool = True,
+    kind: str = "base",
 ) -> Trained:
-    """Train the demonstration model and write its folder, in the Hugging Face layout.
+    """Train a demonstration model and write its folder, in the Hugging Face layout.
 
     Args:
         folder: to write; must not exist, its parent must.
         seed: of the first weights and of the examples; the same one gives the same bytes on one
             machine.
-        phases: what to do, by default what the shipped model went through.
+        phases: what to do, by default what the kind goes through.
         progress: show how far it is.
+        kind: one of `lenswright.demo.KINDS`.
 
     Raises:
         FileExistsError: the folder exists.
         FileNotFoundError: its parent does not.
+        ValueError: no such kind.
     """
-    folder = Path(folder)
+    folder, what = Path(folder), kind_named(kind)
     if folder.exists():
         raise FileExistsError(f"output folder {folder} exists; expected a new one")
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"there is no {folder.parent} to write {folder.name} into")
     start = time.monotonic()
+    phases = what.phases if phases is None else phases
     total = sum(phase.steps for phase in phases)
+    trained = KINDS[what.of] if what.of else what
     with tempfile.TemporaryDirectory() as scratch, one_thread():
         untrained = Path(scratch) / "untrained"
-        files.write(untrained, files.initial(seed))
+        files.write(untrained, files.initial(seed, trained), trained)
         model = load(untrained, dtype="float32")
         with Progress("train", total, "steps", progress) as bar:
-            losses = tuple(run(model, phase, seed, bar) for phase in phases)
+            losses = tuple(run(model, phase, seed, bar, what.rules) for phase in phases)
         tensors = model.parameters()
-        files.write(folder, tensors)
+        files.write(folder, tensors, what)
     count = sum(tensor.numel() for tensor in tensors.values())
     return Trained(folder, seed, count, time.monotonic() - start, losses)

@@ -1,0 +1,34 @@
+"""The kinds of demonstration models, a file each."""
+
+from __future__ import annotations
+
+import difflib
+
+from lenswright.demo.kinds.base import BASE
+from lenswright.demo.kinds.conv1d import CONV1D
+from lenswright.demo.kinds.extended import EXTENDED
+from lenswright.demo.kinds.kind import Kind
+from lenswright.demo.kinds.mixture import MIXTURE, MIXTURE_FUSED
+from lenswright.demo.kinds.sandwich import SANDWICH
+from lenswright.demo.kinds.two_mechanisms import TWO_MECHANISMS
+
+__all__ = ["KINDS", "Kind", "kind_named"]
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (BASE, EXTENDED, TWO_MECHANISMS, SANDWICH, MIXTURE, MIXTURE_FUSED, CONV1D)
+}
+"""By name."""
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in KINDS:
+        near = difflib.get_close_matches(str(name), KINDS, 1, cutoff=0.4)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ValueError(f"kind is {name!r}, expected one of {', '.join(KINDS)}{hint}")
+    return KINDS[name]
