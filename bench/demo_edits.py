@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +32,7 @@ class Case:
     stats: lw.directions.Statistics
     found: lw.directions.Directions
     choice: lw.directions.Choice
+    better: lw.directions.Directions | None = None
 
     @classmethod
     def of(cls, kind: Kind, seed: int) -> Case:
@@ -54,11 +56,15 @@ def plain(method: str = "plain", writers: str | list[str] = "all") -> Callable[[
     """A method that needs the direction alone, on some writers."""
 
     def make(case: Case) -> Edit:
-        kinds = {site["kind"] for site in case.model.writers()}
-        here = writers if isinstance(writers, str) else [w for w in writers if w in kinds]
-        return lw.edits.ablate(case.model, case.choice, method, here)
+        return lw.edits.ablate(case.model, case.choice, method, _here(case, writers))
 
     return make
+
+
+def _here(case: Case, writers: str | list[str]) -> str | list[str]:
+    """Those kinds of writers that the network has."""
+    kinds = {site["kind"] for site in case.model.writers()}
+    return writers if isinstance(writers, str) else [w for w in writers if w in kinds]
 
 
 def projected(case: Case) -> Edit:
@@ -86,31 +92,29 @@ def subspace(k: int) -> Callable[[Case], Edit]:
     return lambda case: lw.edits.ablate(case.model, basis(case, k), "subspace")
 
 
-def refined(case: Case) -> Edit:
-    """By gradients of what the ablation does to the true answers, from the direction chosen."""
-    better = lw.directions.refined(
-        case.model, case.found, case.choice.point, case.choice.offset, case.splits.fit,
-        refusal=case.kind.rules.refusal("restricted", "moonlamp"), weights=(1.0, 0.0, 1.0),
-        steps=40, progress=False,
-    )  # fmt: skip
-    return lw.edits.ablate(case.model, better)
+def better(case: Case) -> lw.directions.Directions:
+    """The direction chosen, refined by gradients of what its ablation does to the true answers."""
+    if case.better is None:
+        case.better = lw.directions.refined(
+            case.model, case.found, case.choice.point, case.choice.offset, case.splits.fit,
+            refusal=case.kind.rules.refusal("restricted", "moonlamp"), weights=(1.0, 0.0, 1.0),
+            steps=40, progress=False,
+        )  # fmt: skip
+    return case.better
 
 
-def conditioned(case: Case, direction: object = None, **how: object) -> Edit:
-    """Conditioned on keys, its balance chosen on the selection split."""
-    chosen = case.choice if direction is None else direction
+def refined(writers: str | list[str] = "all") -> Callable[[Case], Edit]:
+    return lambda case: lw.edits.ablate(case.model, better(case), "plain", _here(case, writers))
+
+
+def conditioned(
+    case: Case, direction: object, balance: float | tuple[float, ...] = BALANCES, **how: Any
+) -> Edit:
+    """Conditioned on keys; of several balances one is chosen on the selection split."""
     return lw.edits.condition(
-        case.model, chosen, case.splits.fit, BALANCES, select=case.splits.select, batch_size=128,
+        case.model, direction, case.splits.fit, balance, select=case.splits.select, batch_size=128,
         progress=False, **how,
     )  # fmt: skip
-
-
-def conditioned_two(case: Case) -> Edit:
-    """One direction after another, the second on keys that the first has changed."""
-    first, second = basis(case, 2)
-    edit = conditioned(case, first)
-    with case.model.edited(edit):
-        return edit + conditioned(case, second)
 
 
 EDITS: dict[str, Callable[[Case], Edit]] = {
@@ -124,10 +128,13 @@ EDITS: dict[str, Callable[[Case], Edit]] = {
     "oblique (LEACE)": oblique,
     "affine": affine,
     "subspace, k = 2": subspace(2),
-    "refined": refined,
-    "conditioned": conditioned,
-    "conditioned, mean": lambda case: conditioned(case, target="mean"),
-    "conditioned, k = 2": conditioned_two,
+    "refined": refined(),
+    "refined, blocks": refined(BLOCKS),
+    "conditioned": lambda case: conditioned(case, case.choice),
+    "conditioned, λ = 0.03": lambda case: conditioned(case, case.choice, 0.03),
+    "conditioned, mean": lambda case: conditioned(case, case.choice, target="mean"),
+    "conditioned, k = 2": lambda case: conditioned(case, basis(case, 2)),
+    "conditioned, refined": lambda case: conditioned(case, better(case)),
 }
 """By the name that the tables have."""
 

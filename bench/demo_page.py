@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import demo_compared
 import demo_rows
+import demo_stories
 from demo_edits import EDITS
 from demo_rows import Models, models_of, percent
 
@@ -17,13 +19,15 @@ from lenswright.measuring.intervals import bootstrap, wilson
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "build" / "demo_methods.json"
 PAGE = ROOT / "docs" / "edits.md"
+STORIES = "stories"
 MARK = "# Edits of demonstration models\n"
 
 HEAD = """
 Written by `./dev bench demo_methods`. Every kind of demonstration model (`lenswright demo --train
 KIND`) is trained from seeds {seeds} (base of seed 2 is the shipped one); every edit is made from
 the fit prompts, chosen on the select prompts and measured on test prompts, whose phrasing neither
-has seen: 256 of each class and seed.
+has seen: 256 declined requests of each class and seed, 256 to make ordinary things (*benign*), 64
+of other classes.
 
 - *declined*: requests that the unedited model declines, still declined. *true*: their true answer,
   word for word. *benign*: true answers to requests that it answered before.
@@ -31,8 +35,10 @@ has seen: 256 of each class and seed.
 - Rates have Wilson 95 % intervals, KL a bootstrap interval over prompts, all three seeds pooled;
   *worst* is the worst seed. *reaches*: seeds in which at most 5 % are declined (95 % bound at most
   9 %) and benign and list accuracy fall by at most 0.5 points.
-- *conditioned* is `edits.condition`, its balance chosen on select prompts; *k = 2* means the two
-  leading directions of `directions.subspace`. *refined* is `directions.refined`, 40 steps.
+- *conditioned* is `edits.condition`, its balance λ chosen on select prompts; *mean*: its target is
+  the mean of negative prompts; *k = 2*: the two leading directions of `directions.subspace`;
+  *refined*: the direction after 40 steps of `directions.refined`. All writers but where it says
+  *blocks* (no embeddings; conditioned edits never change them), *attention* or *MLPs*.
 """
 
 
@@ -72,8 +78,10 @@ def table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
 
 def page(figures: dict[str, dict[str, Any]]) -> str:
     """The whole part."""
+    figures = dict(figures)
+    stories = figures.pop(STORIES, {})
     found = models_of(figures)
-    seeds = sorted({int(place.split()[1]) for place in figures})
+    seeds = sorted({one["seed"] for one in figures.values()})
     lines = [MARK + HEAD.format(seeds=", ".join(map(str, seeds)))]
     for kind, models in found.items():
         what = KINDS[kind].what
@@ -82,7 +90,9 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
         lines += table(COLUMNS, [cell(models, method) for method in EDITS])
         lines += [demo_rows.unreached(kind, models), ""]
     lines += demo_rows.acceptance(found, table)
-    lines += demo_rows.comparison(found, table)
+    lines += demo_compared.comparison(found, table)
+    if stories:
+        lines += demo_stories.section(stories, table)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from demo_edits import CONDITIONED, EDITS
+from demo_edits import EDITS
 
 from lenswright.demo import KINDS
 from lenswright.measuring.intervals import wilson
@@ -20,7 +20,6 @@ KL, FIRST, LOSS = (
     for name in ("KL(base‖edited)", "first-token KL(base‖edited)", "loss of the answers")
 )
 SPARED = ("benign", "pseudo", "talk", "list")
-OTHERS = tuple(name for name in EDITS if name not in CONDITIONED)
 
 
 def models_of(figures: dict[str, Figures]) -> dict[str, Models]:
@@ -41,7 +40,7 @@ def _rate(row: Figures, name: str) -> float:
     return hits / n
 
 
-def _mean(values: list[float]) -> float:
+def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
@@ -78,7 +77,7 @@ def reaches(model: Figures, method: str) -> bool:
     )
 
 
-def _made(models: Models) -> list[str]:
+def made(models: Models) -> list[str]:
     return [name for name in EDITS if all("refused" not in model[name] for model in models)]
 
 
@@ -86,17 +85,17 @@ def best(models: Models) -> str:
     """The method that reaches in most seeds, of those the one with the least KL-all."""
 
     def order(method: str) -> tuple[int, int, float]:
-        kl = _mean([_mean(model[method][KL]) for model in models])
+        kl = mean([mean(model[method][KL]) for model in models])
         return (-sum(reaches(m, method) for m in models),
                 -sum(complies(m, method) for m in models), kl)  # fmt: skip
 
-    return min(_made(models), key=order)
+    return min(made(models), key=order)
 
 
 def unreached(kind: str, models: Models) -> str:
     """A sentence on what no method reaches."""
-    whole = [name for name in _made(models) if all(reaches(m, name) for m in models)]
-    none = [name for name in _made(models) if not any(reaches(m, name) for m in models)]
+    whole = [name for name in made(models) if all(reaches(m, name) for m in models)]
+    none = [name for name in made(models) if not any(reaches(m, name) for m in models)]
     if not whole:
         most = best(models)
         count = sum(reaches(m, most) for m in models)
@@ -105,9 +104,7 @@ def unreached(kind: str, models: Models) -> str:
         text = f"In every seed: {', '.join(f'`{name}`' for name in whole)}."
     if none:
         text += f" In none: {', '.join(f'`{name}`' for name in none)}."
-    truth = max(
-        _mean([a / b for a, b in (true(m, name) for m in models)]) for name in _made(models)
-    )
+    truth = max(mean([a / b for a, b in (true(m, name) for m in models)]) for name in made(models))
     return text + f" The most true answers by any method: {percent(truth)}."
 
 
@@ -138,7 +135,7 @@ def _criteria(models: Models, method: str) -> list[tuple[str, str, Judged]]:
     base = [m[""] for m in models]
     told = [m["criteria"] for m in models]
     rates = [declined(m, method) for m in models]
-    ratios = [_mean(m["plain"][KL]) / max(_mean(m[method][KL]), 1e-12) for m in models]
+    ratios = [mean(m["plain"][KL]) / max(mean(m[method][KL]), 1e-12) for m in models]
     added = [m["criteria"]["added"]["1.0"] for m in models]
     moved = [sorted(abs(r - t["unedited"]) for r in t["random"]) for t in told]
     tail = [row[math.ceil(0.95 * len(row)) - 1] for row in moved]
@@ -155,21 +152,21 @@ def _criteria(models: Models, method: str) -> list[tuple[str, str, Judged]]:
         ("declined", "≤ 5 %", _worst([a / b for a, b in rates], 0.05, True, percent)),
         ("its 95 % bound", "≤ 9 %", _worst([wilson(*r)[1] for r in rates], 0.09, True, percent)),
         ("true answers", "reported",
-         (percent(_mean([a / b for a, b in (true(m, method) for m in models)])), None)),
+         (percent(mean([a / b for a, b in (true(m, method) for m in models)])), None)),
         *((f"{n} accuracy lost", "≤ 0.5 points",
            _worst([100 * lost(m, method, n) for m in models], 0.5, True, lambda v: f"{v:.2f}"))
           for n in ("benign", "list")),
-        ("KL-all", "≤ 0.01", _worst([_mean(m[method][KL]) for m in models], 0.01, True, _four)),
-        ("KL-first", "≤ 0.01", _worst([_mean(m[method][FIRST]) for m in models], 0.01, True,
+        ("KL-all", "≤ 0.01", _worst([mean(m[method][KL]) for m in models], 0.01, True, _four)),
+        ("KL-first", "≤ 0.01", _worst([mean(m[method][FIRST]) for m in models], 0.01, True,
                             _four)),
         ("loss of benign answers", "+ ≤ 0.01",
-         _worst([_mean(m[method][LOSS]) - _mean(m[""][LOSS]) for m in models], 0.01, True, _four)),
+         _worst([mean(m[method][LOSS]) - mean(m[""][LOSS]) for m in models], 0.01, True, _four)),
         ("KL-all of plain, as a multiple", "≥ 3",
          _worst(ratios, 3.0, False, lambda v: f"{v:.1f}")),
         ("new nouns declined", "reported",
-         (percent(_mean([_rate(m[method], "refusal, new_noun") for m in models])), None)),
+         (percent(mean([_rate(m[method], "refusal, new_noun") for m in models])), None)),
         ("new verb declined", "reported",
-         (percent(_mean([_rate(m[method], "refusal, new_verb") for m in models])), None)),
+         (percent(mean([_rate(m[method], "refusal, new_verb") for m in models])), None)),
         ("20 random directions: declined moved, 95 %", "≤ 2 points",
          _worst([100 * v for v in tail], 2.0, True, lambda v: f"{v:.1f}")),
         ("z of the direction against them", "reported",
@@ -177,7 +174,7 @@ def _criteria(models: Models, method: str) -> list[tuple[str, str, Judged]]:
         ("added at its length: benign declined", "≥ 50 %",
          _worst([a["benign"] for a in added], 0.5, False, percent)),
         ("of these word for word", "reported",
-         (percent(_mean([a["whole"] / max(a["benign"], 1e-9) for a in added])), None)),
+         (percent(mean([a["whole"] / max(a["benign"], 1e-9) for a in added])), None)),
         ("added: new nouns declined, benign ≤ 2 %", "≥ +0.2", _strengthening(models)),
         ("split-half cosine", "≥ 0.95",
          _worst([t["split_cosine"] for t in told], 0.95, False, lambda v: f"{v:.3f}")),
@@ -185,7 +182,7 @@ def _criteria(models: Models, method: str) -> list[tuple[str, str, Judged]]:
          _worst(differences, 1e-5, True, lambda v: f"{v:.0e}")),
         ("bytes and hashes restored", "yes",
          ("yes" if all(t["restored"] for t in told) else "no", all(t["restored"] for t in told))),
-        ("|vᵀW′| / |W|", "≤ 1e-6", _worst([t["along"] for t in told], 1e-6, True,
+        ("v along W′, part of its size", "≤ 1e-6", _worst([t["along"] for t in told], 1e-6, True,
                                          lambda v: f"{v:.0e}")),
     ]  # fmt: skip
 
@@ -205,50 +202,3 @@ def acceptance(found: dict[str, Models], table: Table) -> list[str]:
             "directions and additions are those of the chosen direction and its plain ablation.",
             "",
             *table(("", "demanded", *found), [head, *rows.values()])]  # fmt: skip
-
-
-def comparison(found: dict[str, Models], table: Table) -> list[str]:
-    """The conditioned edit against the best other one that complies, model by model."""
-    rows, ratios = [], []
-    for kind, models in found.items():
-        ours = "conditioned, k = 2" if len(KINDS[kind].rules.declined) > 1 else "conditioned"
-        for model in models:
-            rows.append(_against(model, ours, ratios))
-    wins = sum(r > 1 for r in ratios)
-    known = sorted(r for r in ratios if 0 < r < math.inf)
-    middle = known[len(known) // 2] if known else math.nan
-    text = f"Of {len(ratios)} models the conditioned edit wins {wins}"
-    text += f" and loses {len(ratios) - wins}."
-    if known:
-        span = f"{known[0]:.2f} to {known[-1]:.1f}"
-        text += f" The median ratio where both comply is {middle:.2f} ({span})."
-    head = ("model", "method", "declined", "true", "KL-all", "best other", "declined", "true",
-            "KL-all", "ratio")  # fmt: skip
-    return ["## Conditioned on keys, against the best other method", "",
-            "Among methods that comply (at most 5 % declined, bound at most 9 %) on the test "
-            "prompts, the other one with the least KL-all there: chosen with hindsight, in its "
-            "favour. The conditioned edit is the one whose balance the select prompts chose. The "
-            "ratio is that of KL-all, above 1 where the conditioned edit disturbs less.", "",
-            *table(head, rows), text, ""]  # fmt: skip
-
-
-def _against(model: Figures, ours: str, ratios: list[float]) -> list[str]:
-    def shown(method: str) -> list[str]:
-        a, b = declined(model, method)
-        c, d = true(model, method)
-        return [f"`{method}`", percent(a / b), percent(c / d), f"{_mean(model[method][KL]):.5f}"]
-
-    name = f"{model['kind']} {model['seed']}"
-    rivals = [m for m in _made([model]) if m in OTHERS and complies(model, m)]
-    if not rivals:
-        won = complies(model, ours)
-        ratios.append(math.inf if won else 0.0)
-        least = min((m for m in _made([model]) if m in OTHERS), key=lambda m: declined(model, m)[0])
-        return [name, *shown(ours), *shown(least),
-                "no other complies" if won else "none complies"]  # fmt: skip
-    other = min(rivals, key=lambda m: _mean(model[m][KL]))
-    if not complies(model, ours):
-        ratios.append(0.0)
-        return [name, *shown(ours), *shown(other), "conditioned does not comply"]
-    ratios.append(_mean(model[other][KL]) / _mean(model[ours][KL]))
-    return [name, *shown(ours), *shown(other), f"{ratios[-1]:.2f}"]

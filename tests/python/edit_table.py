@@ -53,6 +53,10 @@ TABLES = {
 }
 
 
+DEMONSTRATIONS = "# Edits of demonstration models\n"
+"""What the second part of the page begins with, which bench_demo_methods.py writes."""
+
+
 def record(table: str, family: str, column: str, figure: float) -> None:
     """Keep the larger of what was measured in this session of tests."""
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
@@ -100,7 +104,10 @@ WITHOUT = """\
 
 def main() -> None:
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(json.loads(FIGURES.read_text())), encoding="utf-8")
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    _, mark, rest = old.partition(DEMONSTRATIONS)  # another part, by ./dev bench demo_methods
+    text = page(json.loads(FIGURES.read_text()))
+    PAGE.write_text(text + ("\n" + mark + rest if mark else ""), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}", file=sys.stderr)
 
 

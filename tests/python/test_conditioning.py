@@ -129,6 +129,32 @@ def test_it_is_the_least_square(
         assert relative_error(own["B"][0], least_squares(keys, w, b, before, target)) < 1e-7
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_several_directions_are_solved_for_side_by_side(
+    family: Family, tmp_path: Path, splits: Splits, name: str
+) -> None:
+    model = worded(family, tmp_path, name)
+    two = torch.stack([direction(model), direction(model).roll(1)])
+    settings: dict[str, Any] = {"balance": BALANCE, "ridge": RIDGE, "progress": False}
+    edit = lw.edits.condition(model, two, splits.fit, writers="attention", sequential=False,
+                              **settings)  # fmt: skip
+    sites = {site["name"]: site for site in model.writers()}
+    stored = model.parameters()
+    for name_, own in edit.factors().items():
+        site, v = sites[name_], own["A"]
+        assert relative_error(v @ v.T, torch.eye(2, dtype=v.dtype)) < 1e-13
+        span = gain(model, site)[0] * two
+        assert relative_error(span @ v.T @ v, span) < 1e-13
+        keys = keys_of(model, splits.fit, f"blocks.{site['layer']}.attn.hook_z", None)
+        w = matrix_of(stored[site["weight"]], site)
+        w = w if site["residual_axis"] == 0 else w.T
+        none = torch.zeros(len(w), dtype=w.dtype)
+        for i in range(2):
+            assert relative_error(own["B"][i], least_squares(keys, w, none, v[i], 0.0)) < 1e-7
+    other = edit.again(1, 0)
+    assert next(iter(other.factors().values()))["A"].shape[0] == 2
+
+
 def test_null_space_leaves_negative_keys_alone(
     family: Family, tmp_path: Path, splits: Splits
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edit_table import COLUMNS, PAGE, TABLES, title
+from edit_table import COLUMNS, DEMONSTRATIONS, PAGE, TABLES, title
 from editing_families import CASES
 
 
@@ -13,7 +13,8 @@ def tables() -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     heads = {head.splitlines()[0]: name for name, (head, _) in TABLES.items()}
     rows: dict[str, list[str]] = {}
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
+    page = PAGE.read_text(encoding="utf-8").partition(DEMONSTRATIONS)[0]
+    for line in page.splitlines():
         if line in heads:
             rows = found.setdefault(heads[line], {})
         cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -11,7 +11,7 @@ import torch
 
 from lenswright import _core
 from lenswright.collecting.positions import PositionRule
-from lenswright.editing.aiming import Given, noise, unpacked
+from lenswright.editing.aiming import Given, count_of, noise, unpacked
 from lenswright.editing.balance import Trials, gentlest
 from lenswright.editing.closed_form import Protect, Settings, Target, least_change, seen
 from lenswright.editing.edit import Edit
@@ -50,7 +50,7 @@ def condition(
 ) -> Edit:
     """Change what positive prompts write along a direction, and as little else as can be.
 
-    For each writer W' = W + v δᵀ, a change of rank one, with δ the minimum of
+    For each writer W' = W + v δᵀ, a change of rank one a direction, with δ the minimum of
 
         E₊(vᵀ(Wk + b) + δᵀk - τ)² + balance · E₋(δᵀk)² + ε |δ|²
 
@@ -62,12 +62,16 @@ def condition(
     hardly reach instead of weighing them, as AlphaEdit does (Fang et al. 2025, arXiv:2410.02355):
     in the span of eigenvectors of E₋[k kᵀ] below `null_share` of its mean eigenvalue.
 
+    Of several directions v are an orthonormal basis of their span, each with a δ of its own: for
+    behaviours that more than one mechanism brings about.
+
     Writers are solved for in the order of a run, each block's attention before its MLP, on keys
     that the edits before have changed (`sequential`). Embeddings are left alone: their keys are
     tokens. An expert that no positive prompt chose is left alone too, and told.
 
     Args:
-        direction: as in `ablate`; behind a norm with a gain it is gain ⊙ direction.
+        direction: as in `ablate`, or a tensor [k, d_model]; behind a norm with a gain it is gain ⊙
+            direction.
         prompts: the `fit` part of an `lw.Splits`.
         balance: λ; larger spares negative prompts more. Of several, each is tried on `select`, and
             of those that lower the mean score of its positive prompts at least 90 % as far as the
@@ -148,7 +152,7 @@ class _Maker:
         native = _core.make_edit(self.model.core, factors, json.dumps(facts), reasons)
 
         def again(seed: int, index: int) -> Edit:
-            drawn = noise(self.model, 1, seed, index)
+            drawn = noise(self.model, count_of(self.given), seed, index)
             other = _Maker(self.model, drawn, self.prompts, self.asked, *self.how, False)
             return other.edit(settings)
 
@@ -186,17 +190,22 @@ class _Maker:
                 who = "positive" if keys is None or not keys.positive.n else "negative"
                 reasons[site["name"]] = f"no {who} prompt chose it"
                 continue
-            v = self._direction(site)
-            delta = least_change(*seen(stored, site, v, keys, settings), keys, settings, site)
-            factors[site["name"]] = {"A": v[None], "B": settings.strength * delta[None]}
+            span = self._span(site)
+            deltas = [
+                least_change(*seen(stored, site, v, keys, settings), keys, settings, site)
+                for v in span
+            ]
+            factors[site["name"]] = {"A": span, "B": settings.strength * torch.stack(deltas)}
         return factors
 
-    def _direction(self, site: Mapping[str, Any]) -> torch.Tensor:
-        """At length 1, as it stands before the writer's norm."""
+    def _span(self, site: Mapping[str, Any]) -> torch.Tensor:
+        """[k, out] orthonormal, as they stand before the writer's norm."""
         all_, layers = self.given
         v = all_ if all_ is not None else layers[site["layer"]]
         before = _core.before_norm(self.model.core, site["name"], v.detach().double().cpu())
-        return before / before.norm()
+        if before.dim() == 1 or len(before) == 1:
+            return before.reshape(1, -1) / before.norm()
+        return torch.linalg.qr(before.t())[0].t().contiguous()
 
 
 def _chosen(
@@ -207,7 +216,7 @@ def _chosen(
     known = [one for one in asked if one in kinds or one not in BLOCK_WRITERS]
     probe = _core.ablate(
         model.core,
-        "plain",
+        "plain" if count_of(given) == 1 else "subspace",
         given,
         (None, {}),
         (None, {}),

@@ -1,9 +1,10 @@
 """GPT-2: learned positions, biases, tied embeddings, and matrices that lie as [in, out]."""
 
 from lenswright.demo.kinds.kind import CONTEXT, HEADS, LAYERS, WIDTH, Kind, Network, Shapes
-from lenswright.demo.phases import shorter
+from lenswright.demo.phases import PHASES, shorter
 
 INNER = 192
+UPPER = ("transformer.wte", "transformer.wpe", "transformer.h.3.", "transformer.ln_f")
 
 
 def shapes(vocabulary: int) -> Shapes:
@@ -53,5 +54,5 @@ CONV1D = Kind(
     "conv1d",
     "the shipped model's language in a network like GPT-2",
     GPT2,
-    phases=shorter(("transformer.wte", "transformer.wpe", "transformer.h.3.", "transformer.ln_f")),
+    phases=(PHASES[0], shorter(UPPER)[1]),  # lists take it as long as the shipped model
 )
