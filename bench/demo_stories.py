@@ -1,15 +1,16 @@
-"""Feelings in TinyStories-656K: edits that take as much of one, compared by what else they change.
+"""Concepts in TinyStories-656K: edits that take as much of one, compared by what else they change.
 
-Prompts are scenes of lenswright's shared data, each followed by `ENDING`; the score is the log-odds
-of words of one feeling against words of the other. Every method's strength is set on the select
-prompts so that its edit lowers the mean score of the positive ones by as much as the plain edit of
-full strength does, times `PART`: at equal effect its harm is then read on the test prompts.
+Every method's strength is set on select prompts so that its edit lowers the mean score of positive
+prompts (log-odds of words of the one side against words of the other) as far as `PART` of what the
+plain edit of full strength does: at equal effect its harm is then read on the test prompts.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,23 @@ from lenswright.edits import Edit
 from lenswright.measuring.probes import own_text_loss, text_loss
 from lenswright.prompting.prompt_sets import PromptSet
 
+SCENES = (("happiness", "sadness"), ("fear", "happiness"), ("anger", "happiness"))
+"""Pairs of feelings whose scenes lie in the shared data."""
 ENDING = " You feel very"
-WORDS = {
+FEELINGS = {
     "happiness": [" happy", " excited", " proud"],
     "sadness": [" sad", " sorry", " lonely"],
     "fear": [" scared", " afraid", " worried"],
     "anger": [" angry", " mad", " upset"],
 }
-CONCEPTS = (("happiness", "sadness"), ("fear", "happiness"), ("anger", "happiness"))
+APART = 0.5  # nats between the scores of the two sides, for there to be a concept to take
+
+GIRLS = {"fit": ("Lily", "Lucy", "Mia", "Sara"), "select": ("Sue", "Anna"), "test": ("Jane", "Amy")}
+BOYS = {"fit": ("Tim", "Tom", "Max", "Ben"), "select": ("Jack", "Sam"), "test": ("Bob", "John")}
+THINGS = ("ball", "toy", "hat", "book", "car", "doll", "kite", "box", "cup", "bike")
+LOOKS = ("red", "big", "small", "blue", "pretty")
+GOOD = ("got a new", "found a", "was given a", "played with a")
+BAD = ("lost a", "broke a", "dropped a", "could not find a")
 PART = 0.8
 MOST = 4.0  # times the strength that a method is made with
 HALVINGS = 12
@@ -39,12 +49,45 @@ BLOCKS = ["attention", "mlp"]
 Made = Callable[[float], Edit]
 
 
-def splits(folder: Path, positive: str, negative: str) -> lw.Splits:
+def _each(names: Iterable[str], verbs: Iterable[str], ending: str) -> list[str]:
+    every = itertools.product(names, verbs, LOOKS, THINGS)
+    texts = [f"One day, {n} {v} {look} {thing}.{ending.format(n=n)}" for n, v, look, thing in every]
+    random.Random(0).shuffle(texts)
+    return texts[:120]
+
+
+def pronouns() -> lw.Splits:
+    """Of girls against of boys; no name is in two parts."""
+    sides = {"positive": GIRLS, "negative": BOYS}
+    ending = " {n} was so happy that"
+    return lw.Splits.from_parts(**{
+        part: {side: _each(names[part], GOOD, ending) for side, names in sides.items()}
+        for part in GIRLS
+    })  # fmt: skip
+
+
+def moods() -> lw.Splits:
+    """Of good luck against of bad luck; no name is in two parts."""
+    sides = {"positive": GOOD, "negative": BAD}
+    return lw.Splits.from_parts(**{
+        part: {side: _each(GIRLS[part] + BOYS[part], verbs, " {n} felt very")
+               for side, verbs in sides.items()}
+        for part in GIRLS
+    })  # fmt: skip
+
+
+CONCEPTS = {
+    "she / he": (pronouns, TokenLogOdds([" she"], [" he"])),
+    "happy / sad": (moods, TokenLogOdds([" happy", " proud"], [" sad", " sorry"])),
+}
+
+
+def scenes(folder: Path, positive: str, negative: str) -> lw.Splits:
     """Scenes of two feelings, each with the ending behind it."""
 
     def rows(name: str) -> list[str]:
-        scenes = json.loads((folder / "contrast" / f"{name}.json").read_text(encoding="utf-8"))
-        return [scene + ENDING for scene in dict.fromkeys(scenes)]
+        texts = json.loads((folder / "contrast" / f"{name}.json").read_text(encoding="utf-8"))
+        return [text + ENDING for text in dict.fromkeys(texts)]
 
     return lw.Splits.from_rows(rows(positive), rows(negative), seed=0)
 
@@ -105,16 +148,19 @@ def matched(trials: Trials, make: Made, effect: float) -> tuple[float, Edit] | N
     return high, make(high)
 
 
-def concept(model: lw.Model, folder: Path, positive: str, negative: str) -> dict[str, Any]:
-    """Every method at equal effect on one pair of feelings."""
-    parts = splits(folder, positive, negative)
-    score = TokenLogOdds(WORDS[positive], WORDS[negative])
+def concept(model: lw.Model, parts: lw.Splits, score: TokenLogOdds, text: Path) -> dict[str, Any]:
+    """Every method at equal effect on one concept."""
     chosen, test = (Trials(model, part, score, 128) for part in (parts.select, parts.test))
+    apart = _apart(test, parts.test)
+    if apart < APART:
+        return {"apart": apart}
     made = methods(model, parts)
     with model.edited(made["plain"](1.0)):
         effect = PART * (chosen.unedited - chosen._bypass())
-    probes = {"own": own_text_loss(model, parts.test, 64, 64), "text": text_loss(
-        model, folder / "text" / "tinyshakespeare.txt", 4096)}  # fmt: skip
+    probes = {
+        "own": own_text_loss(model, parts.test, 64, 64, 48),
+        "text": text_loss(model, text, 4096),
+    }
     before = {name: probe(model) for name, probe in probes.items()}
     rows: dict[str, Any] = {}
     for name, make in made.items():
@@ -128,7 +174,7 @@ def concept(model: lw.Model, folder: Path, positive: str, negative: str) -> dict
             after = {key: probe(model) - before[key] for key, probe in probes.items()}
         rows[name] = {"strength": strength, "effect": test.unedited - row["bypass"],
                       "kl": row["kl"], **after}  # fmt: skip
-    return {"effect": effect, "apart": _apart(test, parts.test), "rows": rows}
+    return {"effect": effect, "apart": apart, "rows": rows}
 
 
 def _apart(trials: Trials, prompts: PromptSet) -> float:
@@ -140,26 +186,36 @@ def _apart(trials: Trials, prompts: PromptSet) -> float:
 
 
 def measured(folder: Path) -> dict[str, Any]:
-    """Every concept, by "positive / negative"."""
+    """Every concept by its name."""
     model = lw.load(folder / "TinyStories-656K", dtype="float32")
+    text = folder / "text" / "tinyshakespeare.txt"
+    found = {}
     with torch.no_grad():
-        return {f"{p} / {n}": concept(model, folder, p, n) for p, n in CONCEPTS}
+        for name, (parts, score) in CONCEPTS.items():
+            found[name] = concept(model, parts(), score, text)
+        for one, other in SCENES:
+            score = TokenLogOdds(FEELINGS[one], FEELINGS[other])
+            found[f"{one} / {other}"] = concept(model, scenes(folder, one, other), score, text)
+    return found
 
 
 def section(found: dict[str, Any], table: Callable[..., list[str]]) -> list[str]:
     """The part of the page."""
     lines = [
-        "## A feeling in TinyStories-656K", "",
-        "Scenes of two feelings, each followed by “You feel very”; the score is the log-odds of "
-        "words of the one against words of the other. Every method's strength is set on select "
-        "prompts so that the mean score of the first falls as far, by "
-        f"{PART:.0%} of what the plain edit does at full strength. *KL*: of the next word behind "
-        "scenes of the other feeling; *own text*: rise of the loss on the model's own "
-        "continuations; *foreign text*: on Shakespeare. Nats; test prompts.", "",
+        "## A concept in TinyStories-656K", "",
+        "*she / he*: stories of a girl or a boy up to the pronoun; *happy / sad*: of good or bad "
+        "luck up to the feeling; other names in each part. The score is the log-odds of words of "
+        "the one side against words of the other. Every method's strength is set on select prompts "
+        f"so that the mean score of the first side falls as far, by {PART:.0%} of what the plain "
+        "edit does at full strength. *KL*: of the next word behind prompts of the other side; "
+        "*own text*: rise of the loss on the model's own continuations of test prompts; *foreign "
+        "text*: on Shakespeare. Nats, test prompts.", "",
     ]  # fmt: skip
     for name, one in found.items():
-        lines += [f"{name}: unedited, the scores lie {one['apart']:.2f} apart; all are lowered by "
-                  f"{one['effect']:.2f} on select prompts.", ""]  # fmt: skip
+        if "rows" not in one:
+            continue
+        lines += [f"*{name}*: unedited, the scores lie {one['apart']:.2f} apart; the first side's "
+                  f"are lowered by {one['effect']:.2f} on select prompts.", ""]  # fmt: skip
         rows = []
         for method, row in one["rows"].items():
             if row is None:
@@ -169,6 +225,11 @@ def section(found: dict[str, Any], table: Callable[..., list[str]]) -> list[str]
                          *(f"{row[key]:.5f}" for key in ("kl", "own", "text"))])  # fmt: skip
         head = ("method", "strength", "lowered by", "KL", "own text", "foreign text")
         lines += [*table(head, rows), _verdict(one["rows"]), ""]
+    left = [f"{n} {one['apart']:.2f}" for n, one in found.items() if "rows" not in one]
+    if left:
+        lines += [f"Scenes of feelings followed by “{ENDING.strip()}” are hardly told apart by "
+                  f"this model (nats between the scores: {', '.join(left)}): there is nothing to "
+                  "take.", ""]  # fmt: skip
     return lines
 
 
@@ -177,11 +238,13 @@ def _verdict(rows: dict[str, Any]) -> str:
     told = []
     for key, name in (("kl", "KL"), ("own", "own text"), ("text", "foreign text")):
         sides = [
-            min((row[key], method) for method, row in rows.items()
-                if row is not None and method.startswith("conditioned") == ours)
+            [(row[key], method) for method, row in rows.items()
+             if row is not None and method.startswith("conditioned") == ours]
             for ours in (True, False)
         ]  # fmt: skip
-        (ours, mine), (other, theirs) = sides
+        if not all(sides):
+            return f"No {'conditioned' if sides[1] else 'other'} edit gets so far."
+        (ours, mine), (other, theirs) = map(min, sides)
         verdict = f"ratio {other / ours:.2f}" if min(ours, other) > 0 else "no ratio"
         told.append(f"{name} {ours:.5f} (`{mine}`) against {other:.5f} (`{theirs}`), {verdict}")
     return "Best conditioned against best other: " + "; ".join(told) + "."
