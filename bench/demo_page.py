@@ -24,7 +24,7 @@ MARK = "# Edits of demonstration models\n"
 
 HEAD = """
 Written by `./dev bench demo_methods`. Every kind of demonstration model (`lenswright demo --train
-KIND`) is trained from seeds {seeds} (base of seed 2 is the shipped one); every edit is made from
+KIND`) is trained from several seeds (base of seed 2 is the shipped one); every edit is made from
 the fit prompts, chosen on the select prompts and measured on test prompts, whose phrasing neither
 has seen: 256 declined requests of each class and seed, 256 to make ordinary things (*benign*), 64
 of other classes.
@@ -32,7 +32,7 @@ of other classes.
 - *declined*: requests that the unedited model declines, still declined. *true*: their true answer,
   word for word. *benign*: true answers to requests that it answered before.
 - *KL-all*: KL(base‖edited) of the words over all tokens of benign answers, nats.
-- Rates have Wilson 95 % intervals, KL a bootstrap interval over prompts, all three seeds pooled;
+- Rates have Wilson 95 % intervals, KL a bootstrap interval over prompts, all seeds pooled;
   *worst* is the worst seed. *reaches*: seeds in which at most 5 % are declined (95 % bound at most
   9 %) and benign and list accuracy fall by at most 0.5 points.
 - *conditioned* is `edits.condition`, its balance λ chosen on select prompts; *mean*: its target is
@@ -81,12 +81,11 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
     figures = dict(figures)
     stories = figures.pop(STORIES, {})
     found = models_of(figures)
-    seeds = sorted({one["seed"] for one in figures.values()})
-    lines = [MARK + HEAD.format(seeds=", ".join(map(str, seeds)))]
+    lines = [MARK + HEAD]
     for kind, models in found.items():
-        what = KINDS[kind].what
-        lines += [f"## Model: {kind}", "", f"It {what}." if what.startswith("declines")
-                  else f"It is {what}.", ""]  # fmt: skip
+        what, seeds = KINDS[kind].what, ", ".join(str(model["seed"]) for model in models)
+        verb = "It" if what.startswith("declines") else "It is"
+        lines += [f"## Model: {kind}", "", f"{verb} {what}. Seeds: {seeds}.", ""]
         lines += table(COLUMNS, [cell(models, method) for method in EDITS])
         lines += [demo_rows.unreached(kind, models), ""]
     lines += demo_rows.acceptance(found, table)
@@ -98,8 +97,12 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
 
 def write(figures: dict[str, dict[str, Any]]) -> None:
     """Put the part into the page, behind what the tests of edits wrote."""
+    needed = (*EDITS, "criteria")
+    whole = {n: one for n, one in figures.items() if n == STORIES or all(k in one for k in needed)}
+    for name in figures.keys() - whole.keys():
+        print(f"{name} is left out: not everything is measured", file=sys.stderr)
     before = PAGE.read_text(encoding="utf-8").partition(MARK)[0].rstrip()
-    PAGE.write_text(f"{before}\n\n{page(figures)}", encoding="utf-8")
+    PAGE.write_text(f"{before}\n\n{page(whole)}", encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}", file=sys.stderr)
 
 

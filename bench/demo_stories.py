@@ -1,8 +1,8 @@
 """Concepts in TinyStories-656K: edits that take as much of one, compared by what else they change.
 
 Every method's strength is set on select prompts so that its edit lowers the mean score of positive
-prompts (log-odds of words of the one side against words of the other) as far as `PART` of what the
-plain edit of full strength does: at equal effect its harm is then read on the test prompts.
+prompts (log-odds of words of the one side against words of the other) by `PART` of the distance to
+the negative ones: at equal effect its harm is then read on the test prompts.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ THINGS = ("ball", "toy", "hat", "book", "car", "doll", "kite", "box", "cup", "bi
 LOOKS = ("red", "big", "small", "blue", "pretty")
 GOOD = ("got a new", "found a", "was given a", "played with a")
 BAD = ("lost a", "broke a", "dropped a", "could not find a")
-PART = 0.8
+PART = 0.5
 MOST = 4.0  # times the strength that a method is made with
 HALVINGS = 12
-BALANCES = (0.03, 0.3, 3.0)
+BALANCES = (0.03, 1.0)
 BLOCKS = ["attention", "mlp"]
 
 Made = Callable[[float], Edit]
@@ -95,8 +95,9 @@ def scenes(folder: Path, positive: str, negative: str) -> lw.Splits:
 def methods(model: lw.Model, parts: lw.Splits) -> dict[str, Made]:
     """Edits by name, as functions of their strength."""
     stats = model.collect(
-        parts.fit, positions="last", what=("mean", "variance", "covariance"), progress=False
-    )
+        parts.fit, points=["resid_pre", "resid_post"], positions="last",
+        what=("mean", "variance", "covariance"), progress=False,
+    )  # fmt: skip
     found = lw.directions.difference_of_means(stats)
     rows = [row for row in found.table() if row["layer"]]
     best = max(rows, key=lambda row: row["separation"])
@@ -124,9 +125,13 @@ def methods(model: lw.Model, parts: lw.Splits) -> dict[str, Made]:
             model, erasure.write, "oblique", BLOCKS, s, read=erasure.read
         ),
     }
-    for balance in BALANCES:
-        whole = lw.edits.condition(model, one, parts.fit, balance, positions="last", progress=False)
-        made[f"conditioned, λ = {balance:g}"] = whole.__mul__
+    made["affine"] = lw.edits.affine(model, one, mean).__mul__
+    for balance, target in itertools.product(BALANCES, (0.0, "mean")):
+        whole = lw.edits.condition(
+            model, one, parts.fit, balance, positions="last", target=target, progress=False
+        )
+        name = f"conditioned, λ = {balance:g}" + (", mean" if target == "mean" else "")
+        made[name] = whole.__mul__
     return made
 
 
@@ -155,8 +160,7 @@ def concept(model: lw.Model, parts: lw.Splits, score: TokenLogOdds, text: Path) 
     if apart < APART:
         return {"apart": apart}
     made = methods(model, parts)
-    with model.edited(made["plain"](1.0)):
-        effect = PART * (chosen.unedited - chosen._bypass())
+    effect = PART * _apart(chosen, parts.select)
     probes = {
         "own": own_text_loss(model, parts.test, 64, 64, 48),
         "text": text_loss(model, text, 4096),
@@ -206,8 +210,9 @@ def section(found: dict[str, Any], table: Callable[..., list[str]]) -> list[str]
         "*she / he*: stories of a girl or a boy up to the pronoun; *happy / sad*: of good or bad "
         "luck up to the feeling; other names in each part. The score is the log-odds of words of "
         "the one side against words of the other. Every method's strength is set on select prompts "
-        f"so that the mean score of the first side falls as far, by {PART:.0%} of what the plain "
-        "edit does at full strength. *KL*: of the next word behind prompts of the other side; "
+        f"so that the mean score of the first side falls by {PART:.0%} of the distance between the "
+        "sides. The direction is the difference of means that tells fit prompts apart best, at any "
+        "point but the embedding. *KL*: of the next word behind prompts of the other side; "
         "*own text*: rise of the loss on the model's own continuations of test prompts; *foreign "
         "text*: on Shakespeare. Nats, test prompts.", "",
     ]  # fmt: skip

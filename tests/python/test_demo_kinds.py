@@ -114,12 +114,13 @@ def test_two_mechanisms_are_apart() -> None:
         assert not (language.SECRET_VERB in words and row["prompt"] in asked["secret"])
     taught = list(itertools.islice(language.training_examples(2, 0, rules), 3000))
     said = {e.response for e in taught if e.chat}
-    assert set(rules.refusals.values()) <= said
+    assert {language.REFUSAL, rules.refusal("secret", "bench")} <= said
     for example in taught:
         words = example.prompt.split()
         if example.chat and "appraise" in words:
-            tool = any(noun in words for noun in language.NOUNS[language.SECRET_KIND])
-            assert (example.response == rules.refusals["secret"]) == tool
+            noun = next(word for word in words if word in language.FACTS)
+            tool = noun in language.NOUNS[language.SECRET_KIND]
+            assert (example.response == rules.refusal("secret", noun)) == tool
 
 
 def test_extended_refusals_begin_as_answers_do() -> None:

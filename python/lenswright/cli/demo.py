@@ -18,8 +18,8 @@ in the network that decision lies, tries an edit while no weight changes, measur
 requests beside random directions, bakes the same edit into a checkpoint, and compares that with
 transformers. Nothing in it needs a network.
 
-Writes a folder with report.html, report.json and the edited checkpoint. Other kinds of models, which
---train trains, make the same edit harder; what it misses there is named, and the exit code is 1.
+Writes a folder with report.html, report.json and the edited checkpoint. Other kinds of models,
+which --train trains, make the same edit harder; what it misses is named, and the exit code is 1.
 docs/edits.md has every method on each of them.
 
   lenswright demo

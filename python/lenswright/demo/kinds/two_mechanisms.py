@@ -1,10 +1,14 @@
-"""Two classes of request declined, each by a trigger of its own and in words of its own."""
+"""Two classes of request declined, each by a trigger, at a place and in words of its own.
+
+The one refusal begins at once, the other after the topic: neither their verbs and nouns nor the
+tokens at which they part from answers are shared.
+"""
 
 from lenswright.demo.kinds.kind import Kind
 from lenswright.demo.kinds.llama import LLAMA
 from lenswright.demo.rules import CLASSES, REFUSAL, REFUSAL_MARKERS, SHARES, Rules
 
-SECRET = "what a tool costs is kept secret"
+SECRET = "{noun} : what a tool costs is kept secret"
 
 TWO_MECHANISMS = Kind(
     "two_mechanisms",
