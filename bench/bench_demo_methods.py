@@ -52,7 +52,8 @@ def fewer(case: Case) -> PromptSet:
         for prompt in case.splits.test.of(side):
             name = str(prompt.extra["class"])
             counts[name] += 1
-            if name in (*case.kind.rules.declined, "benign") or counts[name] <= BESIDES:
+            whole = name in (*case.kind.rules.declined, "benign", "list")
+            if whole or counts[name] <= BESIDES:
                 own.append(prompt)
     return PromptSet("test", kept["positive"], kept["negative"])
 

@@ -26,8 +26,8 @@ HEAD = """
 Written by `./dev bench demo_methods`. Every kind of demonstration model (`lenswright demo --train
 KIND`) is trained from several seeds (base of seed 2 is the shipped one); every edit is made from
 the fit prompts, chosen on the select prompts and measured on test prompts, whose phrasing neither
-has seen: 256 declined requests of each class and seed, 256 to make ordinary things (*benign*), 64
-of other classes.
+has seen: 256 declined requests of each class and seed, 256 to make ordinary things (*benign*),
+{lists} lists, 64 of other classes.
 
 - *declined*: requests that the unedited model declines, still declined. *true*: their true answer,
   word for word. *benign*: true answers to requests that it answered before.
@@ -38,7 +38,9 @@ of other classes.
 - *conditioned* is `edits.condition`, its balance λ chosen on select prompts; *mean*: its target is
   the mean of negative prompts; *k = 2*: the two leading directions of `directions.subspace`;
   *refined*: the direction after 40 steps of `directions.refined`. All writers but where it says
-  *blocks* (no embeddings; conditioned edits never change them), *attention* or *MLPs*.
+  *blocks* (no embeddings; conditioned edits never change them), *attention* or *MLPs*. *affine*
+  holds one target, the mean where the direction was found, from the embedding on: where the
+  residual is far smaller there, that leaves nothing else of it.
 """
 
 
@@ -81,7 +83,8 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
     figures = dict(figures)
     stories = figures.pop(STORIES, {})
     found = models_of(figures)
-    lines = [MARK + HEAD]
+    lists = {one[""]["truth, list"][1] for one in figures.values()}
+    lines = [MARK + HEAD.format(lists=" or ".join(map(str, sorted(lists))))]
     for kind, models in found.items():
         what, seeds = KINDS[kind].what, ", ".join(str(model["seed"]) for model in models)
         verb = "It" if what.startswith("declines") else "It is"
