@@ -34,6 +34,9 @@ class Input {
   /// The type it is stored in, which may be narrower than the one it is read in.
   virtual Dtype stored(const TensorInfo& tensor) const { return tensor.dtype; }
 
+  /// Private memory that reading takes beside the caller's room, at most.
+  virtual uint64_t held() const { return 0; }
+
   /// `size` bytes of a tensor from `offset` on: in `room`, or where they are already.
   virtual const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t size,
                                 std::byte* room) const = 0;

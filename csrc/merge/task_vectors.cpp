@@ -25,6 +25,7 @@ Sparsifier::~Sparsifier() = default;
 Cut Sparsifier::cut(int) const { return Cut::elements; }
 void Sparsifier::read(int, int64_t, size_t, const double*, int64_t) {}
 bool Sparsifier::finish(int) { return false; }
+uint64_t Sparsifier::held() const { return 0; }
 
 TaskVectors::TaskVectors(const Task& task, std::unique_ptr<Sparsifier> sparsifier, bool elects,
                          bool l1)
@@ -44,6 +45,11 @@ TaskVectors::TaskVectors(const Task& task, std::unique_ptr<Sparsifier> sparsifie
 
 Cut TaskVectors::cut(int pass) const {
   return sparsifier_->cut(std::min(pass, sparsifier_->passes()));
+}
+
+uint64_t TaskVectors::held() const {
+  const uint64_t sizes = models_.size() * sizeof(Sizes) + sizeof(std::vector<Sizes>);
+  return sparsifier_->held() + sizes_.size() * sizes;
 }
 
 void TaskVectors::read(int pass, int64_t tile, const Strip& strip) {

@@ -46,6 +46,12 @@ class ArceeFusion final : public Work {
     return false;
   }
 
+  uint64_t held() const override {
+    const int64_t count = task_.shape.count(), sample = Tiling(task_.shape, Cut::sample).elements();
+    return static_cast<uint64_t>(task_.shape.rows) * sizeof(double) +
+           3 * Selection::held(count, sample);
+  }
+
   void write(int64_t, const Strip& strip, double* out) override {
     importances(strip);
     const double *base = strip.x[base_], *delta = strip.room[1];

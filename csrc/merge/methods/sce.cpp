@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/clones.h"
 #include "merge/kernel.h"
 #include "merge/methods/list.h"
+#include "merge/sample.h"
 #include "merge/selection.h"
 #include "merge/task_vectors.h"
 
@@ -28,14 +30,14 @@ class Sce final : public Work {
       : task_(task),
         models_(task.others()),
         topk_(task.values.at("select_topk")),
-        tiles_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
-        samples_(static_cast<size_t>(Tiling(task.shape, Cut::sample).tiles())),
-        squares_(tiles_.size(), std::vector<double>(models_.size())) {}
+        varying_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
+        sample_(Tiling(task.shape, Cut::sample).tiles()),
+        squares_(varying_.size(), std::vector<double>(models_.size())) {}
 
-  // varying elements, sample and selection where there is a choice, squares.
-  int passes() const override { return selects() ? 4 : 1; }
+  // sample and selection where there is a choice, squares.
+  int passes() const override { return selects() ? 3 : 1; }
 
-  Cut cut(int pass) const override { return selects() && pass == 1 ? Cut::sample : Cut::elements; }
+  Cut cut(int pass) const override { return selects() && pass == 0 ? Cut::sample : Cut::elements; }
 
   void read(int pass, int64_t tile, const Strip& strip) override {
     const auto at = static_cast<size_t>(tile);
@@ -48,27 +50,25 @@ class Sce final : public Work {
       return;
     }
     const double* sizes = variances(strip);
-    if (pass == 0) tiles_[at] += count_nonzero(sizes, strip.count);
-    if (pass == 1) samples_[at].insert(samples_[at].end(), sizes, sizes + strip.count);
-    if (pass == 2) selection_->read(tile, sizes, strip.count);
+    if (pass == 0) return sample_.add(tile, sizes, strip.count);
+    varying_[at] += count_nonzero(sizes, strip.count);
+    selection_->read(tile, sizes, strip.count);
   }
 
   bool finish(int pass) override {
     if (pass + 1 == passes()) return weigh(), false;
-    if (pass == 0) {
-      int64_t varying = 0;
-      for (const int64_t tile : tiles_) varying += tile;
-      selection_ = std::make_unique<Selection>(task_.shape.count(), kept_count(topk_, varying),
-                                               static_cast<int64_t>(tiles_.size()));
-    }
-    if (pass == 1) {
-      std::vector<double> sorted;
-      for (const auto& tile : samples_) sorted.insert(sorted.end(), tile.begin(), tile.end());
-      std::ranges::sort(sorted);
-      selection_->guess(sorted);
-      samples_ = {};
-    }
-    return pass == 2 && !selection_->finish();
+    if (pass == 0) return guess(), false;
+    // How many are chosen is known only now: a share of those that vary at all.
+    selection_->choose(
+        kept_count(topk_, std::accumulate(varying_.begin(), varying_.end(), int64_t{0})));
+    std::ranges::fill(varying_, 0);
+    return !selection_->finish();
+  }
+
+  uint64_t held() const override {
+    const uint64_t lists = varying_.size() * (models_.size() + 4) * sizeof(double);
+    const int64_t count = task_.shape.count(), sample = Tiling(task_.shape, Cut::sample).elements();
+    return lists + (selects() ? Selection::held(count, sample) : 0);
   }
 
   void write(int64_t tile, const Strip& strip, double* out) override {
@@ -90,6 +90,17 @@ class Sce final : public Work {
 
  private:
   bool selects() const { return topk_ < 1; }
+
+  void guess() {
+    const auto sample = sample_.take();
+    const auto varying = std::ranges::count_if(*sample, [](double size) { return size != 0; });
+    const double share = static_cast<double>(varying) / static_cast<double>(sample->size());
+    const int64_t count = task_.shape.count();
+    const auto estimate = static_cast<int64_t>(share * static_cast<double>(count));
+    selection_ = std::make_unique<Selection>(count, kept_count(topk_, estimate),
+                                             static_cast<int64_t>(varying_.size()));
+    selection_->guess(sample);
+  }
 
   void differences(const Strip& strip) const {
     const double* base = strip.x[static_cast<size_t>(task_.base)];
@@ -139,8 +150,8 @@ class Sce final : public Work {
   const Task task_;
   const std::vector<size_t> models_;
   const double topk_;
-  std::vector<int64_t> tiles_;                // varying elements of each
-  std::vector<std::vector<double>> samples_;  // by tile
+  std::vector<int64_t> varying_;  // elements, by tile
+  Sample sample_;
   std::vector<std::vector<double>> squares_;  // by tile, by model
   std::unique_ptr<Selection> selection_;
   std::vector<double> weights_;
