@@ -108,6 +108,14 @@ class AdaptedInput final : public Input {
     return replaced_.contains(tensor.name) ? adapter_->checkpoint() : model_->checkpoint();
   }
 
+  void expect(const TensorInfo& tensor) const override {
+    if (!replaced_.contains(tensor.name)) model_->expect(*model_->find(tensor.name));
+  }
+
+  void forget(const TensorInfo& tensor) const override {
+    if (!replaced_.contains(tensor.name)) model_->forget(*model_->find(tensor.name));
+  }
+
   uint64_t held() const override {
     uint64_t largest = 0;
     for (const auto& [name, pair] : pairs_) {

@@ -1,10 +1,6 @@
 #include "merge/bracket.h"
 
-#include "base/clones.h"
-
-#ifdef LENSWRIGHT_HAS_CLONES
-#include <immintrin.h>
-#endif
+#include "base/avx512.h"
 
 namespace lenswright {
 namespace {
@@ -29,9 +25,8 @@ LENSWRIGHT_PLAIN int64_t sort_all(const Bracket& b, const double* sizes, int64_t
 
 #ifdef LENSWRIGHT_HAS_CLONES
 // Eight at a time, those inside packed by the processor.
-__attribute__((target("arch=x86-64-v4"))) int64_t sort_all(const Bracket& b, const double* sizes,
-                                                           int64_t n, Bracket::Counts& counts,
-                                                           double* out) {
+LENSWRIGHT_V4 int64_t sort_all(const Bracket& b, const double* sizes, int64_t n,
+                               Bracket::Counts& counts, double* out) {
   const __m512d low = _mm512_set1_pd(b.low), middle = _mm512_set1_pd(b.middle),
                 high = _mm512_set1_pd(b.high);
   int64_t found = 0, above = 0, equal[3] = {0, 0, 0};

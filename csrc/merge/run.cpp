@@ -50,6 +50,10 @@ bool is_there(const MergePlan& plan, const Job& job, const FileWriter& file, uin
   return sum == expected;
 }
 
+void forget(const Job& job) {
+  for (const Operand& operand : job.operands) operand.input->forget(*operand.info);
+}
+
 std::vector<FileWriter*> start_shards(const MergePlan& plan, FolderWriter& out) {
   std::vector<FileWriter*> file_of(plan.jobs.size());
   for (const MergePlan::Shard& shard : plan.shards) {
@@ -73,6 +77,11 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
   if (progress) progress->set_total(static_cast<int64_t>(plan.write_bytes()));
   put_small_files(plan, files, out);
   const std::vector<FileWriter*> file_of = start_shards(plan, out);
+  // Where all fits into memory the page cache serves whoever reads next, else it would drop all.
+  const bool floods = plan.read_bytes() + plan.write_bytes() > available_memory() / 2;
+  if (floods) {
+    for (FileWriter* file : std::set(file_of.begin(), file_of.end())) file->forget_written();
+  }
   Journal journal(out.aside("journal.partial"));
   const auto sink_of = [&](size_t job) -> Sink {
     return [&, job](uint64_t offset, std::span<const std::byte> bytes) {
@@ -85,6 +94,7 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
     const OpenFile source = from.input->holder(*from.info)->open_shard(from.info->file);
     file_of[job]->copy(plan.jobs[job].name, source.get(), from.info->begin, from.info->bytes(),
                        progress);
+    if (floods) forget(plan.jobs[job]);
   };
   const auto skip = [&](size_t job) {
     const auto it = journal.finished().find(job);
@@ -94,7 +104,10 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
     if (progress) progress->step(static_cast<int64_t>(plan.jobs[job].bytes()));
     return true;
   };
-  const auto done = [&](size_t job, uint64_t sum) { journal.add(job, sum); };
+  const auto done = [&](size_t job, uint64_t sum) {
+    journal.add(job, sum);
+    if (floods) forget(plan.jobs[job]);
+  };
   std::vector<TensorNote> notes =
       Running(plan, memory, {sink_of, copy, skip, done}, progress).run();
   if (plan.shards.size() > 1) out.write_index();

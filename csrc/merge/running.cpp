@@ -66,6 +66,7 @@ void Running::begin(size_t job, Desk& desk, Lock& lock) {
     if (plan_.jobs[job].copy) {
       hands_.copy(job);
     } else if (shared(job)) {
+      for (const Operand& operand : plan_.jobs[job].operands) operand.input->expect(*operand.info);
       opened.emplace_back(plan_, job, hands_.sink_of(job));
     } else {
       whole(job, desk);

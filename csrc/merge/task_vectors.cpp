@@ -103,22 +103,16 @@ void TaskVectors::write(int64_t tile, const Strip& strip, double* out) {
 void TaskVectors::mix(const Strip& strip, double* out) const {
   const int64_t n = strip.count;
   const size_t models = models_.size();
-  scale(weights_[0], strip.room[0], n, out);
-  for (size_t i = 1; i < models; ++i) add_scaled(weights_[i], strip.room[i], n, out);
   if (!elect_) {
+    scale(weights_[0], strip.room[0], n, out);
+    for (size_t i = 1; i < models; ++i) add_scaled(weights_[i], strip.room[i], n, out);
     double sum = 0;
     for (const double weight : weights_) sum += weight;
     if (normalize_ && std::abs(sum) >= kTinyWeights) divide(sum, n, out);
     return;
   }
-  double* const numerator = strip.room[models];
-  double* const divisor = strip.room[models + 1];
-  std::fill(numerator, numerator + n, 0.0);
-  std::fill(divisor, divisor + n, 0.0);
-  for (size_t i = 0; i < models; ++i) {
-    elect(out, strip.room[i], weights_[i], n, numerator, divisor);
-  }
-  std::copy(numerator, numerator + n, out);
+  double* const divisor = strip.room[models];
+  elect(strip.room.first(models), weights_, weights_, n, out, divisor);
   if (normalize_) divide_each(divisor, -kInfinity, n, out);
 }
 

@@ -9,6 +9,7 @@
 #include "bindings/files/buffers.h"
 #include "bindings/files/progress.h"
 #include "merge/adapter.h"
+#include "merge/journal.h"
 #include "merge/memory.h"
 #include "merge/run.h"
 #include "merge/task_statistics.h"
@@ -228,6 +229,9 @@ void bind_merge(py::module_& m) {
           "(model, tensor, why) of input tensors that are in no output tensor.")
       .def_property_readonly("notes", [](const HeldPlan& held) { return held.plan.notes; })
       .def_property_readonly("donor", [](const HeldPlan& held) { return held.plan.donor->name(); })
+      .def_property_readonly(
+          "fingerprint", [](const HeldPlan& held) { return fingerprint(held.plan); },
+          "A hexadecimal number of all that decides what is written: the plan and its input files.")
       .def_property_readonly("read_bytes", [](const HeldPlan& h) { return h.plan.read_bytes(); })
       .def_property_readonly("write_bytes", [](const HeldPlan& h) { return h.plan.write_bytes(); })
       .def(

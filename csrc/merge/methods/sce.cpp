@@ -76,14 +76,9 @@ class Sce final : public Work {
     choose(tile, strip);
     const int64_t n = strip.count;
     const size_t models = models_.size();
-    double *sum = strip.room[models], *divisor = strip.room[models + 1];
-    std::fill(sum, sum + n, 0.0);
-    std::fill(divisor, divisor + n, 0.0);
-    std::fill(out, out + n, 0.0);
-    for (size_t i = 0; i < models; ++i) add_scaled(1.0, strip.room[i], n, sum);
-    for (size_t i = 0; i < models; ++i) {
-      elect(sum, strip.room[i], weights_[i], n, out, divisor);
-    }
+    double* const divisor = strip.room[models];
+    const std::vector<double> ones(models, 1.0);
+    elect(strip.room.first(models), ones, weights_, n, out, divisor);
     divide_each(divisor, task_.mode == Mode::compat ? 1e-6 : 0.0, n, out);
     add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], n, out);
   }
