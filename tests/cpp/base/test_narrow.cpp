@@ -12,7 +12,7 @@
 #include "base/widen.h"
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_narrow {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -103,4 +103,4 @@ TEST_CASE("narrow in bulk is narrow one by one, at any address") {
   REQUIRE_THROWS_AS(narrow(Dtype::i32, values.data(), 1, nullptr), std::invalid_argument);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_narrow
