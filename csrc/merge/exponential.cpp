@@ -33,22 +33,6 @@ constexpr double kSeries[] = {1.0 / 6227020800,
 
 }  // namespace
 
-LENSWRIGHT_CLONES double largest(const double* x, int64_t n) {
-  if (n == 0) return 0;
-  constexpr int kLanes = 8;
-  double most[kLanes];
-  for (double& lane : most) lane = x[0];
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      most[lane] = x[i + lane] > most[lane] ? x[i + lane] : most[lane];
-    }
-  }
-  for (; i < n; ++i) most[0] = x[i] > most[0] ? x[i] : most[0];
-  for (int lane = 1; lane < kLanes; ++lane) most[0] = most[lane] > most[0] ? most[lane] : most[0];
-  return most[0];
-}
-
 // exp(x) = 2^k exp(r), r = x - k ln 2.
 LENSWRIGHT_CLONES void exponentials(const double* x, double shift, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) {

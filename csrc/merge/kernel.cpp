@@ -63,6 +63,46 @@ LENSWRIGHT_CLONES double sum_abs(const double* a, int64_t n) {
   return total(sum);
 }
 
+LENSWRIGHT_CLONES double largest(const double* a, int64_t n, double start) {
+  Lanes most = start - Lanes{}, x;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    load(a + i, x);
+    most = x > most ? x : most;
+  }
+  for (; i < n; ++i) start = a[i] > start ? a[i] : start;
+  for (int lane = 0; lane < kLanes; ++lane) start = most[lane] > start ? most[lane] : start;
+  return start;
+}
+
+LENSWRIGHT_CLONES double smallest(const double* a, int64_t n, double start) {
+  Lanes least = start - Lanes{}, x;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    load(a + i, x);
+    least = x < least ? x : least;
+  }
+  for (; i < n; ++i) start = a[i] < start ? a[i] : start;
+  for (int lane = 0; lane < kLanes; ++lane) start = least[lane] < start ? least[lane] : start;
+  return start;
+}
+
+LENSWRIGHT_CLONES double largest_finite(const double* a, int64_t n) {
+  constexpr double kMost = std::numeric_limits<double>::max();
+  const Lanes zero = {};
+  Lanes most = {}, x;
+  double out = 0;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    load(a + i, x);
+    x = x <= kMost ? x : zero;
+    most = x > most ? x : most;
+  }
+  for (; i < n; ++i) out = a[i] <= kMost && a[i] > out ? a[i] : out;
+  for (int lane = 0; lane < kLanes; ++lane) out = most[lane] > out ? most[lane] : out;
+  return out;
+}
+
 LENSWRIGHT_CLONES int64_t count_nonzero(const double* a, int64_t n) {
   int64_t count = 0;
   for (int64_t i = 0; i < n; ++i) count += a[i] != 0 ? 1 : 0;

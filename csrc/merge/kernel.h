@@ -11,6 +11,11 @@ namespace lenswright {
 double dot(const double* a, const double* b, int64_t n);
 /// Σ |a|.
 double sum_abs(const double* a, int64_t n);
+/// The largest and the smallest, `start` among them; NaN is neither.
+double largest(const double* a, int64_t n, double start);
+double smallest(const double* a, int64_t n, double start);
+/// The largest that is finite, or 0.
+double largest_finite(const double* a, int64_t n);
 /// How many are not 0.
 int64_t count_nonzero(const double* a, int64_t n);
 /// How many are NaN or infinite.

@@ -4,18 +4,9 @@
 #include <cmath>
 #include <limits>
 
-#include "base/clones.h"
+#include "merge/kernel.h"
 
 namespace lenswright {
-namespace {
-
-LENSWRIGHT_CLONES double least_of(const double* sizes, int64_t n, double least) {
-  for (int64_t i = 0; i < n; ++i) least = sizes[i] < least ? sizes[i] : least;
-  return least;
-}
-
-}  // namespace
-
 Quantiles::Quantiles(int64_t count, const std::vector<double>& quantiles, int64_t sample_tiles,
                      int64_t tiles)
     : count_(count),
@@ -39,7 +30,7 @@ void Quantiles::sampled() {
 
 void Quantiles::read(int64_t tile, const double* sizes, int64_t n) {
   double& smallest = smallest_by_tile_[static_cast<size_t>(tile)];
-  smallest = least_of(sizes, n, smallest);
+  smallest = lenswright::smallest(sizes, n, smallest);
   for (Place& place : places_) place.upper.read(tile, sizes, n);
 }
 

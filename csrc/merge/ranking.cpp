@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clones.h"
+#include "merge/kernel.h"
 
 namespace lenswright {
 namespace {
@@ -13,20 +14,6 @@ namespace {
 constexpr int32_t kDigit = 256;
 constexpr double kLast = kDigit * kDigit - 1;  // key of what is infinite
 constexpr double kLargest = std::numeric_limits<double>::max();
-
-LENSWRIGHT_CLONES double largest(const double* sizes, int64_t n) {
-  constexpr int kLanes = 8;
-  double most[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const double size = sizes[i + lane] <= kLargest ? sizes[i + lane] : 0.0;
-      most[lane] = size > most[lane] ? size : most[lane];
-    }
-  }
-  for (; i < n; ++i) most[0] = sizes[i] <= kLargest ? std::max(most[0], sizes[i]) : most[0];
-  return *std::max_element(most, most + kLanes);
-}
 
 // Grows with the size; 65,535 equal intervals.
 LENSWRIGHT_CLONES void keys_of(const double* sizes, int64_t n, double scale, uint16_t* keys) {
@@ -86,7 +73,7 @@ void Ranking::rank(const double* sizes, int64_t n, int32_t* ranks) {
   key_.resize(count);
   half_sorted_.resize(count);
   order_.resize(count);
-  const double most = largest(sizes, n);
+  const double most = largest_finite(sizes, n);
   // Of a row of subnormal sizes the scale would be infinite, and 0 times that no number.
   const double scale = most > 0 ? std::min(kLast / most, kLargest) : 0.0;
   keys_of(sizes, n, scale, key_.data());

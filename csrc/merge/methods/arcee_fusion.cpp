@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/clones.h"
 #include "merge/exponential.h"
@@ -73,7 +74,8 @@ class ArceeFusion final : public Work {
   // Σ p (log p - log q), both logarithms from the sum of exponentials of their row.
   static double divergence(const double* of, const double* from, int64_t n,
                            std::span<double* const> room) {
-    const double p_top = largest(of, n), q_top = largest(from, n);
+    constexpr double kLowest = -std::numeric_limits<double>::infinity();
+    const double p_top = largest(of, n, kLowest), q_top = largest(from, n, kLowest);
     exponentials(from, q_top, n, room[1]);
     const double q_log = std::log(sum_abs(room[1], n));
     exponentials(of, p_top, n, room[0]);

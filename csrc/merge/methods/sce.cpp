@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <span>
 
 #include "base/clones.h"
 #include "merge/kernel.h"
@@ -11,6 +14,33 @@
 
 namespace lenswright {
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Of the population, with infinity for NaN, in one loop for so many models.
+template <size_t models>
+[[gnu::always_inline]] inline void variances_of(std::span<double* const> deltas, int64_t n,
+                                                double* out) {
+  std::array<const double*, models> delta;
+  std::copy_n(deltas.begin(), models, delta.begin());
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = delta[0][i], squares = 0;
+    for (size_t m = 1; m < models; ++m) sum += delta[m][i];
+    const double mean = sum / static_cast<double>(models);
+    for (size_t m = 0; m < models; ++m) squares += (delta[m][i] - mean) * (delta[m][i] - mean);
+    const double variance = squares / static_cast<double>(models);
+    out[i] = variance <= kInfinity ? variance : kInfinity;
+  }
+}
+
+LENSWRIGHT_CLONES void variances_of_two(std::span<double* const> deltas, int64_t n, double* out) {
+  variances_of<2>(deltas, n, out);
+}
+
+LENSWRIGHT_CLONES void variances_of_three(std::span<double* const> deltas, int64_t n, double* out) {
+  variances_of<3>(deltas, n, out);
+}
 
 LENSWRIGHT_CLONES void add_square_of_gap(const double* x, const double* mean, int64_t n,
                                          double* out) {
@@ -109,6 +139,8 @@ class Sce final : public Work {
     const int64_t n = strip.count;
     const size_t models = models_.size();
     double *mean = strip.room[models], *out = strip.room[models + 1];
+    if (models == 2) return variances_of_two(strip.room, n, out), out;
+    if (models == 3) return variances_of_three(strip.room, n, out), out;
     std::fill(mean, mean + n, 0.0);
     std::fill(out, out + n, 0.0);
     for (size_t i = 0; i < models; ++i) add_scaled(1.0, strip.room[i], n, mean);

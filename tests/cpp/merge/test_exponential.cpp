@@ -45,13 +45,3 @@ TEST_CASE("exponential: what is far below, and what is no number") {
   exponentials(x.data(), nan, 5, out.data());
   REQUIRE(std::isnan(out[4]));
 }
-
-TEST_CASE("exponential: the largest of any number of them") {
-  const Philox random(2, "largest");
-  REQUIRE(largest(nullptr, 0) == 0);
-  for (const int64_t n : {1, 7, 8, 9, 100}) {
-    std::vector<double> x;
-    for (int64_t i = 0; i < n; ++i) x.push_back(random.normal(static_cast<uint64_t>(i)) - 9);
-    REQUIRE(largest(x.data(), n) == *std::max_element(x.begin(), x.end()));
-  }
-}

@@ -1,5 +1,6 @@
 #include "merge/kernel.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -106,5 +107,26 @@ TEST_CASE("kernel: a quotient is the quotient, to the last bit") {
       right = right && out[i] == x[i] / d && std::signbit(out[i]) == std::signbit(x[i] / d);
     }
     REQUIRE(right);
+  }
+}
+
+TEST_CASE("kernel: the largest and the smallest of any number of them") {
+  const Philox random(2, "largest");
+  const double inf = std::numeric_limits<double>::infinity();
+  REQUIRE(largest(nullptr, 0, -inf) == -inf);
+  REQUIRE(smallest(nullptr, 0, 3) == 3);
+  for (const int64_t n : {1, 7, 8, 9, 100}) {
+    std::vector<double> x;
+    for (int64_t i = 0; i < n; ++i) x.push_back(random.normal(static_cast<uint64_t>(i)) - 9);
+    const auto [low, high] = std::minmax_element(x.begin(), x.end());
+    REQUIRE(largest(x.data(), n, -inf) == *high);
+    REQUIRE(smallest(x.data(), n, inf) == *low);
+    REQUIRE(largest_finite(x.data(), n) == 0);
+    for (double& one : x) one = -one;
+    const double most = *std::max_element(x.begin(), x.end());
+    x.push_back(inf);
+    x.insert(x.begin(), {std::nan(""), inf});
+    REQUIRE(largest_finite(x.data(), n + 3) == most);
+    REQUIRE(largest(x.data(), n + 3, -inf) == inf);
   }
 }
