@@ -95,15 +95,13 @@ def _run_stages(stages: Sequence[_Stage], settings: _Settings, target: Path) -> 
         done: dict[str, Any] = {}
         for number, stage in enumerate(stages, 1):
             ready = _Stage.plan(stage.document, settings, done, target)
-            label = f"merging, stage {number} of {len(stages)}"
-            if number == len(stages):
-                return ready.run(target, label)
             # The name says all that decides what is in it; it is there whole or not at all.
-            folder = room / ready.plan_.fingerprint[:16]
-            if not folder.exists():
-                ready.run(folder, label)
+            last = number == len(stages)
+            folder = target if last else room / ready.plan_.fingerprint[:16]
+            if last or not folder.exists():
+                merged = ready.run(folder, f"merging, stage {number} of {len(stages)}")
             done[stage.document.name] = folder
-    raise AssertionError("a recipe has a last stage")
+    return merged
 
 
 def byte_count(size: int | str, what: str = "shard size") -> int:
