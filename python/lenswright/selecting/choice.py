@@ -51,9 +51,9 @@ class Choice:
     vector: unit [d_model] float64; raw_norm: the norm of the difference of means it comes from.
     point, position (its label), offset, layer: where it was found.
     reason: why this one, in a sentence. fallback: whether the filters left none and were relaxed.
-    table: a row a candidate, with bypass, induce, kl, cosmic, separation (None where not tried), the
-    measures of its estimate, kept, why not where it was not, and front: whether no other is better
-    at bypass, induce or kl without being worse at another.
+    table: a row a candidate, with bypass, induce, kl, cosmic, separation (None where not tried),
+    the measures of its estimate, kept, why not where it was not, and front: whether no other is
+    better at bypass, induce or kl without being worse at another.
     null: the same scores for random directions. z: of bypass, induce, kl and cosmic against them.
     """
 
