@@ -17,8 +17,8 @@ from lenswright.selecting.packing import packed
 
 LIMIT = 1e-10
 FAMILIES = [
-    "llama", "gpt2", "bloom", "falcon", "gemma2", "mistral", "mixtral", "phi", "olmo2", "deepseek_v3",
-    "gpt_oss", "opt",
+    "llama", "gpt2", "bloom", "falcon", "gemma2", "mistral", "mixtral", "phi", "olmo2",
+    "deepseek_v3", "gpt_oss", "opt",
 ]  # fmt: skip
 SCORE = TokenLogOdds(["w5", "w6 w7"], ["w8 w9 w10"])
 
@@ -174,7 +174,7 @@ def test_no_token_is_scored_where_residuals_choose(loaded: Any, splits: Splits) 
     kept = [row for row in choice.table if row["kept"]]
     if kept:
         assert choice.row["cosmic"] == max(row["cosmic"] for row in kept)
-    with pytest.raises(ValueError, match="by is 'cosmos'.*did you mean 'cosmic'"):
+    with pytest.raises(ValueError, match=r"by is 'cosmos'.*did you mean 'cosmic'"):
         select(model, found, splits.select, by="cosmos")  # type: ignore[arg-type]
 
 
