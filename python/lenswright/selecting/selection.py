@@ -107,7 +107,8 @@ def select(
     settings = {
         "n_random": n_random, "seed": seed, "kl_max": kl_max, "induce_min": induce_min,
         "layers": None if layers is None else sorted(layers), "by": by,
-        "score": "of residuals" if ready is None else repr(ready), "cosmic_layers": grid.ends.layers,
+        "score": "of residuals" if ready is None else repr(ready),
+        "cosmic_layers": grid.ends.layers,
     }  # fmt: skip
     return Choice(
         vector=found.vector(chosen["point"], chosen["offset"]),
