@@ -1,9 +1,9 @@
 """Selection and many edits at once, on random float32 weights of Qwen2.5-0.5B's shape.
 
-Grid: `directions.select` over 4 positions and a choice of layers, random directions included, beside
-what most do: a `transformers` model with PyTorch forward hooks, for every direction one pass of all
-prompts for each of the three scores (the plain loop takes all logits and keeps the last; a careful
-one asks for the last only). A sample of directions is timed for the loop, before and after ours, as
+Grid: `directions.select` over 4 positions and a choice of layers, random directions included,
+beside what most do: a `transformers` model with PyTorch forward hooks, for every direction one pass
+of all prompts for each of the three scores (the plain loop takes all logits and keeps the last; a
+careful one asks for the last only). A sample of directions is timed for the loop, before and after ours, as
 each costs the same. Prompts have the length of instructions (8 to 22 words) in Qwen2.5's template:
 24 tokens before, 5 behind. The bound is the products that the work needs once, what prompts share
 counted once, at the machine's own float32 rate.
@@ -17,14 +17,14 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from bench_commit import SHAPES, write_checkpoint
 from bench_decode import peer_of, scratch, stored_in_float32
+from hook_loop import HookLoop
 from measuring import Row, Work, gemm_rate, interleaved, machine, show
 
 PARTS = ("grid", "decode", "tried")
@@ -73,75 +73,6 @@ def splits_of(prompts: int) -> Any:
     )
 
 
-class HookLoop:
-    """The scores of one direction, one pass each, with hooks of PyTorch."""
-
-    def __init__(self, peer: Any, model: Any, splits: Any, careful: bool) -> None:
-        self.peer, self.careful = peer, careful
-        self.sides = [
-            self._padded(model.prompt_tokens([p.text for p in side]))
-            for side in (splits.select.positive, splits.select.negative)
-        ]
-        self.ids = [model.tokenizer.encode(word)[-1] for word in ("w5", "w8")]
-        self.base = self.log_probs(1)
-
-    @staticmethod
-    def _padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        width = max(map(len, rows))
-        tokens = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-        return tokens, mask
-
-    def log_probs(self, side: int) -> torch.Tensor:
-        tokens, mask = self.sides[side]
-        more = {"logits_to_keep": 1} if self.careful else {}
-        logits = self.peer(tokens, attention_mask=mask, use_cache=False, **more).logits[:, -1]
-        return torch.log_softmax(logits.double(), -1)
-
-    def odds(self, side: int) -> float:
-        table = self.log_probs(side)
-        return float((table[:, self.ids[0]] - table[:, self.ids[1]]).mean())
-
-    @contextmanager
-    def ablated(self, v: torch.Tensor) -> Iterator[None]:
-        """The direction out of every block's input and all that it writes."""
-
-        def out_of(x: torch.Tensor) -> torch.Tensor:
-            return x - (x @ v)[..., None] * v
-
-        def before(_: Any, given: Any) -> Any:
-            return (out_of(given[0]), *given[1:])
-
-        def behind(_: Any, given: Any, made: Any) -> Any:
-            return (out_of(made[0]), *made[1:]) if isinstance(made, tuple) else out_of(made)
-
-        hooks = []
-        for block in self.peer.model.layers:
-            hooks.append(block.register_forward_pre_hook(before))
-            hooks += [part.register_forward_hook(behind) for part in (block.self_attn, block.mlp)]
-        yield
-        for hook in hooks:
-            hook.remove()
-
-    @contextmanager
-    def added(self, layer: int, v: torch.Tensor) -> Iterator[None]:
-        def before(_: Any, given: Any) -> Any:
-            return (given[0] + v, *given[1:])
-
-        hook = self.peer.model.layers[layer].register_forward_pre_hook(before)
-        yield
-        hook.remove()
-
-    def scores(self, layer: int, unit: torch.Tensor, raw: torch.Tensor) -> dict[str, float]:
-        with self.ablated(unit):
-            bypass = self.odds(0)
-            moved = self.log_probs(1)
-        with self.added(layer, raw):
-            induce = self.odds(1)
-        kl = float((self.base.exp() * (self.base - moved)).sum(-1).mean())
-        return {"bypass": bypass, "induce": induce, "kl": kl}
-
-
 def needed(model: Any, splits: Any, tried: Sequence[dict[str, Any]], n_random: int) -> float:
     """FLOP of the products of a selection, each shared token once."""
     cfg = model.cfg
@@ -176,9 +107,8 @@ def grid(folder: Path, arguments: argparse.Namespace) -> list[str]:
     layers = arguments.layers or list(range(1, model.cfg.n_layers))
     found = lw.directions.difference_of_means(model.collect(splits.fit, positions=POSITIONS))
     score = lw.directions.TokenLogOdds(["w5"], ["w8"])
-    loops = {
-        name: HookLoop(peer, model, splits, name == "careful") for name in ("plain", "careful")
-    }
+    times: dict[str, list[float]] = {"plain": [], "careful": []}
+    loops = {name: HookLoop(peer, model, splits, name == "careful") for name in times}
     places = [(layer, position) for layer in layers for position in POSITIONS]
     sample = places[:: max(1, len(places) // arguments.sample)][: arguments.sample]
     theirs: dict[tuple[int, int], dict[str, float]] = {}

@@ -90,12 +90,13 @@ def ablations(
     negative = Trial(model, prompts.negative, None, True, [], n)
     for bundle in bundled(model, [positive, negative]):
         for part in runner.parts(bundle, range(n)):
-            own = directions[part]
-            runner.run(
-                bundle, [positive, negative], part,
-                lambda taps, own=own: add_ablation(model, taps, own),
-            )  # fmt: skip
+            ablating = _ablating(runner, directions[part])
+            runner.run(bundle, [positive, negative], part, ablating)
     return positive.result(), negative.result()
+
+
+def _ablating(runner: Runner, directions: torch.Tensor) -> Callable[[_core.Taps], None]:
+    return lambda taps: add_ablation(runner.model, taps, directions)
 
 
 def additions(
