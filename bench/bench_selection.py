@@ -3,10 +3,10 @@
 Grid: `directions.select` over 4 positions and a choice of layers, random directions included,
 beside what most do: a `transformers` model with PyTorch forward hooks, for every direction one pass
 of all prompts for each of the three scores (the plain loop takes all logits and keeps the last; a
-careful one asks for the last only). A sample of directions is timed for the loop, before and after ours, as
-each costs the same. Prompts have the length of instructions (8 to 22 words) in Qwen2.5's template:
-24 tokens before, 5 behind. The bound is the products that the work needs once, what prompts share
-counted once, at the machine's own float32 rate.
+careful one asks for the last only). A sample of directions is timed for the loop, before and after
+ours, as each costs the same. Prompts have the length of instructions (8 to 22 words) in Qwen2.5's
+template: 24 tokens before, 5 behind. The bound is the products that the work needs once, what
+prompts share counted once, at the machine's own float32 rate.
 Decode: one edit, 16 edits as rows of one batch against sixteen runs, by decoding steps.
 Tried: a forward with a plain ablation of every writer in trial against one without.
 """
