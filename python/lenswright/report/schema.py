@@ -86,6 +86,7 @@ class Baseline(TypedDict, total=False):
 
     bypass: float
     induce: float
+    cosmic: float
 
 
 class Grid(_Places, total=False):
