@@ -2,7 +2,7 @@
 
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_batch {
 namespace {
 
 std::vector<int64_t> list(const at::Tensor& x) {
@@ -81,4 +81,4 @@ TEST_CASE("batches that make no sense are refused") {
   REQUIRE_THROWS_AS(Batch(tokens, Forks{{-1, 3}, {0, 0}}), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_batch
