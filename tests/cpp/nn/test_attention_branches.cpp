@@ -2,7 +2,7 @@
 
 #include "nn/attention_by_hand.h"
 
-namespace lenswright {
+namespace lenswright::test_attention_branches {
 
 // Two tokens that all share, then one alone and a stretch that parts once more.
 const Branches kTree = {{0, 3, {0, 1, 2}}, {3, 2, {0, 1, 3, 4}}, {5, 1, {0, 1, 3, 5}}};
@@ -31,4 +31,4 @@ TEST_CASE("a branch attends as if its path were a row of its own, under every ru
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_attention_branches
