@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from lenswright import _files
 from lenswright.checkpoints.hub import resolve
 from lenswright.merging import recipes, vocabularies
 from lenswright.merging.merged import RECORD, Merged
+from lenswright.merging.stages import stage_room
 from lenswright.progress import Progress
 
 MODES = ("strict", "compat")
@@ -28,6 +27,7 @@ def merge(
     seed: int = 0,
     threads: int = 0,
     shard_size: int | str = "5GB",
+    memory: int | str = 0,
     dry_run: bool = False,
     allow_crimes: bool = False,
     resume: bool = False,
@@ -46,10 +46,11 @@ def merge(
         seed: of methods that drop at random.
         threads: 0 for one per processor.
         shard_size: bytes of a file at most, or text such as "5GB".
+        memory: private bytes at most, or text such as "500MB"; 0 for what it is quickest with.
         dry_run: plan and check only.
         allow_crimes: models of different types may be merged.
-        resume: go on with what a killed run of the same merge left beside the output, and leave
-            what was done when this one is interrupted.
+        resume: go on with what a killed run of the same merge left beside the output, at the stage
+            and the tensor it stopped in, and leave what was done when this one is interrupted.
 
     Raises:
         ValueError: the recipe, or models that do not fit it or one another.
@@ -69,8 +70,9 @@ def merge(
     if not target.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder to put the output in: '{target.absolute().parent}'")
     settings = _Settings(
-        mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress
-    )
+        mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress,
+        byte_count(memory, "memory") if memory else 0,
+    )  # fmt: skip
     documents = recipes.read(recipe)
     plans: dict[str, Any] = {}
     stages = []
@@ -79,7 +81,7 @@ def merge(
         plans[document.name] = stage.plan_
         stages.append(stage)
     if dry_run:
-        return stages[-1].result(target, dry=True)
+        return stages[-1].result(target, dry=True, memory=max(s.memory() for s in stages))
     if len(stages) == 1:
         return stages[0].run(target)
     return _run_stages(stages, settings, target)
@@ -87,19 +89,22 @@ def merge(
 
 def _run_stages(stages: Sequence[_Stage], settings: _Settings, target: Path) -> Merged:
     """Stages go to a hidden folder beside the target, which is gone afterwards."""
-    room = Path(tempfile.mkdtemp(prefix=f".{target.name}.stages-", dir=target.absolute().parent))
-    try:
+    key = [settings.mode, settings.seed, settings.shard_bytes, settings.mix]
+    made_of = json.dumps([*key, *(stage.document.json for stage in stages)])
+    with stage_room(target, made_of, settings.resume) as room:
         done: dict[str, Any] = {}
-        for stage in stages[:-1]:
+        for number, stage in enumerate(stages, 1):
             ready = _Stage.plan(stage.document, settings, done, target)
-            ready.run(room / str(len(done)))
-            done[stage.document.name] = room / str(len(done))
-        return _Stage.plan(stages[-1].document, settings, done, target).run(target)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
+            # The name says all that decides what is in it; it is there whole or not at all.
+            last = number == len(stages)
+            folder = target if last else room / ready.plan_.fingerprint[:16]
+            if last or not folder.exists():
+                merged = ready.run(folder, f"merging, stage {number} of {len(stages)}")
+            done[stage.document.name] = folder
+    return merged
 
 
-def byte_count(size: int | str) -> int:
+def byte_count(size: int | str, what: str = "shard size") -> int:
     """Bytes of a text such as "5GB", "500M" or a number, in powers of ten.
 
     Raises:
@@ -115,9 +120,7 @@ def byte_count(size: int | str) -> int:
     except ValueError:
         count = 0
     if count <= 0:
-        raise ValueError(
-            f"shard size is {size!r}, expected a size such as 5GB, 500MB or 2000000000"
-        )
+        raise ValueError(f"{what} is {size!r}, expected a size such as 5GB, 500MB or 2000000000")
     return count
 
 
@@ -130,6 +133,7 @@ class _Settings:
     threads: int
     resume: bool
     progress: bool
+    memory: int
 
 
 @dataclass
@@ -167,24 +171,27 @@ class _Stage:
         files = _with_template(document.data.get("chat_template"), files, folder)
         return cls(document, settings, plan, models, files)
 
-    def result(self, folder: Path, dry: bool = False) -> Merged:
+    def memory(self) -> int:
+        """Private bytes at most, with the threads and the limit asked for."""
+        return int(self.plan_.memory(self.settings.threads, self.settings.memory))
+
+    def result(self, folder: Path, dry: bool = False, memory: int = 0) -> Merged:
         plan, method = self.plan_, str(self.document.data["merge_method"])
         jobs = plan.jobs  # once: the list is made anew each time
         rows = {entry["name"]: entry for entry in _files.merge_methods()}
         return Merged(
             folder, method, self.settings.mode, self.settings.seed, rows[method]["random"], dry,
             len(jobs), sum(job[3] == "copy" for job in jobs), plan.read_bytes,
-            plan.write_bytes, plan.memory(self.settings.threads), self.models, plan.unused,
-            list(plan.notes),
+            plan.write_bytes, memory or self.memory(), self.models, plan.unused, list(plan.notes),
         )  # fmt: skip
 
-    def run(self, folder: Path) -> Merged:
+    def run(self, folder: Path, label: str = "merging") -> Merged:
         done = self.result(folder)
         files = [*self.files, (RECORD, self._record(done))]
-        with Progress("merging", done.write_bytes, "bytes", self.settings.progress) as bar:
+        with Progress(label, done.write_bytes, "bytes", self.settings.progress) as bar:
             found = self.plan_.run(
                 folder, files, lambda n, _total: bar.step(n - bar.done), self.settings.threads,
-                self.settings.resume,
+                self.settings.resume, self.settings.memory,
             )  # fmt: skip
         for tensor, not_finite, remark in found:
             if not_finite:
