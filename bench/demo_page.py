@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import demo_compared
+import demo_concepts
 import demo_rows
-import demo_stories
 from demo_edits import EDITS
 from demo_rows import Models, models_of, percent
 
@@ -94,7 +94,7 @@ def page(figures: dict[str, dict[str, Any]]) -> str:
     lines += demo_rows.acceptance(found, table)
     lines += demo_compared.comparison(found, table)
     if stories:
-        lines += demo_stories.section(stories, table)
+        lines += demo_concepts.section(stories, table)
     return "\n".join(lines).rstrip() + "\n"
 
 
