@@ -19,7 +19,8 @@ namespace {
   throw std::invalid_argument("adapter " + in_quotes(adapter) + ": " + message);
 }
 
-/// The pair of one weight: W += scale · B A, or its transpose.
+/// The pair of one weight: W += scale · B A, or its transpose. Of a bias, b += scale · B, A is
+/// null.
 struct Pair {
   const TensorInfo *a = nullptr, *b = nullptr;
   double scale = 1;
@@ -122,11 +123,26 @@ class AdaptedInput final : public Input {
     widen(info.dtype,
           model_->read(info, static_cast<uint64_t>(first) * width, raw.size(), raw.data()), count,
           out);
-    add(pair->second, info, first, count, out);
+    if (pair->second.a == nullptr) {
+      add_bias(pair->second, first, count, out);
+    } else {
+      add(pair->second, info, first, count, out);
+    }
     return room;
   }
 
  private:
+  void add_bias(const Pair& pair, int64_t first, int64_t count, double* out) const {
+    const TensorInfo& info = *pair.b;
+    const auto width = static_cast<uint64_t>(element_bytes(info.dtype));
+    std::vector<std::byte> raw(static_cast<size_t>(count) * width);
+    std::vector<double> change(static_cast<size_t>(count));
+    widen(info.dtype,
+          adapter_->read(info, static_cast<uint64_t>(first) * width, raw.size(), raw.data()), count,
+          change.data());
+    add_scaled(pair.scale, change.data(), count, out);
+  }
+
   void add(const Pair& pair, const TensorInfo& info, int64_t first, int64_t count,
            double* out) const {
     const std::shared_ptr<const Factors> factors = factors_of(info.name, pair);
@@ -191,6 +207,11 @@ class Reader {
     std::string name = tensor.name;
     if (name.starts_with("base_model.model.")) name = name.substr(17);
     std::smatch match;
+    static const std::regex kBias(R"((.*)\.lora_B(\.default)?\.bias)");
+    if (std::regex_match(name, match, kBias)) {
+      pairs[known(match[1].str() + ".bias", tensor)].b = &tensor;
+      return;
+    }
     if (std::regex_match(name, match, kFactor)) {
       const std::string target = known(match[1].str() + ".weight", tensor);
       Pair& pair = pairs[target];
@@ -216,7 +237,19 @@ class Reader {
                               ", which the model lacks" + did_you_mean(name, names));
   }
 
+  // The rank that a bias is scaled by is that of its module's weight.
+  void check_bias(const std::string& target, Pair& pair) const {
+    const std::string module = target.substr(0, target.size() - 5);
+    const auto weight = pairs.find(module + ".weight");
+    if (weight == pairs.end() || weight->second.a == nullptr ||
+        pair.b->shape != model_.find(target)->shape) {
+      fail(adapter_.name(), "tensor " + in_quotes(pair.b->name) + " fits no bias of the model");
+    }
+    pair.scale = config_.scale(module, weight->second.a->shape.front());
+  }
+
   void check(const std::string& target, Pair& pair) const {
+    if (target.ends_with(".bias")) return check_bias(target, pair);
     if (pair.a == nullptr || pair.b == nullptr) {
       fail(adapter_.name(), "only one factor for " + in_quotes(target));
     }

@@ -219,6 +219,7 @@ namespace {
 // rank, a sample and what lies inside the bracket (Selection), in lists that grow by doubling.
 double held_bytes(const Job& job) {
   const auto count = static_cast<double>(job.numel());
+  if (job.method->whole) return (static_cast<double>(job.operands.size()) + 1) * 8 * count;
   const bool selects = job.values.has("lambda") || job.values.has("select_topk") ||
                        job.method->name == "arcee_fusion";
   if (!selects)

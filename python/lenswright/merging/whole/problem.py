@@ -1,0 +1,51 @@
+"""One tensor to be merged, as methods of whole matrices see it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.\d+\.")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Inputs in float64, in the recipe's order; the base apart, None where there is none.
+
+    values: of the merge. own: of each model. statistic(i): what was measured of model i for this
+    tensor, None where nothing was.
+    """
+
+    tensor: str
+    models: list[torch.Tensor]
+    base: torch.Tensor | None
+    values: Mapping[str, float]
+    own: list[Mapping[str, float]]
+    statistic: Callable[[int], torch.Tensor | None]
+
+    @property
+    def is_matrix(self) -> bool:
+        """Of a layer, and not a vector: tables of embeddings have rows, not directions."""
+        return self.models[0].ndim >= 2 and bool(_LAYER.search(self.tensor))
+
+    def weights(self) -> list[float]:
+        """Of each model."""
+        return [own["weight"] for own in self.own]
+
+    def deltas(self) -> list[torch.Tensor]:
+        """What each model has that the base lacks."""
+        assert self.base is not None
+        return [model - self.base for model in self.models]
+
+    def weighted_mean(self) -> torch.Tensor:
+        """Σ w x / Σ w; the plain mean where weights are equal."""
+        weights = self.weights()
+        if len(set(weights)) == 1:
+            weights = [1.0] * len(weights)
+        total = torch.zeros_like(self.models[0])
+        for weight, model in zip(weights, self.models, strict=True):
+            total += weight * model
+        return total / sum(weights)
