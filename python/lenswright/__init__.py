@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lenswright.generating.chatting import Conversation as Conversation
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measuring.measurement import measure as measure
+    from lenswright.merging.alignment.run import align as align
     from lenswright.merging.extraction import extract_adapter as extract_adapter
     from lenswright.merging.merge import merge as merge
     from lenswright.merging.mixture.build import mixture_of_experts as mixture_of_experts
@@ -43,6 +44,7 @@ _NAMES = {
     "Report": "report",
     "Splits": "prompting.prompts",
     "VerificationError": "selftest",
+    "align": "merging.alignment.run",
     "extract_adapter": "merging.extraction",
     "from_transformers": "live",
     "load": "model",

@@ -155,7 +155,7 @@ def test_scales_that_do_not_fit(tiny: Tiny, tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     name = "model.layers.1.mlp.up_proj.weight_scale_inv"
     models.save(tmp_path / "no", {n: t for n, t in tensors.items() if n != name}, config)
-    with pytest.raises(ValueError, match="its scale .* is missing"):
+    with pytest.raises(ValueError, match=r"its scale .* is missing"):
         lw.merge(linear([tmp_path / "no"]), tmp_path / "out")
     models.save(tmp_path / "short", tensors | {name: tensors[name][:-1]}, config)
     with pytest.raises(ValueError, match="one for each block"):

@@ -154,7 +154,9 @@ def test_threads_and_gradients(four: list[Path], tmp_path: Path) -> None:
     assert changed == {f"model.layers.{i}.mlp.up_proj.weight" for i in (1, 2)}
 
 
-def measured(folders: list[Path], root: Path, kind: str) -> tuple[list[str], list[dict[str, Array]]]:
+def measured(
+    folders: list[Path], root: Path, kind: str
+) -> tuple[list[str], list[dict[str, Array]]]:
     """Files of made-up statistics, and what is in them."""
     paths, contents = [], []
     for i, folder in enumerate(folders):
@@ -252,5 +254,3 @@ def test_memory_is_planned(four: list[Path], tmp_path: Path) -> None:
     done = lw.merge(recipe("tsv", four), tmp_path / "out", dry_run=True)
     largest = max(value.numel() for value in models.load(four[0]).values())
     assert done.memory_bytes >= 5 * 8 * largest
-
-

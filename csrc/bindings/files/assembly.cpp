@@ -4,6 +4,7 @@
 
 #include "bindings/files/bindings.h"
 #include "bindings/files/held_plan.h"
+#include "merge/assignment.h"
 
 namespace py = pybind11;
 
@@ -35,6 +36,18 @@ std::unique_ptr<HeldPlan> make_assembly(const py::list& inputs, const std::strin
 }  // namespace
 
 void bind_assembly(py::module_& m) {
+  m.def(
+      "assign",
+      [](const py::buffer& cost, int64_t n) {
+        const BytesView view(cost);
+        const std::span<const std::byte> bytes = view.bytes();
+        const std::span numbers(reinterpret_cast<const double*>(bytes.data()),
+                                bytes.size() / sizeof(double));
+        const py::gil_scoped_release release;
+        return assign(numbers, n);
+      },
+      py::arg("cost"), py::arg("n"),
+      "The column of each row in the assignment of least cost; `cost` is float64 [n, n].");
   m.def("plan_assembly", &make_assembly, py::arg("inputs"), py::arg("donor"), py::arg("pieces"),
         py::arg("config"), py::arg("seed") = 0, py::arg("shard_bytes") = 5'000'000'000,
         "Plan a model put together: inputs as of plan_merge, and (name, model, tensor, dtype or "

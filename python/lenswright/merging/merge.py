@@ -14,8 +14,8 @@ from typing import Any
 from lenswright import _files
 from lenswright.merging import recipes, vocabularies
 from lenswright.merging.merged import RECORD, Merged
-from lenswright.merging.solving import solver_for
 from lenswright.merging.sizes import byte_count
+from lenswright.merging.solving import solver_for
 from lenswright.progress import Progress
 
 MODES = ("strict", "compat")

@@ -18,7 +18,7 @@ from lenswright.merging import recipes
 from lenswright.merging.assembling import RECORD, Assembly, checked_target
 from lenswright.merging.mixture.gates import condition, gates
 from lenswright.merging.mixture.layouts import Sizes, chosen_layout, mixture_config
-from lenswright.merging.mixture.recipe import Expert, MixtureRecipe, read
+from lenswright.merging.mixture.recipe import DTYPES, Expert, MixtureRecipe, read
 
 _PARTS = ("gate_proj", "up_proj", "down_proj")
 _STEEP = 5.0  # a condition number above it: gates that are nearly alike
@@ -277,10 +277,12 @@ class _Plan:
 
     def assembly(self, seed: int, shard_size: int | str) -> Assembly:
         """Every tensor of the mixture, and where it is from."""
-        out = Assembly(self.places, self.recipe.base, self.config, seed, shard_size)
         dtype = self.recipe.dtype
         usual = dtype or self.base.info(self.names[0]).dtype
-        usual = "BF16" if usual.startswith("F8") else usual
+        named = {wire: name for name, wire in DTYPES.items()}
+        key = "torch_dtype" if "torch_dtype" in self.config else "dtype"
+        config = self.config | ({key: named[usual]} if usual in named else {})
+        out = Assembly(self.places, self.recipe.base, config, seed, shard_size)
         done: set[int] = set()
         for name in self.names:
             out.take(name, self.recipe.base, name, dtype)

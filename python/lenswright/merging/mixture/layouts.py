@@ -175,7 +175,7 @@ def mixture_config(layout: Layout, base: Mapping[str, Any], sizes: Sizes) -> dic
             f"layer_types names layers that see a window only, which the layout '{layout.name}' "
             "lacks; expected 'full_attention' in every layer"
         )
-    for key in ("auto_map", "mlp_bias", "pretraining_tp", "torch_dtype", "dtype"):
+    for key in ("auto_map", "mlp_bias", "pretraining_tp", "quantization_config"):
         out.pop(key, None)
     if layout.name in ("mixtral", "qwen2_moe"):
         biased = kind == "qwen2"
