@@ -41,6 +41,7 @@ const std::vector<Method>& merge_methods() {
       regmean_method(),
       tsv_method(),
       iso_c_method(),
+      interpolate_method(),
       wudi_method(),
   };
   return methods;

@@ -221,10 +221,13 @@ DIFFERENCES = [
 
 BEYOND = """\
 - `statistics: FILE` beside a model: what `lenswright.merge_statistics` measured of it.
-- ema, fisher, iso_c, regmean, tsv and wudi are not mergekit's. All but ema look at whole tensors:
-  they need 8 bytes for each element of the largest tensor, for each model and once more, and are
-  computed with torch. tsv, iso_c and wudi decompose matrices of layers; vectors, and tables of
-  embeddings, get the mean of the task vectors. In iso_c and tsv `weight` is a factor of a task.
+- interpolate's file may hold `heads` [layers, query heads], a t for each head, and `subspace` [k,
+  d_model], inside of which `t_subspace` counts.
+- ema, fisher, interpolate, iso_c, regmean, tsv and wudi are not mergekit's. All but ema look at
+  whole tensors: they need 8 bytes for each element of the largest tensor, for each model and once
+  more, and are computed with torch. tsv, iso_c and wudi decompose matrices of layers; vectors, and
+  tables of embeddings, get the mean of the task vectors. In iso_c and tsv `weight` is a factor of a
+  task.
 
 ## Quantised models
 

@@ -29,6 +29,7 @@ Method ema_method();
 Method fisher_method();
 Method regmean_method();
 Method tsv_method();
+Method interpolate_method();
 Method iso_c_method();
 Method wudi_method();
 

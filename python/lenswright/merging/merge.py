@@ -143,7 +143,7 @@ class _Stage:
             settings.shard_bytes, settings.mix, vocabulary, solver,
         )  # fmt: skip
         if solver is not None:
-            solver.plan = plan
+            solver.begin(plan)
         folder = dict(inputs)[plan.donor]
         folder = folder[0] if isinstance(folder, tuple) else folder
         files = _with_template(document.data.get("chat_template"), files, folder)

@@ -46,7 +46,7 @@ def merge_state_dicts(
     solver = solver_for(document)
     plan = _files.plan_merge(document.json, document.where, inputs, mode, seed, solver=solver)
     if solver is not None:
-        solver.plan = plan
+        solver.begin(plan)
     tensors, _ = plan.run_in_memory(None, threads)
     return {name: _torch(dtype, shape, data) for name, dtype, shape, data in tensors}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from lenswright.merging.whole.fisher import fisher
+from lenswright.merging.whole.interpolate import interpolate
 from lenswright.merging.whole.iso_c import iso_c
 from lenswright.merging.whole.problem import Problem
 from lenswright.merging.whole.regmean import regmean
@@ -15,6 +16,7 @@ from lenswright.merging.whole.wudi import wudi
 
 METHODS: dict[str, Callable[[Problem], torch.Tensor]] = {
     "fisher": fisher,
+    "interpolate": interpolate,
     "iso_c": iso_c,
     "regmean": regmean,
     "tsv": tsv,
@@ -22,5 +24,6 @@ METHODS: dict[str, Callable[[Problem], torch.Tensor]] = {
 }
 NEEDS_STATISTICS = {"fisher": "fisher", "regmean": "gram"}
 """Methods that want something measured of every model, and what."""
+MAY_HAVE_STATISTICS = ("interpolate",)
 
-__all__ = ["METHODS", "NEEDS_STATISTICS", "Problem"]
+__all__ = ["MAY_HAVE_STATISTICS", "METHODS", "NEEDS_STATISTICS", "Problem"]

@@ -10,19 +10,13 @@ from lenswright.merging.whole.problem import Problem
 def fisher(problem: Problem) -> torch.Tensor:
     """Σ w F x / Σ w F, F the diagonal Fisher information of each model, `floor` at least.
 
-    Raises:
-        ValueError: a tensor of which nothing was measured.
-
     Source: Matena and Raffel 2022, arXiv:2111.09832, equation 5.
     """
     top = torch.zeros_like(problem.models[0])
     bottom = torch.zeros_like(top)
     for i, (weight, model) in enumerate(zip(problem.weights(), problem.models, strict=True)):
         information = problem.statistic(i)
-        if information is None:
-            raise ValueError(
-                f"statistics of model {i + 1} have no Fisher information of '{problem.tensor}'"
-            )
+        assert information is not None
         share = weight * information.clamp_min(problem.values["floor"])
         top += share * model
         bottom += share

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -16,7 +17,8 @@ class Problem:
     """Inputs in float64, in the recipe's order; the base apart, None where there is none.
 
     values: of the merge. own: of each model. statistic(i): what was measured of model i for this
-    tensor, None where nothing was.
+    tensor, None where nothing was. extra(name): another tensor of the first model's file, likewise.
+    config: the first model's config.json.
     """
 
     tensor: str
@@ -25,6 +27,8 @@ class Problem:
     values: Mapping[str, float]
     own: list[Mapping[str, float]]
     statistic: Callable[[int], torch.Tensor | None]
+    extra: Callable[[str], torch.Tensor | None]
+    config: Mapping[str, Any]
 
     @property
     def is_matrix(self) -> bool:

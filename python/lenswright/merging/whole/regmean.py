@@ -13,25 +13,16 @@ def regmean(problem: Problem) -> torch.Tensor:
     The least of Σ w ‖X (M - W)ᵀ‖² for α = 1. A tensor of which no inputs were measured (norms,
     tables) is the weighted mean, as in the paper.
 
-    Raises:
-        ValueError: inputs measured of some of the models only.
-
     Source: Jin et al. 2023, arXiv:2212.09849, equation 2 and section 4.2 (α).
     """
-    grams = [problem.statistic(i) for i in range(len(problem.models))]
-    if all(gram is None for gram in grams):
+    grams = [g for i in range(len(problem.models)) if (g := problem.statistic(i)) is not None]
+    if not grams:
         return problem.weighted_mean()
     alpha = problem.values["alpha"]
     width = problem.models[0].shape[-1]
     top = torch.zeros_like(problem.models[0])
     bottom = torch.zeros(width, width, dtype=top.dtype)
-    for i, (weight, model, gram) in enumerate(
-        zip(problem.weights(), problem.models, grams, strict=True)
-    ):
-        if gram is None:
-            raise ValueError(
-                f"statistics of model {i + 1} have no inputs of '{problem.tensor}', others have"
-            )
+    for weight, model, gram in zip(problem.weights(), problem.models, grams, strict=True):
         shrunk = weight * (alpha * gram + (1 - alpha) * torch.diag(gram.diagonal()))
         top += model @ shrunk
         bottom += shrunk
