@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 import transformers
+import yaml
 
 import lenswright as lw
 import merging_models as models
+from lenswright.cli import main
 from lenswright.demo import folder as demo_folder
 from lenswright.verifying.lifted import lifted
 
@@ -230,6 +232,16 @@ def test_chance_scale_and_noise(family: Callable[[str], list[Path]], tmp_path: P
     noise = torch.tensor([chance.normal(i) for i in range(source.numel())]).view(source.shape)
     want = 0.25 * source + 0.5 * noise.double()
     assert (a[name].double() - want).abs().max() <= 1e-6 * want.abs().max()
+
+
+def test_verb(family: Callable[[str], list[Path]], tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "r.yml").write_text(yaml.safe_dump(recipe_of(family("llama"))))
+    words = ["moe", str(tmp_path / "r.yml"), str(tmp_path / "out"), "--json", "--cuda"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["layout"] == "mixtral"
+    assert "--cuda has no effect" in said.err
+    assert main([*words[:2], str(tmp_path / "out")]) == 2
 
 
 def test_dry_run_writes_nothing(family: Callable[[str], list[Path]], tmp_path: Path) -> None:

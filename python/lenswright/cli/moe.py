@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 HELP = """\
@@ -20,6 +21,17 @@ Exit code: 0 when done, 2 when the call itself was wrong.
 """
 
 
+# flags of mergekit-moe without a meaning here -> why
+NEEDLESS = {
+    "--i-understand-this-is-not-useful-without-training": "it is up to the one who builds it",
+    "--cuda": "gates take a few prompts, the rest is copying",
+    "--load-in-4bit": "weights stay as they are stored",
+    "--load-in-8bit": "weights stay as they are stored",
+    "--lazy-unpickle": "pickled weights are never opened",
+    "--trust-remote-code": "no code of a model is ever run",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
@@ -32,12 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", "-j", type=int, default=0, metavar="N",
         help="threads (default: one per processor)")  # fmt: skip
     add("--json", action="store_true", help="print the result as JSON")
+    for flag in NEEDLESS:
+        add(flag, action="append_const", dest="needless", const=flag, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build."""
     from lenswright.merging.mixture.build import mixture_of_experts
 
+    for flag in args.needless or []:
+        print(f"lenswright: {flag} has no effect: {NEEDLESS[flag]}", file=sys.stderr)
     done = mixture_of_experts(
         args.recipe, args.out, seed=args.seed, threads=args.threads, shard_size=args.shard_size,
         dry_run=args.dry_run,
