@@ -1,6 +1,5 @@
 #include "merge/adapter.h"
 
-#include <cmath>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -10,7 +9,10 @@
 #include "base/error.h"
 #include "base/widen.h"
 #include "io/open_file.h"
+#include "merge/adapter_config.h"
 #include "merge/kernel.h"
+#include "merge/names.h"
+#include "merge/plan_config.h"
 
 namespace lenswright {
 namespace {
@@ -42,46 +44,6 @@ std::vector<double> transposed(const std::vector<double>& x, int64_t rows, int64
   return out;
 }
 
-class Config {
- public:
-  Config(const std::string& adapter, const Json& json) : json_(json) {
-    const auto text = [&](const char* key) {
-      return json.contains(key) && json.at(key).is_string() ? json.at(key).as_string() : "";
-    };
-    if (text("peft_type") != "LORA") {
-      fail(adapter, "peft_type is " + in_quotes(text("peft_type")) + ", expected 'LORA'");
-    }
-    if (flag("use_dora")) fail(adapter, "use_dora is true; DoRA is not supported");
-    const std::string start = text("init_lora_weights");
-    for (const char* kind : {"pissa", "olora", "corda", "loftq"}) {
-      if (start.starts_with(kind)) {
-        fail(adapter,
-             "init_lora_weights is " + in_quotes(start) + ", which changes the model itself");
-      }
-    }
-  }
-
-  bool flag(const char* key) const { return json_.contains(key) && json_.at(key) == Json(true); }
-
-  double scale(const std::string& module, int64_t rank) const {
-    const double alpha = pattern("alpha_pattern", module, json_.at("lora_alpha").as_double());
-    const auto r = static_cast<double>(rank);
-    return alpha / (flag("use_rslora") ? std::sqrt(r) : r);
-  }
-
- private:
-  // A key of a pattern is a module's name, its end, or an expression for one of both.
-  double pattern(const char* key, const std::string& module, double otherwise) const {
-    if (!json_.contains(key) || !json_.at(key).is_object()) return otherwise;
-    for (const auto& [name, value] : json_.at(key).items()) {
-      if (std::regex_match(module, std::regex("(.*\\.)?(" + name + ")"))) return value.as_double();
-    }
-    return otherwise;
-  }
-
-  Json json_;
-};
-
 class AdaptedInput final : public Input {
  public:
   AdaptedInput(const std::string& name, std::shared_ptr<const Input> model,
@@ -103,10 +65,14 @@ class AdaptedInput final : public Input {
 
   const Checkpoint* holder(const TensorInfo& tensor) const override {
     if (pairs_.contains(tensor.name)) return nullptr;
-    return replaced_.contains(tensor.name) ? adapter_->checkpoint() : model_->checkpoint();
+    if (replaced_.contains(tensor.name)) return adapter_->checkpoint();
+    return model_->holder(*model_->find(tensor.name));
   }
 
-  Dtype stored(const TensorInfo& tensor) const override { return model_->find(tensor.name)->dtype; }
+  Dtype stored(const TensorInfo& tensor) const override {
+    return replaced_.contains(tensor.name) ? tensor.dtype
+                                           : model_->stored(*model_->find(tensor.name));
+  }
 
   const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t size,
                         std::byte* room) const override {
@@ -191,10 +157,11 @@ class AdaptedInput final : public Input {
 /// Sorts the tensors of an adapter by what they do to the model.
 class Reader {
  public:
-  Reader(const Input& model, const Input& adapter, const Config& config)
+  Reader(const Input& model, const Input& adapter, const AdapterConfig& config)
       : model_(model), adapter_(adapter), config_(config) {
     for (const TensorInfo& tensor : adapter.tensors()) read(tensor);
     for (auto& [target, pair] : pairs) check(target, pair);
+    for (const TensorInfo* head : tied_heads_) check_tied(*head);
   }
 
   std::map<std::string, Pair> pairs;
@@ -221,7 +188,12 @@ class Reader {
       return;
     }
     static const std::regex kSaved(R"(\.modules_to_save(\.default)?)");
-    const std::string target = known(std::regex_replace(name, kSaved, ""), tensor);
+    const std::string saved = std::regex_replace(name, kSaved, "");
+    if (model_.find(saved) == nullptr && is_head(saved) && ties_embeddings(model_.config())) {
+      tied_heads_.push_back(&tensor);
+      return;
+    }
+    const std::string target = known(saved, tensor);
     if (model_.find(target)->shape != tensor.shape) {
       fail(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is of another shape than " +
                                 in_quotes(target) + " of the model");
@@ -235,6 +207,20 @@ class Reader {
     for (const TensorInfo& one : model_.tensors()) names.push_back(one.name);
     fail(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is for " + in_quotes(name) +
                               ", which the model lacks" + did_you_mean(name, names));
+  }
+
+  // PEFT saves a head that is tied to the embedding beside it: the same bytes.
+  void check_tied(const TensorInfo& head) const {
+    const auto bytes = [&](const TensorInfo& tensor) {
+      std::vector<std::byte> room(tensor.bytes());
+      const std::byte* from = adapter_.read(tensor, 0, room.size(), room.data());
+      return std::vector<std::byte>(from, from + room.size());
+    };
+    for (const auto& [target, tensor] : replaced) {
+      if (is_token_embedding(target) && bytes(*tensor) == bytes(head)) return;
+    }
+    fail(adapter_.name(), "tensor " + in_quotes(head.name) +
+                              " differs from the embedding, which the model ties it to");
   }
 
   // The rank that a bias is scaled by is that of its module's weight.
@@ -264,7 +250,8 @@ class Reader {
 
   const Input& model_;
   const Input& adapter_;
-  const Config& config_;
+  const AdapterConfig& config_;
+  std::vector<const TensorInfo*> tied_heads_;
 };
 
 }  // namespace
@@ -274,7 +261,7 @@ std::shared_ptr<const Input> adapted_input(const std::string& name,
                                            const std::filesystem::path& path) {
   const auto adapter = open_input(path.string(), path);
   const auto file = adapter->checkpoint()->folder() / "adapter_config.json";
-  const Config config(path.string(), Json::parse(read_text(file), "adapter_config.json"));
+  const AdapterConfig config(path.string(), Json::parse(read_text(file), "adapter_config.json"));
   Reader reader(*model, *adapter, config);
   std::vector<TensorInfo> tensors = model->tensors();
   for (TensorInfo& tensor : tensors) {

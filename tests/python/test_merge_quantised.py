@@ -41,7 +41,10 @@ def check(folders: list[Path], plain: list[Path], out: Path) -> None:
 
 @pytest.mark.parametrize("block", [(16, 24), (128, 128), None])
 def test_fp8(block: quantised.Block, tiny: Tiny, tmp_path: Path) -> None:
-    folders = [quantised.fp8(tiny("llama", seed=i), tmp_path / f"q{i}", block) for i in range(2)]
+    other = {name: value.flip(0) for name, value in models.load(tiny("llama")).items()}
+    config = json.loads((tiny("llama") / "config.json").read_text())
+    two = [tiny("llama"), models.save(tmp_path / "other", other, config)]
+    folders = [quantised.fp8(folder, tmp_path / f"q{i}", block) for i, folder in enumerate(two)]
     plain = [quantised.dequantised(f, tmp_path / f"p{i}") for i, f in enumerate(folders)]
     check(folders, plain, tmp_path)
 

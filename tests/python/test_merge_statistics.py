@@ -14,7 +14,7 @@ import merging_models as models
 from lenswright.verifying.lifted import lifted
 
 ROWS = [[3, 70, 40, 66, 12], [9, 8, 7], [5, 5, 90, 31, 2, 60, 17]]
-FAMILIES = ["qwen2", "qwen3", "gemma", "phi", "gpt_neox", "phi3", "starcoder2"]
+FAMILIES = ["qwen2", "qwen3", "gemma", "phi", "phi3", "starcoder2"]
 
 
 def reference_of(folder: Path) -> Any:
@@ -141,6 +141,8 @@ def test_refused(tiny: Any, family: Any, tmp_path: Path) -> None:
         lw.merge_statistics(model, [[1, 2]], out, labels="x")
     with pytest.raises(ValueError, match="are not known"):
         lw.merge_statistics(lw.load(family("mixtral", "")), [[1, 2]], out, ["gram"])
+    with pytest.raises(ValueError, match="query_key_value.weight' is not known"):
+        lw.merge_statistics(lw.load(family("gpt_neox", "")), [[1, 2]], out, ["gram"])
     with pytest.raises(ValueError, match="expected the reverse"):
         lw.merge_statistics(lw.load(tiny("gpt2")), [[1, 2]], out, ["gram"])
     assert not out.exists()

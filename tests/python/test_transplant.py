@@ -114,7 +114,7 @@ def shared_rows(own: Path, donor: Path) -> tuple[dict[int, int], list[int]]:
     theirs = byte_level(WORDS + MORE).get_vocab(with_added_tokens=False)
     letters = {surface: token for token, surface in surfaces(donor).items()}
     spelt = {}
-    for token, row in mine.items():
+    for token, row in sorted(mine.items(), key=lambda item: item[0].startswith("<0x")):
         text = token.replace("▁", " ").encode()
         if token.startswith("<0x"):
             text = bytes([int(token[3:5], 16)])

@@ -55,7 +55,7 @@ Inputs open_inputs(const py::list& inputs, HeldPlan& held, bool raw) {
     } else if (py::isinstance<py::tuple>(pair.second)) {
       using Path = std::filesystem::path;
       const auto [model, adapter] = pair.second.cast<std::pair<Path, Path>>();
-      opened.push_back(adapted_input(pair.first, open(pair.first, model), adapter));
+      opened.push_back(adapted_input(pair.first, weights_input(pair.first, model), adapter));
     } else {
       opened.push_back(open(pair.first, pair.second.cast<std::filesystem::path>()));
     }

@@ -25,6 +25,7 @@ from lenswright.progress import Progress
 METHODS = ("exact", "randomised")
 OTHERS = ("save", "refuse", "leave")
 _EMBEDDINGS = ("embed_tokens", "wte", "wpe", "word_embeddings", "embed_in", "tok_embeddings")
+_TOKENS = ("embed_tokens", "wte", "word_embeddings", "embed_in", "tok_embeddings")
 _TRANSPOSED = ("gpt2",)  # whose blocks store [in, out]
 
 
@@ -117,13 +118,15 @@ def extract_adapter(
     with Progress("extracting", len(work.base), "tensors", progress) as bar:
         work.run(bar)
     changes, saved = work.changes, work.saved
-    config = adapter_config(changes, str(base), sorted({name for name, _ in saved}))
-    if any(name.endswith(_EMBEDDINGS) for name, _ in saved) and work.tied:
-        config["ensure_weight_tying"] = True
     whole = {
         f"{PREFIX}{module}.{kind}": work.tuned[f"{module}.{kind}"].contiguous()
         for module, kind in saved
     }
+    tables = [name for name, _ in saved if name.endswith(_TOKENS)] if work.tied else []
+    for table in tables:  # PEFT's copy of the one is not that of the other
+        whole[f"{PREFIX}lm_head.weight"] = work.tuned[f"{table}.weight"].contiguous()
+    modules = {name for name, _ in saved} | ({"lm_head"} if tables else set())
+    config = adapter_config(changes, str(base), sorted(modules))
     save_adapter(folder, adapter_tensors(changes) | whole, config)
     return Extraction(
         folder, method, rank, {c.module: c.rank for c in changes}, work.errors, work.error(),

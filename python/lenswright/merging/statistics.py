@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lenswright.checkpoints import tensor_file
+from lenswright.merging.whole.problem import is_of_layer
 from lenswright.progress import Progress
 
 if TYPE_CHECKING:
@@ -160,4 +161,9 @@ def _inputs(model: Model) -> dict[str, tuple[str, str]]:
                 raise ValueError(f"gram: '{name}' is [inputs, outputs], expected the reverse")
             out[name] = place
             break
+        else:
+            if stored.ndim == 2 and is_of_layer(name):
+                raise ValueError(
+                    f"gram: what goes into '{name}' is not known in family '{spec['family']}'"
+                )
     return out

@@ -15,7 +15,7 @@ import torch
 from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.merging.assembling import RECORD, Assembly, checked_target
 from lenswright.merging.transplant.methods import METHODS, Rows
-from lenswright.merging.transplant.surface import surfaces
+from lenswright.merging.transplant.surface import is_byte, surfaces
 from lenswright.merging.vocabularies import Vocabulary, tokenizer_files
 
 EMBEDDINGS = (
@@ -141,10 +141,12 @@ class _Transplanting:
 
     def _match(self) -> None:
         mine: dict[bytes, int] = {}
-        for token, surface in surfaces(self.model.folder).items():
+        spelt = surfaces(self.model.folder)
+        # A token of a byte's own is for texts that have no other.
+        for token in sorted(spelt, key=is_byte):
             row = self._own.id(token)
             if row is not None:
-                mine.setdefault(surface, row)
+                mine.setdefault(spelt[token], row)
         theirs = surfaces(self.donor.folder)
         self.size = max(self._other.rows, max(self._other.ids.values()) + 1)
         self.shared: list[tuple[int, int]] = []  # row of the donor, row of the model
@@ -154,8 +156,7 @@ class _Transplanting:
             if row in seen or row >= self._other.rows:
                 continue
             seen.add(row)
-            own = self._own.id(token)
-            own = mine.get(theirs[token]) if own is None else own
+            own = mine.get(theirs[token])
             if own is None:
                 self.new.append((row, theirs[token]))
             else:

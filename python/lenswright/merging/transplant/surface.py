@@ -40,6 +40,11 @@ def surfaces(folder: Path) -> dict[str, bytes]:
     return out
 
 
+def is_byte(token: str) -> bool:
+    """Whether a token is SentencePiece's for a single byte, such as <0x0A>."""
+    return _BYTE.fullmatch(token) is not None
+
+
 def _mentions(data: Mapping[str, Any], kind: str) -> bool:
     parts = (data.get("pre_tokenizer"), data.get("decoder"))
     return any(f'"{kind}"' in json.dumps(part) for part in parts if part)

@@ -12,6 +12,11 @@ import torch
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.\d+\.")
 
 
+def is_of_layer(tensor: str) -> bool:
+    """Whether a tensor is one of a numbered layer."""
+    return bool(_LAYER.search(tensor))
+
+
 @dataclass(frozen=True)
 class Problem:
     """Inputs in float64, in the recipe's order; the base apart, None where there is none.
@@ -33,7 +38,7 @@ class Problem:
     @property
     def is_matrix(self) -> bool:
         """Of a layer, and not a vector: tables of embeddings have rows, not directions."""
-        return self.models[0].ndim >= 2 and bool(_LAYER.search(self.tensor))
+        return self.models[0].ndim >= 2 and is_of_layer(self.tensor)
 
     def weights(self) -> list[float]:
         """Of each model."""
