@@ -51,11 +51,12 @@ def our_works(folder: Path, count: int, direction: torch.Tensor, into: Path) -> 
     model = lw.load(folder)
     prompts = PromptSet("fit", *([Prompt(t) for t in texts(count, seed)] for seed in (0, 1)))
 
-    def directions() -> object:
-        found = model.collect(
-            prompts, points="resid_post", positions="last", batch_size=BATCH, progress=False
-        )
-        return lw.directions.difference_of_means(found)
+    def found(deterministic: bool) -> object:
+        stats = model.collect(
+            prompts, points="resid_post", positions="last", batch_size=BATCH,
+            deterministic=deterministic, progress=False,
+        )  # fmt: skip
+        return lw.directions.difference_of_means(stats)
 
     def ablation() -> Any:
         return lw.edits.ablate(model, direction, writers=["attention", "mlp"])
@@ -74,7 +75,12 @@ def our_works(folder: Path, count: int, direction: torch.Tensor, into: Path) -> 
         in_memory()
         taken_back()
 
-    return {"directions": directions, "in memory, and back": applied, "saved": saved}
+    return {
+        "directions": lambda: found(deterministic=False),
+        "directions, deterministic": lambda: found(deterministic=True),
+        "in memory, and back": applied,
+        "saved": saved,
+    }
 
 
 class Heretic:
@@ -150,7 +156,8 @@ def compare(scratch: Path, rounds: int, prompts: int, narrow: int) -> None:
     theirs: dict[str, dict[str, Work]] = {title: {} for title in ours}
     if importlib.util.find_spec("heretic"):
         wide = Heretic(folder, "float32", direction)
-        theirs["directions"]["heretic float32"] = lambda: wide.residuals(prompts)
+        for title in ("directions", "directions, deterministic"):
+            theirs[title]["heretic float32"] = lambda: wide.residuals(prompts)
         theirs["in memory, and back"]["heretic float32"] = wide.in_memory
     else:
         print("heretic is not installed: left out")

@@ -155,7 +155,9 @@ void FileWriter::pwrite(std::string_view name, uint64_t offset, std::span<const 
   write_at(file_.get(), tensor.begin + offset, bytes);
   constexpr uint64_t kOften = 32u << 20;
   const uint64_t before = unsent_.fetch_add(bytes.size());
-  if (before / kOften != (before + bytes.size()) / kOften) begin_writeback(file_.get());
+  if (before / kOften == (before + bytes.size()) / kOften) return;
+  begin_writeback(file_.get());
+  if (forgets_) forget_pages(file_.get(), 0, 0);
 }
 
 bool FileWriter::read(std::string_view name, uint64_t offset, std::span<std::byte> bytes) const {
@@ -177,6 +179,7 @@ void FileWriter::copy(std::string_view name, int source, uint64_t source_offset,
   copy_range(source, source_offset, file_.get(), tensor.begin, bytes, [&](uint64_t n) {
     if (progress != nullptr) progress->step(static_cast<int64_t>(n));
   });
+  if (forgets_) forget_pages(file_.get(), tensor.begin, bytes);
 }
 
 void FileWriter::check_complete() const {

@@ -53,6 +53,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
 
   /// Writes bytes of a tensor from `offset` on. No byte may be written twice.
   void pwrite(std::string_view name, uint64_t offset, std::span<const std::byte> bytes);
+  /// What the disk has leaves the page cache while the rest is written.
+  void forget_written() { forgets_ = true; }
   /// Bytes of a tensor as they are in the file now; for what an earlier process wrote.
   bool read(std::string_view name, uint64_t offset, std::span<std::byte> bytes) const;
   /// Takes a whole tensor for written.
@@ -92,7 +94,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   std::vector<Spans> written_;  // per tensor
   OpenFile file_;
   std::atomic<uint64_t> unsent_{0};  // bytes written since the disk was last told
-  bool done_ = false;                // finished or abandoned
+  bool forgets_ = false;
+  bool done_ = false;  // finished or abandoned
 };
 
 }  // namespace lenswright

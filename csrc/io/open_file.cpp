@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -71,6 +74,28 @@ void write_at(int descriptor, uint64_t offset, std::span<const std::byte> bytes)
     bytes = bytes.subspan(static_cast<size_t>(n));
     offset += static_cast<uint64_t>(n);
   }
+}
+
+void read_ahead(int descriptor, uint64_t offset, uint64_t count) {
+  ::posix_fadvise(descriptor, static_cast<off_t>(offset), static_cast<off_t>(count),
+                  POSIX_FADV_WILLNEED);
+}
+
+void forget_pages(int descriptor, uint64_t offset, uint64_t count) {
+  ::posix_fadvise(descriptor, static_cast<off_t>(offset), static_cast<off_t>(count),
+                  POSIX_FADV_DONTNEED);
+}
+
+uint64_t available_memory() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);) {
+    unsigned long long kilobytes = 0;
+    if (std::sscanf(line.c_str(), "MemAvailable: %llu kB", &kilobytes) == 1) {
+      return uint64_t{kilobytes} * 1024;
+    }
+  }
+  const auto pages = ::sysconf(_SC_AVPHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
+  return static_cast<uint64_t>(pages) * static_cast<uint64_t>(size);
 }
 
 std::string read_text(const std::filesystem::path& path, uint64_t limit) {

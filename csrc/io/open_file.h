@@ -45,6 +45,16 @@ void write_at(int descriptor, uint64_t offset, std::span<const std::byte> bytes)
 /// the fsync. Advice: it may do nothing.
 void begin_writeback(int descriptor);
 
+/// Has the disk begin to read a range before it is asked for. Advice.
+void read_ahead(int descriptor, uint64_t offset, uint64_t count);
+
+/// Lets the page cache drop a range (`count` 0: all from there on) as far as the disk has it, so
+/// that files larger than memory do not push out everybody else's. Advice.
+void forget_pages(int descriptor, uint64_t offset, uint64_t count);
+
+/// Bytes of memory that programs may still take; what only the page cache holds counts as free.
+uint64_t available_memory();
+
 /// Copies a range between open files within the kernel, or through a buffer where it cannot.
 /// `step` hears of every piece. FileError when the source ends early.
 void copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset,

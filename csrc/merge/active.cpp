@@ -84,6 +84,10 @@ bool ActiveWork::finish(int) {
   return false;
 }
 
+uint64_t ActiveWork::held() const {
+  return counts_.size() * (models_.size() * sizeof(Counts) + sizeof(std::vector<Counts>));
+}
+
 void ActiveWork::write(int64_t, const Strip& strip, double* out) {
   const double* base = strip.x[static_cast<size_t>(task_.base)];
   differences(strip);

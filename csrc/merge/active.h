@@ -15,6 +15,7 @@ class ActiveWork final : public Work {
   void read(int pass, int64_t tile, const Strip& strip) override;
   bool finish(int pass) override;
   void write(int64_t tile, const Strip& strip, double* out) override;
+  uint64_t held() const override;
 
  private:
   struct Counts {

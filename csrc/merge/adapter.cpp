@@ -1,5 +1,6 @@
 #include "merge/adapter.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -16,6 +17,8 @@
 
 namespace lenswright {
 namespace {
+
+constexpr size_t kKept = 8;  // weights whose factors stay in memory
 
 [[noreturn]] void fail(const std::string& adapter, const std::string& message) {
   throw std::invalid_argument("adapter " + in_quotes(adapter) + ": " + message);
@@ -67,6 +70,24 @@ class AdaptedInput final : public Input {
     if (pairs_.contains(tensor.name)) return nullptr;
     if (replaced_.contains(tensor.name)) return adapter_->checkpoint();
     return model_->holder(*model_->find(tensor.name));
+  }
+
+  void expect(const TensorInfo& tensor) const override {
+    if (!replaced_.contains(tensor.name)) model_->expect(*model_->find(tensor.name));
+  }
+
+  void forget(const TensorInfo& tensor) const override {
+    if (!replaced_.contains(tensor.name)) model_->forget(*model_->find(tensor.name));
+  }
+
+  uint64_t held() const override {
+    uint64_t largest = 0;
+    for (const auto& [name, pair] : pairs_) {
+      largest = std::max(
+          largest,
+          sizeof(double) * static_cast<uint64_t>((pair.a ? pair.a->numel() : 0) + pair.b->numel()));
+    }
+    return (kKept + 1) * 2 * largest;  // and as they were read
   }
 
   Dtype stored(const TensorInfo& tensor) const override {
@@ -136,7 +157,7 @@ class AdaptedInput final : public Input {
     made->left = pair.transposed ? transposed(a, made->rank, pair.a->shape.back()) : b;
     made->right = pair.transposed ? transposed(b, pair.b->shape.front(), made->rank) : a;
     kept_.emplace_back(name, made);
-    if (kept_.size() > 8) kept_.pop_front();
+    if (kept_.size() > kKept) kept_.pop_front();
     return made;
   }
 

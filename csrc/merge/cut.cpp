@@ -1,6 +1,7 @@
 #include "merge/cut.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace lenswright {
 namespace {
@@ -8,7 +9,7 @@ namespace {
 constexpr int64_t kTile = 1 << 16;  // elements; fixed, so that sums by tile are
 constexpr int64_t kColumns = 512;   // of a tile of columns
 constexpr int64_t kPiece = 32;      // elements of a piece of a sample
-constexpr int64_t kPieces = 4096;   // of a sample, at least
+constexpr int64_t kPieces = 64;     // of a sample, at least
 constexpr int64_t kMostPieces = 65536;
 constexpr int64_t kPiecesOfTile = 256;
 
@@ -45,8 +46,10 @@ Tiling::Tiling(Shape2 shape, Cut cut) : shape_(shape), cut_(cut) {
     step_ = kColumns;
     tiles_ = ceil_div(shape.cols, step_);
   } else {
-    // More pieces of larger tensors keep what lies between two guesses small.
-    pieces_ = std::clamp(count >> 14, kPieces, kMostPieces);
+    // A read for each piece against handling what lies between two guesses, which is as count over
+    // the root of their number: about (count / 128)^(2/3) of them cost least.
+    const double root = std::cbrt(static_cast<double>(count) / 128);
+    pieces_ = std::clamp(static_cast<int64_t>(root * root), kPieces, kMostPieces);
     if (count <= pieces_ * kPiece) pieces_ = ceil_div(count, kPiece);
     step_ = kPiecesOfTile;
     tiles_ = ceil_div(pieces_, step_);
@@ -99,6 +102,10 @@ Run Tiling::strip(int64_t tile, int64_t index) const {
     }
   }
   return {};
+}
+
+int64_t Tiling::elements() const {
+  return cut_ == Cut::sample ? std::min(pieces_ * kPiece, shape_.count()) : shape_.count();
 }
 
 int64_t Tiling::longest() const {

@@ -36,6 +36,8 @@ class Tiling {
   Run tile(int64_t index) const;
   int64_t strips(int64_t tile) const;
   Run strip(int64_t tile, int64_t index) const;
+  /// That all tiles have together: not those of the tensor where it is a sample.
+  int64_t elements() const;
   /// Elements of the longest strip.
   int64_t longest() const;
   bool contiguous() const { return cut_ == Cut::elements || cut_ == Cut::rows; }

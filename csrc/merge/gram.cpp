@@ -67,6 +67,12 @@ Cut GramWork::cut(int pass) const {
   return lines_ == Lines::columns && pass == 0 ? Cut::columns : Cut::elements;
 }
 
+uint64_t GramWork::held() const {
+  constexpr uint64_t kList = 64;  // of a vector and of its place on the heap
+  const uint64_t n = inputs_.size();
+  return grams_.size() * ((n * n + n) * sizeof(double) + 2 * kList);
+}
+
 std::vector<const double*> GramWork::vectors(const Strip& strip) const {
   std::vector<const double*> x;
   for (size_t i = 0; i < inputs_.size(); ++i) {

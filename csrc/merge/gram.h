@@ -49,6 +49,7 @@ class GramWork : public Work {
   void read(int pass, int64_t tile, const Strip& strip) override;
   bool finish(int pass) override;
   void write(int64_t tile, const Strip& strip, double* out) override;
+  uint64_t held() const override;
 
  protected:
   virtual Coefficients solve(const Gram& gram) const = 0;

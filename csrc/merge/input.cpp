@@ -50,6 +50,14 @@ class CheckpointInput final : public Input {
     return room;
   }
 
+  void expect(const TensorInfo& tensor) const override {
+    read_ahead(files_.at(tensor.file).get(), tensor.begin, tensor.bytes());
+  }
+
+  void forget(const TensorInfo& tensor) const override {
+    forget_pages(files_.at(tensor.file).get(), tensor.begin, tensor.bytes());
+  }
+
  private:
   std::shared_ptr<Checkpoint> checkpoint_;
   std::unordered_map<std::string, OpenFile> files_;

@@ -34,6 +34,14 @@ class Input {
   /// The type it is stored in, which may be narrower than the one it is read in.
   virtual Dtype stored(const TensorInfo& tensor) const { return tensor.dtype; }
 
+  /// A tensor will be read soon, from the first byte to the last: the disk may begin.
+  virtual void expect(const TensorInfo&) const {}
+  /// It will not be read again: the page cache need not keep it.
+  virtual void forget(const TensorInfo&) const {}
+
+  /// Private memory that reading takes beside the caller's room, at most.
+  virtual uint64_t held() const { return 0; }
+
   /// `size` bytes of a tensor from `offset` on: in `room`, or where they are already.
   virtual const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t size,
                                 std::byte* room) const = 0;

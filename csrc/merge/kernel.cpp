@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "base/clones.h"
+#include "base/avx512.h"
 
 namespace lenswright {
 namespace {
@@ -63,6 +63,46 @@ LENSWRIGHT_CLONES double sum_abs(const double* a, int64_t n) {
   return total(sum);
 }
 
+LENSWRIGHT_CLONES double largest(const double* a, int64_t n, double start) {
+  Lanes most = start - Lanes{}, x;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    load(a + i, x);
+    most = x > most ? x : most;
+  }
+  for (; i < n; ++i) start = a[i] > start ? a[i] : start;
+  for (int lane = 0; lane < kLanes; ++lane) start = most[lane] > start ? most[lane] : start;
+  return start;
+}
+
+LENSWRIGHT_CLONES double smallest(const double* a, int64_t n, double start) {
+  Lanes least = start - Lanes{}, x;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    load(a + i, x);
+    least = x < least ? x : least;
+  }
+  for (; i < n; ++i) start = a[i] < start ? a[i] : start;
+  for (int lane = 0; lane < kLanes; ++lane) start = least[lane] < start ? least[lane] : start;
+  return start;
+}
+
+LENSWRIGHT_CLONES double largest_finite(const double* a, int64_t n) {
+  constexpr double kMost = std::numeric_limits<double>::max();
+  const Lanes zero = {};
+  Lanes most = {}, x;
+  double out = 0;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    load(a + i, x);
+    x = x <= kMost ? x : zero;
+    most = x > most ? x : most;
+  }
+  for (; i < n; ++i) out = a[i] <= kMost && a[i] > out ? a[i] : out;
+  for (int lane = 0; lane < kLanes; ++lane) out = most[lane] > out ? most[lane] : out;
+  return out;
+}
+
 LENSWRIGHT_CLONES int64_t count_nonzero(const double* a, int64_t n) {
   int64_t count = 0;
   for (int64_t i = 0; i < n; ++i) count += a[i] != 0 ? 1 : 0;
@@ -89,20 +129,46 @@ LENSWRIGHT_CLONES void add_scaled(double w, const double* a, int64_t n, double* 
   for (int64_t i = 0; i < n; ++i) out[i] += w * a[i];
 }
 
-LENSWRIGHT_CLONES void divide(double d, int64_t n, double* out) {
+namespace {
+
+LENSWRIGHT_CLONES void divide_plainly(double d, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) out[i] /= d;
 }
 
-LENSWRIGHT_CLONES void elect(const double* sum, const double* delta, double weight, int64_t n,
-                             double* numerator, double* divisor) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double term = weight * delta[i];
-    // Arithmetic instead of a branch, so that NaN stays NaN.
-    const double agrees = sum[i] >= 0 ? (term > 0 ? 1.0 : 0.0) : (term < 0 ? 1.0 : 0.0);
-    numerator[i] += term * agrees;
-    divisor[i] += weight * agrees;
+LENSWRIGHT_PLAIN void divide_all(double d, int64_t n, double* out) { divide_plainly(d, n, out); }
+
+#ifdef LENSWRIGHT_HAS_CLONES
+// The quotient in three steps from the reciprocal, thrice as quick as a division and the same
+// number: r = 1/d rounded, q within a unit of x/d, then q + (x - q d) r is x/d rounded (Markstein
+// 1990, IBM J. Res. Dev. 34), as long as nothing over- or underflows.
+LENSWRIGHT_V4 void divide_all(double d, int64_t n, double* out) {
+  constexpr double kLeast = 0x1p-400, kMost = 0x1p400;
+  const double size = std::abs(d);
+  if (!(size >= kLeast && size <= kMost)) return divide_plainly(d, n, out);
+  const __m512d by = _mm512_set1_pd(d), reciprocal = _mm512_set1_pd(1 / d);
+  const __m512d least = _mm512_set1_pd(kLeast), most = _mm512_set1_pd(kMost);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const __m512d x = _mm512_loadu_pd(out + i), sizes = _mm512_abs_pd(x);
+    const __mmask8 zero = _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_EQ_OQ);
+    const __mmask8 safe = _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask(sizes, least, _CMP_GE_OQ),
+                                                  sizes, most, _CMP_LE_OQ);
+    if ((safe | zero) != 0xFF) {
+      divide_plainly(d, kLanes, out + i);
+      continue;
+    }
+    const __m512d rough = _mm512_mul_pd(x, reciprocal);
+    const __m512d near = _mm512_fmadd_pd(_mm512_fnmadd_pd(rough, by, x), reciprocal, rough);
+    const __m512d exact = _mm512_fmadd_pd(_mm512_fnmadd_pd(near, by, x), reciprocal, near);
+    _mm512_storeu_pd(out + i, _mm512_mask_mov_pd(exact, zero, rough));  // with the sign of 0
   }
+  divide_plainly(d, n - i, out + i);
 }
+#endif
+
+}  // namespace
+
+void divide(double d, int64_t n, double* out) { divide_all(d, n, out); }
 
 LENSWRIGHT_CLONES void divide_each(const double* d, double least, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) {

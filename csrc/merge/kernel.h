@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace lenswright {
 
@@ -10,6 +11,11 @@ namespace lenswright {
 double dot(const double* a, const double* b, int64_t n);
 /// Σ |a|.
 double sum_abs(const double* a, int64_t n);
+/// The largest and the smallest, `start` among them; NaN is neither.
+double largest(const double* a, int64_t n, double start);
+double smallest(const double* a, int64_t n, double start);
+/// The largest that is finite, or 0.
+double largest_finite(const double* a, int64_t n);
 /// How many are not 0.
 int64_t count_nonzero(const double* a, int64_t n);
 /// How many are NaN or infinite.
@@ -23,10 +29,11 @@ void scale(double w, const double* a, int64_t n, double* out);
 void add_scaled(double w, const double* a, int64_t n, double* out);
 /// out /= d
 void divide(double d, int64_t n, double* out);
-/// Takes part in a vote by sign: where the term weight · delta has the sign of `sum` (positive
-/// where that is 0), numerator += term and divisor += weight. NaN stays NaN.
-void elect(const double* sum, const double* delta, double weight, int64_t n, double* numerator,
-           double* divisor);
+/// A vote by sign, element by element: the sign of the sum of all votes_i delta_i (positive where
+/// that is 0) is elected; `numerator` becomes the sum of the terms weights_i delta_i that have it,
+/// `divisor` that of their weights. NaN stays NaN. The outputs are no inputs.
+void elect(std::span<const double* const> deltas, std::span<const double> votes,
+           std::span<const double> weights, int64_t n, double* numerator, double* divisor);
 /// out /= d, element by element; d = 0 counts as 1, and `least` is the least.
 void divide_each(const double* d, double least, int64_t n, double* out);
 /// out = |a|, with infinity for NaN, so that sizes have an order.

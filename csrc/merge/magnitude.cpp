@@ -6,13 +6,13 @@
 
 namespace lenswright {
 
-Magnitude::Magnitude(const Task& task, const std::vector<Band>& bands) {
+Magnitude::Magnitude(const Task& task, const std::vector<Band>& bands) : shape_(task.shape) {
   const int64_t count = task.shape.count();
   const int64_t tiles = Tiling(task.shape, Cut::elements).tiles();
-  const auto samples = static_cast<size_t>(Tiling(task.shape, Cut::sample).tiles());
+  const int64_t samples = Tiling(task.shape, Cut::sample).tiles();
   for (const Band& band : bands) {
-    models_.push_back({Selection(count, band.from, tiles), Selection(count, band.to, tiles),
-                       std::vector<std::vector<double>>(samples)});
+    models_.push_back(
+        {Selection(count, band.from, tiles), Selection(count, band.to, tiles), Sample(samples)});
     needed_ = needed_ || !models_.back().from.trivial() || !models_.back().to.trivial();
   }
 }
@@ -25,8 +25,7 @@ void Magnitude::read(int pass, int64_t tile, size_t index, const double* delta, 
   std::array<double, kStrip> sizes;
   magnitude(delta, n, sizes.data());
   if (pass == 0) {
-    auto& sample = model.sample[static_cast<size_t>(tile)];
-    sample.insert(sample.end(), sizes.data(), sizes.data() + n);
+    model.sample.add(tile, sizes.data(), n);
     return;
   }
   model.from.read(tile, sizes.data(), n);
@@ -41,12 +40,9 @@ bool Magnitude::finish(int pass) {
       again = again || !from || !to;
       continue;
     }
-    std::vector<double> sorted;
-    for (const auto& tile : model.sample) sorted.insert(sorted.end(), tile.begin(), tile.end());
-    std::ranges::sort(sorted);
-    model.from.guess(sorted);
-    model.to.guess(sorted);
-    model.sample = {};
+    const auto sample = model.sample.take();
+    model.from.guess(sample);
+    model.to.guess(sample);
   }
   return again;
 }
@@ -57,6 +53,17 @@ void Magnitude::apply(int64_t tile, const Strip& strip, size_t index, double* de
   magnitude(delta, n, room);
   model.to.keep(tile, strip.opens, room, n, delta, true);
   if (model.from.k() > 0) model.from.keep(tile, strip.opens, room, n, delta, false);
+}
+
+uint64_t Magnitude::held() const {
+  uint64_t bytes = 0;
+  const int64_t sample = Tiling(shape_, Cut::sample).elements();
+  for (const Model& model : models_) {
+    for (const Selection* one : {&model.from, &model.to}) {
+      if (!one->trivial()) bytes += Selection::held(shape_.count(), sample);
+    }
+  }
+  return bytes;
 }
 
 std::unique_ptr<Sparsifier> largest(const Task& task) {

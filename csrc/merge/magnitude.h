@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "merge/sample.h"
 #include "merge/selection.h"
 #include "merge/task_vectors.h"
 
@@ -22,12 +23,14 @@ class Magnitude final : public Sparsifier {
   void read(int pass, int64_t tile, size_t model, const double* delta, int64_t n) override;
   bool finish(int pass) override;
   void apply(int64_t tile, const Strip& strip, size_t model, double* delta, double* room) override;
+  uint64_t held() const override;
 
  private:
   struct Model {
     Selection from, to;
-    std::vector<std::vector<double>> sample;  // by tile
+    Sample sample;
   };
+  Shape2 shape_;
   std::vector<Model> models_;
   bool needed_ = false;
 };

@@ -77,8 +77,6 @@ struct MergePlan {
 
   uint64_t read_bytes() const;
   uint64_t write_bytes() const;
-  /// Private memory that running takes at most, about.
-  uint64_t memory(int threads) const;
 };
 
 /// Throws std::invalid_argument (the recipe and the models do not fit) or CheckpointError.

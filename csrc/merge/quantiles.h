@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
+#include "merge/sample.h"
 #include "merge/selection.h"
 
 namespace lenswright {
@@ -12,9 +12,10 @@ namespace lenswright {
 /// neighbouring ranks (as NumPy's default).
 class Quantiles {
  public:
-  Quantiles(int64_t count, std::vector<double> quantiles, int64_t sample_tiles, int64_t tiles);
+  Quantiles(int64_t count, const std::vector<double>& quantiles, int64_t sample_tiles,
+            int64_t tiles);
 
-  void sample(int64_t tile, const double* sizes, int64_t n);
+  void sample(int64_t tile, const double* sizes, int64_t n) { sample_.add(tile, sizes, n); }
   void sampled();
   void read(int64_t tile, const double* sizes, int64_t n);
   /// False: read everything again.
@@ -24,13 +25,13 @@ class Quantiles {
 
  private:
   struct Place {
-    size_t below, above;  // of ranks_
-    double share;         // of the one above
+    Selection upper;  // and the rank below it
+    double share;     // of the upper
+    bool largest;     // the upper is all there is
   };
   int64_t count_;
   std::vector<Place> places_;
-  std::vector<Selection> ranks_;
-  std::vector<std::vector<double>> samples_;
+  Sample sample_;
   double smallest_ = 0;  // a rank that Selection has no choice about
   std::vector<double> smallest_by_tile_;
 };

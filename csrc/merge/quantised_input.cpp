@@ -17,7 +17,7 @@
 namespace lenswright {
 namespace {
 
-constexpr std::string_view kKey = "quantization_config";
+constexpr size_t kKept = 16;  // tensors whose scales stay in memory
 
 // The numbers of codes are float32 products; only MXFP4 has larger ones than float32.
 Dtype read_as(const QuantisedTensor& tensor) {
@@ -42,6 +42,18 @@ class QuantisedInput final : public Input {
     return quantised_.find(tensor.name) == nullptr ? tensor.dtype : Dtype::bf16;
   }
 
+  void expect(const TensorInfo& tensor) const override { raw_->expect(stored_as(tensor)); }
+  void forget(const TensorInfo& tensor) const override { raw_->forget(stored_as(tensor)); }
+
+  uint64_t held() const override {
+    uint64_t largest = 0;
+    for (const auto& [name, tensor] : quantised_.by_name) {
+      const auto scales = static_cast<uint64_t>(raw_->find(tensor.scales)->numel());
+      largest = std::max(largest, scales * sizeof(float));
+    }
+    return kKept * largest + 3 * largest;  // and as they were read
+  }
+
   const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t size,
                         std::byte* room) const override {
     const QuantisedTensor* found = quantised_.find(tensor.name);
@@ -58,6 +70,11 @@ class QuantisedInput final : public Input {
   }
 
  private:
+  const TensorInfo& stored_as(const TensorInfo& tensor) const {
+    const QuantisedTensor* found = quantised_.find(tensor.name);
+    return *raw_->find(found == nullptr ? tensor.name : found->codes);
+  }
+
   std::vector<std::byte> bytes_of(const std::string& stored, uint64_t offset, uint64_t size) const {
     std::vector<std::byte> out(size);
     const std::byte* there = raw_->read(*raw_->find(stored), offset, size, out.data());
@@ -147,7 +164,7 @@ class QuantisedInput final : public Input {
           wide.data());
     std::ranges::transform(wide, made->begin(), [](double x) { return static_cast<float>(x); });
     kept_.emplace_back(tensor.scales, made);
-    if (kept_.size() > 16) kept_.pop_front();
+    if (kept_.size() > kKept) kept_.pop_front();
     return made;
   }
 
@@ -184,7 +201,7 @@ void refuse_unnamed(const std::string& model, const Input& raw) {
 Json only_quantisation(const Json& config) {
   Json out = Json::object();
   for (const Json& part : {config, decoder_part(config)}) {
-    for (const std::string key : {std::string(kKey), std::string("compression_config")}) {
+    for (const char* key : {"quantization_config", "compression_config"}) {
       if (part.contains(key) && !part.at(key).is_null()) out.set(key, part.at(key));
     }
   }

@@ -1,63 +1,85 @@
 #include "merge/ranking.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <utility>
+
+#include "base/clones.h"
+#include "merge/kernel.h"
 
 namespace lenswright {
 namespace {
 
-constexpr std::ptrdiff_t kFew = 24;  // that insertion sorts quicker
+constexpr int32_t kDigit = 256;
+constexpr double kLast = kDigit * kDigit - 1;  // key of what is infinite
+constexpr double kLargest = std::numeric_limits<double>::max();
 
-// By size, of equal ones the last first.
-void sort_few(const double* sizes, int32_t* first, int32_t* last) {
-  const auto before = [&](int32_t a, int32_t b) {
-    return sizes[a] != sizes[b] ? sizes[a] < sizes[b] : a > b;
-  };
-  if (last - first > kFew) {
-    if (!std::is_sorted(first, last, before)) std::sort(first, last, before);
-    return;
+// Grows with the size; 65,535 equal intervals.
+LENSWRIGHT_CLONES void keys_of(const double* sizes, int64_t n, double scale, uint16_t* keys) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double place = sizes[i] * scale;
+    keys[i] = static_cast<uint16_t>(static_cast<int32_t>(place < kLast ? place : kLast));
   }
-  for (int32_t* i = first + 1; i < last; ++i) {
-    const int32_t here = *i;
-    int32_t* to = i;
-    for (; to > first && before(here, to[-1]); --to) *to = to[-1];
-    *to = here;
-  }
+}
+
+using Starts = std::array<int32_t, kDigit>;
+
+// Where each digit begins, from how often there is one.
+void begin_each(Starts& counts) {
+  int32_t before = 0;
+  for (int32_t& count : counts) before += std::exchange(count, before);
 }
 
 }  // namespace
 
+// Two digits of the key, the lower first (Knuth, volume 3, section 5.2.5), each pass keeping the
+// order of equals; what comes first in the row goes in last.
+void Ranking::sort_by_key() {
+  const auto n = static_cast<int32_t>(key_.size());
+  Starts low = {}, high = {};
+  for (const uint16_t key : key_) {
+    ++low[key % kDigit];
+    ++high[key / kDigit];
+  }
+  begin_each(low);
+  begin_each(high);
+  for (int32_t i = n; i-- > 0;) {
+    half_sorted_[static_cast<size_t>(low[key_[static_cast<size_t>(i)] % kDigit]++)] = i;
+  }
+  for (const int32_t i : half_sorted_) {
+    order_[static_cast<size_t>(high[key_[static_cast<size_t>(i)] / kDigit]++)] = i;
+  }
+}
+
+// Different sizes of one key may be out of order still.
+void Ranking::sort_within_keys(const double* sizes) {
+  const auto before = [&](int32_t a, int32_t b) {
+    return sizes[a] != sizes[b] ? sizes[a] < sizes[b] : a > b;
+  };
+  const auto key = [&](size_t at) { return key_[static_cast<size_t>(order_[at])]; };
+  for (size_t i = 1; i < order_.size(); ++i) {
+    if (sizes[order_[i]] >= sizes[order_[i - 1]]) continue;
+    size_t first = i - 1, last = i + 1;
+    while (first > 0 && key(first - 1) == key(i)) --first;
+    while (last < order_.size() && key(last) == key(i)) ++last;
+    std::sort(order_.data() + first, order_.data() + last, before);
+    i = last - 1;
+  }
+}
+
 void Ranking::rank(const double* sizes, int64_t n, int32_t* ranks) {
   const auto count = static_cast<size_t>(n);
-  bucket_.resize(count);
+  key_.resize(count);
+  half_sorted_.resize(count);
   order_.resize(count);
-  start_.assign(count + 2, 0);
-  double most = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (sizes[i] <= std::numeric_limits<double>::max()) most = std::max(most, sizes[i]);
-  }
-  const double scale = most > 0 ? static_cast<double>(n - 1) / most : 0;
-  const double limit = static_cast<double>(n);
-  for (size_t i = 0; i < count; ++i) {
-    const double place = sizes[i] <= most ? sizes[i] * scale : limit;  // infinities come last
-    bucket_[i] = static_cast<int32_t>(place < limit ? place : limit);
-    ++start_[static_cast<size_t>(bucket_[i]) + 1];
-  }
-  for (size_t b = 1; b < start_.size(); ++b) start_[b] += start_[b - 1];
-  // From the last to the first, so that equal sizes lie in the order wanted already.
-  std::vector<int32_t>& next = start_;
-  for (size_t i = count; i-- > 0;) {
-    order_[static_cast<size_t>(next[static_cast<size_t>(bucket_[i])]++)] = static_cast<int32_t>(i);
-  }
-  // Now start_[b] is the end of bucket b.
-  int32_t begin = 0;
-  for (size_t b = 0; b + 1 < start_.size(); ++b) {
-    if (start_[b] - begin > 1) sort_few(sizes, order_.data() + begin, order_.data() + start_[b]);
-    begin = start_[b];
-  }
-  for (size_t rank = 0; rank < count; ++rank) {
-    ranks[order_[rank]] = static_cast<int32_t>(rank);
-  }
+  const double most = largest_finite(sizes, n);
+  // Of a row of subnormal sizes the scale would be infinite, and 0 times that no number.
+  const double scale = most > 0 ? std::min(kLast / most, kLargest) : 0.0;
+  keys_of(sizes, n, scale, key_.data());
+  sort_by_key();
+  sort_within_keys(sizes);
+  for (size_t rank = 0; rank < count; ++rank) ranks[order_[rank]] = static_cast<int32_t>(rank);
 }
 
 }  // namespace lenswright

@@ -1,104 +1,14 @@
 #include "merge/run.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <mutex>
 #include <set>
 
-#include "base/parallel.h"
 #include "io/writer.h"
 #include "merge/journal.h"
-#include "merge/pool.h"
-#include "merge/tensor_run.h"
+#include "merge/running.h"
 
 namespace lenswright {
 namespace {
-
-constexpr int64_t kSmall = 1 << 18;  // elements of a tensor that one thread does alone
-constexpr size_t kTogether = 256;    // such tensors that are begun together
-
-class Running {
- public:
-  using SinkOf = std::function<Sink(size_t job)>;
-  using Copy = std::function<void(size_t job)>;
-  using Skip = std::function<bool(size_t job)>;  // already there
-  using Done = std::function<void(size_t job, uint64_t sum)>;
-
-  Running(const MergePlan& plan, SinkOf sink_of, Copy copy, Progress* progress, int threads)
-      : plan_(plan),
-        sink_of_(std::move(sink_of)),
-        copy_(std::move(copy)),
-        progress_(progress),
-        pool_(threads),
-        desks_(static_cast<size_t>(pool_.size())) {}
-
-  std::vector<TensorNote> run(const Skip& skip = {}, Done done = {}) {
-    done_ = std::move(done);
-    for (size_t job = 0; job < plan_.jobs.size(); ++job) {
-      if (skip && skip(job)) continue;
-      const bool large = !plan_.jobs[job].copy && plan_.jobs[job].numel() > kSmall;
-      if (large) {
-        together(job);
-      } else {
-        waiting_.push_back(job);
-        if (waiting_.size() == kTogether) alone();
-      }
-    }
-    alone();
-    std::ranges::sort(notes_, {}, &TensorNote::tensor);
-    return std::move(notes_);
-  }
-
- private:
-  // All threads at one tensor, pass by pass.
-  void together(size_t job) {
-    TensorRun tensor(plan_.jobs[job], plan_.options);
-    const Sink sink = sink_of_(job);
-    do {
-      pool_.run(tensor.tiles(), [&](int64_t tile, int worker) {
-        tensor.tile(tile, desks_[static_cast<size_t>(worker)], sink);
-        if (progress_) progress_->step(0);
-      });
-    } while (tensor.next());
-    note(job, tensor);
-  }
-
-  // Every thread at small tensors of its own.
-  void alone() {
-    pool_.run(static_cast<int64_t>(waiting_.size()), [&](int64_t i, int worker) {
-      const size_t job = waiting_[static_cast<size_t>(i)];
-      if (plan_.jobs[job].copy) return copy_(job);
-      TensorRun tensor(plan_.jobs[job], plan_.options);
-      const Sink sink = sink_of_(job);
-      do {
-        for (int64_t tile = 0; tile < tensor.tiles(); ++tile) {
-          tensor.tile(tile, desks_[static_cast<size_t>(worker)], sink);
-        }
-      } while (tensor.next());
-      note(job, tensor);
-    });
-    waiting_.clear();
-  }
-
-  void note(size_t job, const TensorRun& tensor) {
-    if (done_) done_(job, tensor.sum());
-    if (tensor.not_finite() == 0 && tensor.remark().empty()) return;
-    const std::lock_guard lock(mutex_);
-    notes_.push_back({plan_.jobs[job].name, tensor.not_finite(), tensor.remark()});
-  }
-
-  const MergePlan& plan_;
-  SinkOf sink_of_;
-  Copy copy_;
-  Done done_;
-  Progress* progress_;
-  Pool pool_;
-  std::vector<Desk> desks_;
-  std::vector<size_t> waiting_;
-  std::mutex mutex_;  // of the notes
-  std::vector<TensorNote> notes_;
-};
 
 constexpr const char* kRecord = "lenswright.json";
 
@@ -140,6 +50,10 @@ bool is_there(const MergePlan& plan, const Job& job, const FileWriter& file, uin
   return sum == expected;
 }
 
+void forget(const Job& job) {
+  for (const Operand& operand : job.operands) operand.input->forget(*operand.info);
+}
+
 std::vector<FileWriter*> start_shards(const MergePlan& plan, FolderWriter& out) {
   std::vector<FileWriter*> file_of(plan.jobs.size());
   for (const MergePlan::Shard& shard : plan.shards) {
@@ -156,12 +70,18 @@ std::vector<FileWriter*> start_shards(const MergePlan& plan, FolderWriter& out) 
 }  // namespace
 
 std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::path& output,
-                                  const SmallFiles& files, Progress* progress, int threads,
-                                  bool resume) {
-  FolderWriter out(output, folders(plan), fingerprint(plan).substr(0, 16), resume);
+                                  const SmallFiles& files, Progress* progress,
+                                  const RunOptions& options) {
+  const Memory memory = memory_of(plan, options.threads, options.memory);
+  FolderWriter out(output, folders(plan), fingerprint(plan).substr(0, 16), options.resume);
   if (progress) progress->set_total(static_cast<int64_t>(plan.write_bytes()));
   put_small_files(plan, files, out);
   const std::vector<FileWriter*> file_of = start_shards(plan, out);
+  // Where all fits into memory the page cache serves whoever reads next, else it would drop all.
+  const bool floods = plan.read_bytes() + plan.write_bytes() > available_memory() / 2;
+  if (floods) {
+    for (FileWriter* file : std::set(file_of.begin(), file_of.end())) file->forget_written();
+  }
   Journal journal(out.aside("journal.partial"));
   const auto sink_of = [&](size_t job) -> Sink {
     return [&, job](uint64_t offset, std::span<const std::byte> bytes) {
@@ -174,6 +94,7 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
     const OpenFile source = from.input->holder(*from.info)->open_shard(from.info->file);
     file_of[job]->copy(plan.jobs[job].name, source.get(), from.info->begin, from.info->bytes(),
                        progress);
+    if (floods) forget(plan.jobs[job]);
   };
   const auto skip = [&](size_t job) {
     const auto it = journal.finished().find(job);
@@ -183,8 +104,12 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
     if (progress) progress->step(static_cast<int64_t>(plan.jobs[job].bytes()));
     return true;
   };
-  const auto done = [&](size_t job, uint64_t sum) { journal.add(job, sum); };
-  std::vector<TensorNote> notes = Running(plan, sink_of, copy, progress, threads).run(skip, done);
+  const auto done = [&](size_t job, uint64_t sum) {
+    journal.add(job, sum);
+    if (floods) forget(plan.jobs[job]);
+  };
+  std::vector<TensorNote> notes =
+      Running(plan, memory, {sink_of, copy, skip, done}, progress).run();
   if (plan.shards.size() > 1) out.write_index();
   out.commit(progress);
   if (progress) progress->finish();
@@ -194,6 +119,7 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
 std::vector<TensorNote> run_merge(const MergePlan& plan,
                                   const std::vector<std::span<std::byte>>& room, Progress* progress,
                                   int threads) {
+  const Memory memory = memory_of(plan, threads);
   if (progress) progress->set_total(static_cast<int64_t>(plan.write_bytes()));
   const auto put = [&](size_t job, uint64_t offset, std::span<const std::byte> bytes) {
     std::memcpy(room[job].data() + offset, bytes.data(), bytes.size());
@@ -208,39 +134,9 @@ std::vector<TensorNote> run_merge(const MergePlan& plan,
     std::vector<std::byte> bytes(from.info->bytes());
     put(job, 0, {from.input->read(*from.info, 0, bytes.size(), bytes.data()), bytes.size()});
   };
-  std::vector<TensorNote> notes = Running(plan, sink_of, copy, progress, threads).run();
+  std::vector<TensorNote> notes = Running(plan, memory, {sink_of, copy}, progress).run();
   if (progress) progress->finish();
   return notes;
-}
-
-namespace {
-
-// What a method keeps of a whole tensor between passes: sums of its tiles, and where it selects by
-// rank, a sample and what lies inside the bracket (Selection), in lists that grow by doubling.
-double held_bytes(const Job& job) {
-  const auto count = static_cast<double>(job.numel());
-  if (job.method->whole) return (static_cast<double>(job.operands.size()) + 1) * 8 * count;
-  const bool selects = job.values.has("lambda") || job.values.has("select_topk") ||
-                       job.method->name == "arcee_fusion";
-  if (!selects)
-    return count / 1024 + static_cast<double>(job.shape.empty() ? 0 : job.shape[0]) * 64;
-  const double sample = 32 * std::clamp(count / 16384, 4096.0, 65536.0);
-  const double inside = std::min(count, count * 12 / std::sqrt(sample) + 1e4);
-  return static_cast<double>(job.operands.size()) * 8 * (3 * sample + 2 * inside) + count / 64;
-}
-
-}  // namespace
-
-uint64_t MergePlan::memory(int threads) const {
-  threads = thread_count(threads);
-  uint64_t desk = 0;
-  double held = 0;
-  for (const Job& job : jobs) {
-    desk = std::max(desk, TensorRun::desk_bytes(job));
-    held = std::max(held, held_bytes(job));
-  }
-  constexpr uint64_t kRest = 32u << 20;
-  return kRest + desk * static_cast<uint64_t>(threads) + static_cast<uint64_t>(held);
 }
 
 }  // namespace lenswright

@@ -13,22 +13,10 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kPiece = 512;
+constexpr double kWidth = 12, kWider = 4;
 
-LENSWRIGHT_CLONES int64_t count_above(const double* sizes, int64_t n, double limit) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) count += sizes[i] > limit ? 1 : 0;
-  return count;
-}
-
-// Without branches: every size is written, and stays where the next one does not take its place.
-int64_t gather(const double* sizes, int64_t n, double low, double high, double* out) {
-  int64_t found = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    out[found] = sizes[i];
-    found += (sizes[i] >= low) & (sizes[i] <= high) ? 1 : 0;
-  }
-  return found;
-}
+// Ranks that the bracket reaches to each side, in a sample of m.
+double margin(double width, double m, double q) { return width * std::sqrt(m * q * (1 - q)) + 64; }
 
 LENSWRIGHT_CLONES void zero_below(const double* sizes, int64_t n, double limit, double* values) {
   for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] < limit ? 0.0 : values[i];
@@ -48,121 +36,128 @@ LENSWRIGHT_CLONES void zero_above(const double* sizes, int64_t n, double limit, 
 
 }  // namespace
 
-Selection::Selection(int64_t count, int64_t k, int64_t tiles)
-    : count_(count), k_(k), tiles_(trivial() ? 0 : static_cast<size_t>(tiles)) {}
+Selection::Selection(int64_t count, int64_t k, int64_t tiles, Wanted wanted)
+    : count_(count), k_(k), wanted_(wanted), tiles_(static_cast<size_t>(tiles)), width_(kWidth) {}
 
-void Selection::guess(std::span<const double> sorted) {
-  if (trivial()) return;
-  const auto m = static_cast<double>(sorted.size());
+uint64_t Selection::held(int64_t count, int64_t sample) {
+  const auto m = static_cast<double>(std::max<int64_t>(sample, 1)), n = static_cast<double>(count);
+  const double inside = std::min(n, 2 * margin(kWidth, m, 0.5) / m * n);
+  // Lists that grow by doubling, and half of them once more while the answer is looked for.
+  return static_cast<uint64_t>(8 * (2 * m + 2.5 * inside));
+}
+
+void Selection::guess(std::shared_ptr<std::vector<double>> sample) {
+  sample_ = std::move(sample);
+  if (!trivial()) bracket();
+}
+
+void Selection::bracket() {
+  std::vector<double>& sample = *sample_;
+  const auto m = static_cast<double>(sample.size());
   const double q = static_cast<double>(k_) / static_cast<double>(count_);
-  const double middle = m * (1 - q), margin = width_ * std::sqrt(m * q * (1 - q)) + 64;
-  const auto at = [&](double place, double below, double above) {
-    if (place < 0) return below;
-    return place >= m ? above : sorted[static_cast<size_t>(place)];
+  const double middle = m * (1 - q), reach = margin(width_, m, q);
+  auto sorted = sample.begin();  // all before are less
+  const auto at = [&](double place) {
+    if (place < 0) return -1.0;
+    if (place >= m) return kInfinity;
+    const auto wanted = sample.begin() + static_cast<ptrdiff_t>(place);
+    if (wanted >= sorted) std::nth_element(sorted, wanted, sample.end());
+    sorted = std::max(sorted, wanted);
+    return *wanted;
   };
-  low_ = at(std::floor(middle - margin), -1, kInfinity);
-  middle_ = at(std::floor(middle), -1, kInfinity);
-  high_ = at(std::ceil(middle + margin), -1, kInfinity);
-  if (!bracketed_) sample_.assign(sorted.begin(), sorted.end());
+  bracket_.low = at(std::floor(middle - reach));
+  bracket_.middle = at(std::floor(middle));
+  bracket_.high = at(std::ceil(middle + reach));
   bracketed_ = true;
 }
 
 void Selection::read(int64_t index, const double* sizes, int64_t n) {
-  if (trivial() || finished_) return;
+  if (!bracketed_ || finished_) return;
   Tile& tile = tiles_[static_cast<size_t>(index)];
-  std::array<double, kPiece> inside;
+  std::array<double, kPiece + 8> inside;
   for (int64_t at = 0; at < n; at += kPiece) {
-    const int64_t piece = std::min(kPiece, n - at);
-    tile.above += count_above(sizes + at, piece, high_);
-    const int64_t found = gather(sizes + at, piece, low_, high_, inside.data());
-    for (int64_t i = 0; i < found; ++i) {
-      const double size = inside[static_cast<size_t>(i)];
-      if (size == low_) {
-        ++tile.equal[0];
-      } else if (size == middle_) {
-        ++tile.equal[1];
-      } else if (size == high_) {
-        ++tile.equal[2];
-      } else {
-        (size < middle_ ? tile.lower : tile.upper).push_back(size);
-      }
-    }
+    const int64_t found =
+        bracket_.sort(sizes + at, std::min(kPiece, n - at), tile.counts, inside.data());
+    tile.inside.insert(tile.inside.end(), inside.begin(), inside.begin() + found);
   }
 }
 
 bool Selection::finish() {
+  if (trivial()) sample_.reset();
   if (trivial() || finished_) return true;
-  int64_t above = 0, equal[3] = {0, 0, 0}, upper = 0, lower = 0;
-  for (const Tile& tile : tiles_) {
-    above += tile.above;
-    for (int i = 0; i < 3; ++i) equal[i] += tile.equal[i];
-    upper += static_cast<int64_t>(tile.upper.size());
-    lower += static_cast<int64_t>(tile.lower.size());
-  }
-  finished_ = settle(above, equal, upper, lower);
-  if (finished_) {
-    sample_.clear();
+  const std::optional<Found> found = bracketed_ ? at(k_) : std::nullopt;
+  const bool more = wanted_ == Wanted::and_next && k_ + 1 < count_;
+  const std::optional<Found> next = found && more ? at(k_ + 1) : found;
+  if (found && next) {
+    next_ = next->size;
+    settle(*found);
     return true;
   }
   const size_t tiles = tiles_.size();
   tiles_.clear();
   tiles_.resize(tiles);
-  width_ *= 16;
-  const std::vector<double> sample = std::move(sample_);
-  sample_ = sample;
-  guess(sample);
+  if (bracketed_) width_ *= kWider;
+  bracket();
   return false;
 }
 
 // Down from the largest: above, the upper end, between, the middle, between, the lower end.
-bool Selection::settle(int64_t above, const int64_t equal[3], int64_t upper, int64_t lower) {
-  int64_t rank = k_ - above;  // among what follows, from 1
-  if (rank <= 0) return false;
-  const auto among = [&](std::vector<double> Tile::*list) {
-    std::vector<double> all;
-    for (const Tile& tile : tiles_) {
-      all.insert(all.end(), (tile.*list).begin(), (tile.*list).end());
-    }
-    const auto place = all.begin() + static_cast<ptrdiff_t>(rank - 1);
-    std::nth_element(all.begin(), place, all.end(), std::greater());
-    const double value = *place;
-    const auto larger =
-        std::count_if(all.begin(), all.end(), [&](double size) { return size > value; });
-    found(value, rank - larger);
-    return true;
-  };
-  if (rank <= equal[2]) return found(high_, rank), true;
-  rank -= equal[2];
-  if (rank <= upper) return among(&Tile::upper);
+std::optional<Selection::Found> Selection::at(int64_t rank) const {
+  Bracket::Counts all;
+  int64_t upper = 0, inside = 0;
+  for (const Tile& tile : tiles_) {
+    all.above += tile.counts.above;
+    for (int i = 0; i < 3; ++i) all.equal[i] += tile.counts.equal[i];
+    upper +=
+        std::ranges::count_if(tile.inside, [&](double size) { return size > bracket_.middle; });
+    inside += static_cast<int64_t>(tile.inside.size());
+  }
+  rank -= all.above;
+  if (rank <= 0) return std::nullopt;
+  if (rank <= all.equal[2]) return Found{bracket_.high, rank};
+  rank -= all.equal[2];
+  if (rank <= upper) return among(true, rank);
   rank -= upper;
-  if (rank <= equal[1]) return found(middle_, rank), true;
-  rank -= equal[1];
-  if (rank <= lower) return among(&Tile::lower);
-  rank -= lower;
-  if (rank <= equal[0]) return found(low_, rank), true;
-  return false;
+  if (rank <= all.equal[1]) return Found{bracket_.middle, rank};
+  rank -= all.equal[1];
+  if (rank <= inside - upper) return among(false, rank);
+  rank -= inside - upper;
+  if (rank <= all.equal[0]) return Found{bracket_.low, rank};
+  return std::nullopt;
 }
 
-void Selection::found(double threshold, int64_t rank_among_equals) {
-  threshold_ = threshold;
-  equals_kept_ = rank_among_equals;
+Selection::Found Selection::among(bool upper, int64_t rank) const {
+  std::vector<double> all;
+  for (const Tile& tile : tiles_) {
+    std::ranges::copy_if(tile.inside, std::back_inserter(all),
+                         [&](double size) { return (size > bracket_.middle) == upper; });
+  }
+  const auto place = all.begin() + static_cast<ptrdiff_t>(rank - 1);
+  std::nth_element(all.begin(), place, all.end(), std::greater());
+  const double value = *place;
+  const auto larger = std::ranges::count_if(all, [&](double size) { return size > value; });
+  return {value, rank - larger};
+}
+
+int64_t Selection::equals_in(const Tile& tile) const {
+  if (threshold_ == bracket_.low) return tile.counts.equal[0];
+  if (threshold_ == bracket_.middle) return tile.counts.equal[1];
+  if (threshold_ == bracket_.high) return tile.counts.equal[2];
+  return std::ranges::count(tile.inside, threshold_);
+}
+
+void Selection::settle(Found found) {
+  threshold_ = found.size;
+  equals_kept_ = found.among_equals;
   int64_t before = 0;
   for (Tile& tile : tiles_) {
-    int64_t here = std::count(tile.lower.begin(), tile.lower.end(), threshold) +
-                   std::count(tile.upper.begin(), tile.upper.end(), threshold);
-    if (threshold == low_) {
-      here += tile.equal[0];
-    } else if (threshold == middle_) {
-      here += tile.equal[1];
-    } else if (threshold == high_) {
-      here += tile.equal[2];
-    }
-    tile.lower = {};
-    tile.upper = {};
     tile.before = before;
-    tile.above = here;  // from now on: equals in this tile
-    before += here;
+    tile.equals = equals_in(tile);
+    before += tile.equals;
+    tile.inside = {};
   }
+  sample_.reset();
+  finished_ = true;
 }
 
 void Selection::keep(int64_t index, bool opens, const double* sizes, int64_t n, double* values,
@@ -176,7 +171,7 @@ void Selection::keep(int64_t index, bool opens, const double* sizes, int64_t n, 
     return inside ? zero_up_to(sizes, n, threshold_, values)
                   : zero_above(sizes, n, threshold_, values);
   }
-  if (tile.before + tile.above <= equals_kept_) {
+  if (tile.before + tile.equals <= equals_kept_) {
     return inside ? zero_below(sizes, n, threshold_, values)
                   : zero_from(sizes, n, threshold_, values);
   }

@@ -25,6 +25,7 @@ Sparsifier::~Sparsifier() = default;
 Cut Sparsifier::cut(int) const { return Cut::elements; }
 void Sparsifier::read(int, int64_t, size_t, const double*, int64_t) {}
 bool Sparsifier::finish(int) { return false; }
+uint64_t Sparsifier::held() const { return 0; }
 
 TaskVectors::TaskVectors(const Task& task, std::unique_ptr<Sparsifier> sparsifier, bool elects,
                          bool l1)
@@ -44,6 +45,11 @@ TaskVectors::TaskVectors(const Task& task, std::unique_ptr<Sparsifier> sparsifie
 
 Cut TaskVectors::cut(int pass) const {
   return sparsifier_->cut(std::min(pass, sparsifier_->passes()));
+}
+
+uint64_t TaskVectors::held() const {
+  const uint64_t sizes = models_.size() * sizeof(Sizes) + sizeof(std::vector<Sizes>);
+  return sparsifier_->held() + sizes_.size() * sizes;
 }
 
 void TaskVectors::read(int pass, int64_t tile, const Strip& strip) {
@@ -97,22 +103,16 @@ void TaskVectors::write(int64_t tile, const Strip& strip, double* out) {
 void TaskVectors::mix(const Strip& strip, double* out) const {
   const int64_t n = strip.count;
   const size_t models = models_.size();
-  scale(weights_[0], strip.room[0], n, out);
-  for (size_t i = 1; i < models; ++i) add_scaled(weights_[i], strip.room[i], n, out);
   if (!elect_) {
+    scale(weights_[0], strip.room[0], n, out);
+    for (size_t i = 1; i < models; ++i) add_scaled(weights_[i], strip.room[i], n, out);
     double sum = 0;
     for (const double weight : weights_) sum += weight;
     if (normalize_ && std::abs(sum) >= kTinyWeights) divide(sum, n, out);
     return;
   }
-  double* const numerator = strip.room[models];
-  double* const divisor = strip.room[models + 1];
-  std::fill(numerator, numerator + n, 0.0);
-  std::fill(divisor, divisor + n, 0.0);
-  for (size_t i = 0; i < models; ++i) {
-    elect(out, strip.room[i], weights_[i], n, numerator, divisor);
-  }
-  std::copy(numerator, numerator + n, out);
+  double* const divisor = strip.room[models];
+  elect(strip.room.first(models), weights_, weights_, n, out, divisor);
   if (normalize_) divide_each(divisor, -kInfinity, n, out);
 }
 

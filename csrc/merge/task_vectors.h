@@ -21,6 +21,8 @@ class Sparsifier {
   /// Drops elements of a difference (sets them to 0) and rescales what is left where it is its way.
   virtual void apply(int64_t tile, const Strip& strip, size_t model, double* delta,
                      double* room) = 0;
+  /// Bytes that it keeps between passes, at most.
+  virtual uint64_t held() const;
 };
 
 /// The frame of ties, dare, breadcrumbs and della (Yadav et al. 2023, arXiv:2306.01708, of which
@@ -38,6 +40,7 @@ class TaskVectors : public Work {
   void read(int pass, int64_t tile, const Strip& strip) override;
   bool finish(int pass) override;
   void write(int64_t tile, const Strip& strip, double* out) override;
+  uint64_t held() const override;
 
  private:
   struct Sizes {

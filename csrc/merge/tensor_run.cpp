@@ -198,23 +198,27 @@ Tiling TensorRun::written_tiles(const Job& job, const MergeOptions& options) {
   return {Shape2::of(job.shape), work->cut(work->passes())};
 }
 
-uint64_t TensorRun::desk_bytes(const Job& job) {
+TensorRun::Needs TensorRun::needs(const Job& job, const MergeOptions& options) {
   const Shape2 shape = Shape2::of(job.shape);
+  const auto work = job.method->start(task_of(job, options, false));
   const auto inputs = static_cast<uint64_t>(job.operands.size());
-  uint64_t most = 0;
-  for (const Cut cut : {Cut::elements, Cut::rows}) {
-    if (cut == Cut::rows && job.method->name.find("della") == std::string::npos &&
-        job.method->name != "arcee_fusion" && !job.values.has("filter_wise") &&
-        !job.values.has("nuslerp_flatten")) {
-      continue;
-    }
-    const Tiling tiling(shape, cut);
+  Needs out;
+  out.held = work->held();
+  for (int pass = 0; pass <= work->passes(); ++pass) {
+    const Tiling tiling(shape, work->cut(pass));
     if (tiling.tiles() == 0) continue;
-    const auto tile = static_cast<uint64_t>(tiling.tile(0).count);
-    const auto longest = static_cast<uint64_t>(tiling.longest());
-    most = std::max(most, (2 * inputs + 4) * longest * sizeof(double) + (inputs + 1) * tile * 8);
+    const uint64_t longest = static_cast<uint64_t>(tiling.longest()) * sizeof(double);
+    // Columns and samples are read strip by strip.
+    const uint64_t read = tiling.contiguous()
+                              ? static_cast<uint64_t>(tiling.tile(0).count) * sizeof(double)
+                              : longest;
+    out.desk = std::max(out.desk, (2 * inputs + 4) * longest + (inputs + 1) * read);
   }
-  return most;
+  // The mean of an operand's rows, where a row of the output may ask for it.
+  for (const Operand& operand : job.operands) {
+    if (operand.rows) out.held += static_cast<uint64_t>(shape.cols) * sizeof(double);
+  }
+  return out;
 }
 
 }  // namespace lenswright

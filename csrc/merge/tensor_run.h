@@ -43,8 +43,13 @@ class TensorRun {
 
   /// The tiles in which it is written.
   static Tiling written_tiles(const Job& job, const MergeOptions& options);
-  /// Bytes of desk that one thread needs.
-  static uint64_t desk_bytes(const Job& job);
+
+  /// Bytes that a tensor needs while it is merged, at most.
+  struct Needs {
+    uint64_t desk = 0;  // of each thread
+    uint64_t held = 0;  // between passes
+  };
+  static Needs needs(const Job& job, const MergeOptions& options);
 
  private:
   void set_up(Desk& desk) const;

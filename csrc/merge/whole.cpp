@@ -33,6 +33,10 @@ class Whole final : public Work {
     return false;
   }
 
+  uint64_t held() const override {
+    return (task_.inputs + 1) * sizeof(double) * static_cast<uint64_t>(task_.shape.count());
+  }
+
   void write(int64_t, const Strip& strip, double* out) override {
     std::copy_n(out_.begin() + strip.first, strip.count, out);
   }

@@ -12,6 +12,8 @@ void Work::read(int, int64_t, const Strip&) {}
 
 bool Work::finish(int) { return false; }
 
+uint64_t Work::held() const { return 0; }
+
 std::string Work::remark() const { return ""; }
 
 double Values::at(std::string_view name) const {

@@ -80,6 +80,8 @@ class Work {
   /// After every tile of a pass, in one thread; true when the pass is needed once more.
   virtual bool finish(int pass);
   virtual void write(int64_t tile, const Strip& strip, double* out) = 0;
+  /// Bytes that it keeps of the tensor between passes, at most.
+  virtual uint64_t held() const;
   /// A word for the report on what was found ("" for nothing), once written.
   virtual std::string remark() const;
 };

@@ -101,7 +101,13 @@ at::Tensor attend(const Heads& heads, const AttentionSetting& set, int layer, co
   const Taps& taps = pass.taps;
   const Point scores{Site::attn_scores, layer}, pattern{Site::pattern, layer};
   const Point sink{Site::attn_sink, layer};
-  if (taps.wants(scores) || taps.wants(pattern) || taps.wants(sink)) {
+  const bool watched = taps.wants(scores) || taps.wants(pattern) || taps.wants(sink);
+  if (pass.branches) {
+    TORCH_CHECK_VALUE(!watched, "a hook watches the attention of layer ", layer,
+                      ", which is not square where rows branch; expected rows that do not");
+    return branch_attention(heads.q, heads.k, heads.v, *pass.branches, set);
+  }
+  if (watched) {
     // Who only looks gets scores and pattern computed beside the fused run.
     const at::Tensor open = open_attention(heads, set, layer, pass);
     if (open.defined() && (taps.writes(scores) || taps.writes(pattern))) return open;

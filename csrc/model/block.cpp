@@ -92,8 +92,11 @@ at::Tensor block(at::Tensor x, const LayerWeights& weights, int layer, const Pas
   if (until == Until::resid_pre) return x;
   at::Tensor y = x;
   if (spec.has_norm_before()) y = norm_layer(x, weights.ln1, ln1_scale, ln1_normalized, pass);
-  const at::Tensor attention = attention_branch(x, y, weights, layer, pass);
+  at::Tensor attention = attention_branch(x, y, weights, layer, pass);
   if (until == Until::attn_out) return x;
+  if (pass.places.defined() && layer + 1 == spec.n_layers) {
+    for (at::Tensor* one : {&x, &y, &attention}) *one = one->index_select(1, pass.places);
+  }
   if (spec.parallel) {
     x = x + attention + mlp_branch(x, y, weights, layer, pass);
     return taps.visit({Site::resid_post, layer}, std::move(x));

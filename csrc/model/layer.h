@@ -7,6 +7,7 @@
 #include "model/kv_cache.h"
 #include "model/taps.h"
 #include "model/weight.h"
+#include "nn/attention_branches.h"
 #include "nn/attention_rows.h"
 #include "nn/rope.h"
 #include "spec/spec.h"
@@ -70,6 +71,8 @@ struct Pass {
   std::vector<AttentionSetting> attention;  // by layer, without its sinks
   RowSpans spans;                           // only in deterministic runs: attention row by row
   KvCache* cache = nullptr;
+  const Branches* branches = nullptr;  // null where a place sees all before it
+  at::Tensor places{};                 // [n] of which the last MLP is wanted; undefined: all
 };
 
 /// How far a block is run.

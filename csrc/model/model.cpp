@@ -50,6 +50,18 @@ RowSpans row_spans(const Input& input, const at::Tensor& positions) {
   return spans;
 }
 
+// Of branches that share a row each would have a length of its own.
+void check_one_length(const at::Tensor& lengths, const Spec& spec) {
+  const int64_t longest = lengths.max().item<int64_t>();
+  for (const Rope& rope : spec.ropes) {
+    const bool grows =
+        rope.scaling == RopeScaling::dynamic || rope.scaling == RopeScaling::longrope;
+    TORCH_CHECK_VALUE(!grows || longest <= rope.original_ctx, "rows branch and are ", longest,
+                      " long, expected at most ", rope.original_ctx,
+                      " (beyond, this model's rotations depend on each row's own length)");
+  }
+}
+
 at::Tensor capped(const at::Tensor& x, double limit) {
   return elementwise(x, [&](const at::Tensor& part) { return at::tanh(part / limit) * limit; });
 }
@@ -101,7 +113,13 @@ std::vector<AttentionSetting> Model::attention_settings(const Input& input,
 
 Pass Model::make_pass(const Input& input, const at::Tensor& positions, const Taps& taps) const {
   Pass pass{spec_, taps, positions, {}, {}, row_spans(input, positions), input.cache};
-  const at::Tensor lengths = positions.gather(1, input.batch.last().unsqueeze(1)).squeeze(1) + 1;
+  at::Tensor lengths = positions.gather(1, input.batch.last().unsqueeze(1)).squeeze(1) + 1;
+  if (!input.batch.branches().empty()) {
+    TORCH_CHECK_VALUE(!input.cache, "rows that branch have no key-value cache");
+    pass.branches = &input.batch.branches();
+    lengths = positions.amax(1) + 1;
+    check_one_length(lengths, spec_);
+  }
   for (const Rope& rope : spec_.ropes) {
     pass.ropes.push_back(rope_table(positions, lengths, rope, dtype_));
   }
@@ -174,7 +192,10 @@ Output Model::run(const Input& input, const Taps& taps, const Wanted& wanted) co
   const at::Tensor positions =
       input.positions.defined() ? input.positions : input.batch.positions();
   check_positions(positions, spec_);
-  const Pass pass = make_pass(input, positions, taps);
+  Pass pass = make_pass(input, positions, taps);
+  pass.places = wanted.places;
+  TORCH_CHECK_VALUE(!pass.places.defined() || wanted.logits != Logits::last,
+                    "places are given, expected logits of all of them or none, not the last");
 
   at::Tensor x = input.residual;
   if (plan.first == 0 && !x.defined()) x = embed(input, positions, taps);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <optional>
 
 #include "model/layer.h"
@@ -14,6 +16,8 @@ struct Wanted {
   Logits logits = Logits::all;
   int start_at_layer = 0;            // the input is then the residual before that layer
   std::optional<int> stop_at_layer;  // exclusive; the output is then the residual before it
+  at::Tensor places{};               // [n] of which what lies behind the last block's attention is
+                                     // wanted, the only ones to be seen there; undefined: all
 };
 
 /// The least work that gives what is wanted: the run goes as deep as the deepest tap or output.

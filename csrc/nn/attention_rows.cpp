@@ -46,20 +46,6 @@ bool loops_serve(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 at::Tensor dense(const at::Tensor& x) { return x.stride(-1) == 1 ? x : x.contiguous(); }
 
-// One row's own setting: it sees its keys from 0 on, its queries being the last of them.
-AttentionSetting own_setting(const AttentionSetting& set, const RowSpan& s,
-                             const at::TensorOptions& options) {
-  AttentionSetting own = set;
-  const at::Tensor keys = at::arange(s.keys, options.dtype(at::kLong)).unsqueeze(0);
-  const at::Tensor queries = keys.narrow(1, s.keys - s.queries, s.queries);
-  own.mask = within_sight({}, queries, keys, set.rule);
-  if (set.slopes.defined()) {
-    const at::Tensor end = set.from_end ? keys.select(1, s.keys - 1) : at::Tensor();
-    own.bias = alibi_bias(set.slopes, keys, end);
-  }
-  return own;
-}
-
 // All heads that share one head of keys and values, of one row. slopes and sinks: by head, or
 // nothing.
 template <typename T>
@@ -85,13 +71,26 @@ void attend_group(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 }  // namespace
 
+AttentionSetting row_setting(const AttentionSetting& set, const RowSpan& s,
+                             const at::TensorOptions& options) {
+  AttentionSetting own = set;
+  const at::Tensor keys = at::arange(s.keys, options.dtype(at::kLong)).unsqueeze(0);
+  const at::Tensor queries = keys.narrow(1, s.keys - s.queries, s.queries);
+  own.mask = within_sight({}, queries, keys, set.rule);
+  if (set.slopes.defined()) {
+    const at::Tensor end = set.from_end ? keys.select(1, s.keys - 1) : at::Tensor();
+    own.bias = alibi_bias(set.slopes, keys, end);
+  }
+  return own;
+}
+
 at::Tensor row_scores(const at::Tensor& q, const at::Tensor& k, const RowSpans& spans,
                       const AttentionSetting& set) {
   return assembled({q.size(0), q.size(1), q.size(2), k.size(2)}, q.options(), spans,
                    -std::numeric_limits<double>::infinity(), [&](int64_t row, const RowSpan& s) {
                      return attention_scores(places(q, row, s.query, s.queries),
                                              places(k, row, s.key, s.keys),
-                                             own_setting(set, s, q.options()));
+                                             row_setting(set, s, q.options()));
                    });
 }
 

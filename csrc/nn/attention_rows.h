@@ -15,6 +15,10 @@ struct RowSpan {
 };
 using RowSpans = std::vector<RowSpan>;
 
+/// One row's own setting: it sees its keys from 0 on, its queries being the last of them.
+AttentionSetting row_setting(const AttentionSetting& set, const RowSpan& span,
+                             const at::TensorOptions& options);
+
 // Attention (see nn/attention.h) one row of the batch at a time and nothing but its real places:
 // the same bytes in any batch. A row's queries are the last of its keys. Padding gets −∞, 0 and 0.
 

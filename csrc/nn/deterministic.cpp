@@ -10,8 +10,8 @@ namespace {
 
 thread_local bool deterministic_ = false;
 
-constexpr int64_t kFixedChunk =
-    16384;  // below ATen's grain size (32,768), a multiple of any vector
+// Below ATen's grain size (32,768), a multiple of any vector
+constexpr int64_t kFixedChunk = 16384;
 
 }  // namespace
 

@@ -62,9 +62,9 @@ class Model:
         """
         Tensors that are stored quantised: {name: (form, its codes' name, its scales')}.
         """
-    def run(self, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], side: str = 'right', logits: str = 'all', start_at_layer: typing.SupportsInt | typing.SupportsIndex = 0, stop_at_layer: typing.SupportsInt | typing.SupportsIndex | None = None, residual: torch.Tensor | None = None) -> tuple:
+    def run(self, taps: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], side: str = 'right', logits: str = 'all', start_at_layer: typing.SupportsInt | typing.SupportsIndex = 0, stop_at_layer: typing.SupportsInt | typing.SupportsIndex | None = None, residual: torch.Tensor | None = None, forks: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsInt | typing.SupportsIndex]] = [], places: torch.Tensor | None = None) -> tuple:
         """
-        The only forward: (logits or None, residual where it stopped).
+        The only forward: (logits or None, residual where it stopped). forks [(after, length)] are the stretches of rows that branch; places are those of which more is wanted than the last block's attention.
         """
     def stored(self) -> dict[str, torch.Tensor]:
         """

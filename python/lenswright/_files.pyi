@@ -287,11 +287,11 @@ class MergePlan:
     """
     All that a merge will do, checked before the first byte.
     """
-    def memory(self, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
+    def memory(self, threads: typing.SupportsInt | typing.SupportsIndex = 0, limit: typing.SupportsInt | typing.SupportsIndex = 0) -> int:
         """
-        Private memory that running takes at most, about, in bytes.
+        Private memory that running takes at most, in bytes; ValueError where `limit` is too little.
         """
-    def run(self, output: os.PathLike | str | bytes, files: collections.abc.Sequence[tuple[str, str]], progress: typing.Any = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, resume: bool = False) -> list:
+    def run(self, output: os.PathLike | str | bytes, files: collections.abc.Sequence[tuple[str, str]], progress: typing.Any = None, threads: typing.SupportsInt | typing.SupportsIndex = 0, resume: bool = False, memory: typing.SupportsInt | typing.SupportsIndex = 0) -> list:
         """
         Write the folder; return (tensor, elements not finite, remark) where there is something to say.
         """
@@ -305,6 +305,11 @@ class MergePlan:
     @property
     def donor(self) -> str:
         ...
+    @property
+    def fingerprint(self) -> str:
+        """
+        A hexadecimal number of all that decides what is written: the plan and its input files.
+        """
     @property
     def jobs(self) -> list:
         """

@@ -81,7 +81,8 @@ def grid(choice: Choice, score: str) -> dict[str, Any]:
         "score": score,
         "rule": choice.reason,
     }
-    for name in ("bypass", "induce", "kl"):
+    part["front"] = [[bool(cell.get("front")) for cell in row] for row in at]
+    for name in ("bypass", "induce", "kl", "cosmic"):
         part[name] = [[cell.get(name) for cell in row] for row in at]
     if choice.fallback:
         part["fallback"] = choice.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -46,6 +46,9 @@ METHODS = (
 )  # fmt: skip
 """Ways to edit that need no more than a direction and the prompts it came from."""
 
+FRONT = 5
+"""Rows of the Pareto front that are told; the report has all."""
+
 BALANCES = (0.03, 0.1, 0.3, 1.0)
 """Among which a conditioned edit's is chosen, on the selection split."""
 
@@ -60,6 +63,7 @@ class Plan:
     method: str = "plain"
     refusal: Sequence[str] | None = None
     score: Score | None = None
+    by: Literal["bypass", "cosmic"] = "bypass"
     score_name: str = "preference for refusing, nats a token"
     null: int = 20
     null_prompts: int | None = None
@@ -136,7 +140,7 @@ def tell(
     )
     choice = directions.select(
         model, found, splits.select, refusal=plan.refusal, score=plan.score, n_random=plan.null,
-        seed=plan.seed, batch_size=size, progress=progress,
+        seed=plan.seed, batch_size=size, progress=progress, by=plan.by,
     )  # fmt: skip
     row = choice.row
     say(
@@ -144,6 +148,8 @@ def tell(
         f"{_number(row['split_cosine'], '.3f')}, standard error "
         f"{_number(row['relative_error'], '.1%')} of its length"
     )
+    for line in _front(choice):
+        say(f"         {line}")
     edit = _edit(model, splits, plan, choice, stats)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
@@ -173,6 +179,24 @@ def tell(
         _whole(report, model, stats, found, choice, edit, baked, splits, plan),
         baked,
     )
+
+
+def _front(choice: Choice) -> list[str]:
+    """The Pareto front, and what was relaxed."""
+    lines = [f"fallback: {choice.reason}"] if choice.fallback else []
+    tried = sum(row["bypass"] is not None for row in choice.table)
+    lines.append(
+        f"front: {len(choice.front)} of {tried} tried have no better in bypass, induce and kl"
+    )
+    for row in choice.front[:FRONT]:
+        mark = ", chosen" if row is choice.row else ""
+        lines.append(
+            f"  layer {row['layer']}, position '{row['position']}': bypass {row['bypass']:.3f}, "
+            f"induce {row['induce']:.3f}, kl {row['kl']:.4f}, cosmic {row['cosmic']:.3f}{mark}"
+        )
+    if len(choice.front) > FRONT:
+        lines.append(f"  and {len(choice.front) - FRONT} more, in the report")
+    return lines
 
 
 def _number(value: float | None, form: str) -> str:

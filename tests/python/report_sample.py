@@ -28,6 +28,8 @@ def sample() -> dict[str, Any]:
             "bypass": [[8.0, 3.0, 4.0], [7.0, -4.5, 2.0]],
             "induce": [[-8.0, -3.0, 1.0], [-7.0, 2.5, 1.0]],
             "kl": [[0.1, 0.01, 1e-4], [0.1, 0.006, None]],
+            "cosmic": [[0.1, 1.5, 1.2], [0.2, 1.9, None]],
+            "front": [[False, False, True], [False, True, False]],
             "dropped": [["layer 0", "", None], ["layer 0", "", "KL above 0.02"]],
             "chosen": {"position": 1, "layer": 1}, "baseline": {"bypass": 8.2},
             "null": {"metric": "bypass", "values": [8.1 + 0.01 * i for i in range(20)]},

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from lenswright.selecting.choice import Null
-from lenswright.selecting.choosing import choose, knee
+from lenswright.selecting.choosing import choose, front, knee
 
 
-def row(bypass: float, kl: float, induce: float, layer: int = 1) -> dict[str, Any]:
-    return {"bypass": bypass, "kl": kl, "induce": induce, "layer": layer, "kept": False, "why": ""}
+def row(
+    bypass: float, kl: float, induce: float, layer: int = 1, cosmic: float = 0.0
+) -> dict[str, Any]:
+    scores = {"bypass": bypass, "kl": kl, "induce": induce, "cosmic": cosmic}
+    return scores | {"layer": layer, "kept": False, "why": ""}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,32 @@ def test_depth_is_no_filter_where_layers_are_named() -> None:
         choose([row(math.nan, 0.1, 1)], 0.1, 0.0, None)
 
 
+def test_the_greatest_cosmic_is_chosen_where_it_is_asked_for() -> None:
+    rows = [row(2, 0.01, 1, cosmic=1.5), row(-3, 0.01, 1, cosmic=0.5), row(1, 0.2, 1, cosmic=1.9)]
+    chosen, why, relaxed = choose(rows, 0.1, 0.0, 10, by="cosmic")
+    assert chosen is rows[0]
+    assert why == "greatest cosmic of 2 that pass every filter"
+    assert not relaxed
+    chosen, why, relaxed = choose(rows, 0.001, 0.0, 10, by="cosmic")
+    assert "knee of cosmic against kl" in why
+    assert relaxed
+
+
+def test_the_front_is_what_no_other_beats() -> None:
+    rows = [row(0, 0.5, 1), row(1, 0.1, 1), row(2, 0.1, 1), row(2, 0.1, 2), row(math.nan, 0, 3)]
+    choose(rows, 0.1, 0.0, 10)
+    assert [one["front"] for one in rows] == [True, True, False, True, False]
+    grid = [(a, b) for a in range(4) for b in range(4)]
+    points = [row(a, b, -a * b) for a, b in grid]
+
+    def costs(one: dict[str, Any]) -> tuple[float, ...]:
+        return one["bypass"], one["kl"]
+
+    assert front(points, costs) == [points[0]]
+    twice = [row(1, 1, 0), row(1, 1, 0)]
+    assert front(twice, costs) == twice  # neither beats the other
+
+
 def test_the_knee_lies_on_the_front() -> None:
     rows = [row(0, 1.0, 0), row(1, 0.01, 0), row(10, 0.001, 0), row(5, 0.5, 0)]
     assert knee(rows) is rows[1]
@@ -48,7 +77,7 @@ def test_the_knee_lies_on_the_front() -> None:
 
 
 def test_z_is_the_distance_from_the_null() -> None:
-    null = Null([1.0, 2.0, 3.0], [1.0, 1.0], [0.0], {})
+    null = Null([1.0, 2.0, 3.0], [1.0, 1.0], [0.0], [0.0], {})
     assert null.z("bypass", 4.0) == pytest.approx(2.0)
     assert null.z("induce", 0.5) == -math.inf
     with pytest.raises(ValueError, match="expected at least 2"):

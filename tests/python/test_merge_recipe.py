@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,11 @@ def test_command_line(trio: list[str], tmp_path: Path, capsys: pytest.CaptureFix
     assert "--cuda has no effect" in told.err
     assert "wrote" in told.out
     assert (out / "lenswright.json").exists()
+    other = str(tmp_path / "other")
+    assert main(["merge", str(recipe), other, "--dry-run", "--json", "--memory", "500MB"]) == 0
+    assert json.loads(capsys.readouterr().out)["memory_bytes"] <= 500e6
+    assert main(["merge", str(recipe), other, "--memory", "1MB"]) == 2
+    assert "memory is 1000000 bytes, expected at least" in capsys.readouterr().err
     assert main(["merge", str(recipe), str(out)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     recipe.write_text(yaml.safe_dump(linear(trio) | {"merge_method": "liner"}))

@@ -16,6 +16,7 @@ import torch
 import lenswright as lw
 import merging_models as models
 from lenswright import _files
+from lenswright.merging import stages
 
 
 @pytest.fixture
@@ -143,3 +144,66 @@ def test_two_at_once(room: Path) -> None:
     plan.run(room / "out", [], meanwhile, 1)
     assert "another process" in said[0]
     assert (room / "out" / "model.safetensors").exists()
+
+
+def staged(room: Path) -> list[dict[str, Any]]:
+    """A first stage of two models, and a last one of it and the base."""
+    last = {
+        "merge_method": "linear", "models": [
+            {"model": name, "parameters": {"weight": 0.5}} for name in ("first", str(room / "m0"))
+        ],
+    }  # fmt: skip
+    return [recipe(room) | {"name": "first"}, last]
+
+
+def stage_folders(room: Path) -> list[Path]:
+    return [path for path in room.iterdir() if path.name.startswith(".out.stages-")]
+
+
+def killed_in_stage(room: Path, lines: int, last: bool) -> Path:
+    """Begin a merge of two stages, kill it in one; the folder of its stages."""
+    command = [sys.executable, "-m", "lenswright", "merge", "stages.yml", "out", "-j", "1"]
+    process = subprocess.Popen(command, cwd=room)
+    while process.poll() is None:
+        inside = [path for folder in stage_folders(room) for path in folder.iterdir()]
+        hiding = hidden(room) if last else [path for path in inside if path.name.startswith(".")]
+        journals = [path / "journal.partial" for path in hiding]
+        if journals and journals[0].exists() and journals[0].read_text().count("\n") >= lines:
+            break
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (room / "out").exists(), "it was done before it could be killed"
+    (left,) = stage_folders(room)
+    return left
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_stages_go_on_where_they_were(room: Path, last: bool) -> None:
+    text = "\n---\n".join(json.dumps(document) for document in staged(room))
+    (room / "stages.yml").write_text(text)
+    lw.merge(room / "stages.yml", room / "whole")
+    left = killed_in_stage(room, 3, last)
+    (stage,) = left.iterdir()
+    assert stage.name.startswith(".") != last  # the first is whole once the last has begun
+    before = {path.stat().st_ino for path in stage.glob("*.safetensors*")}
+    if not last:
+        assert 3 <= len((stage / "journal.partial").read_text().splitlines()) < 12
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages.shutil, "rmtree", lambda *_, **__: None)  # to look at what it leaves
+        lw.merge(room / "stages.yml", room / "out", resume=True)
+    assert {path.stat().st_ino for path in left.glob("*/*.safetensors")} == before
+    assert not hidden(room)
+    assert hashes(room / "out") == hashes(room / "whole")
+
+
+def test_stages_begin_anew_without_resume(room: Path) -> None:
+    text = "\n---\n".join(json.dumps(document) for document in staged(room))
+    (room / "stages.yml").write_text(text)
+    left = killed_in_stage(room, 1, last=True)
+    (spoilt,) = left.glob("*/model.safetensors")
+    spoilt.write_bytes(b"")  # nobody may read it
+    lw.merge(room / "stages.yml", room / "out")
+    lw.merge(room / "stages.yml", room / "whole")
+    assert hashes(room / "out") == hashes(room / "whole")
+    assert not stage_folders(room)

@@ -229,6 +229,25 @@ print(peak[0] - base, done.memory_bytes)
         assert promised < 200e6
 
 
+def test_a_limit_of_memory_is_kept(four: list[Path], tmp_path: Path) -> None:
+    """Fewer threads, fewer tensors at once, the same bytes; what is not enough is told apart."""
+    recipe = recipe_of("ties", CASES["ties"], four)
+    free = lw.merge(recipe, tmp_path / "free", threads=4)
+    least = lw.merge(recipe, tmp_path / "one", threads=1, memory=free.memory_bytes)
+    assert least.memory_bytes < free.memory_bytes
+    limit = (least.memory_bytes + free.memory_bytes) // 2
+    plan = lw.merge(recipe, tmp_path / "kept", threads=4, memory=limit, dry_run=True)
+    assert plan.memory_bytes <= limit
+    kept = lw.merge(recipe, tmp_path / "kept", threads=4, memory=limit)
+    assert kept.memory_bytes == plan.memory_bytes
+    assert hashes(tmp_path / "kept") == hashes(tmp_path / "free")
+    with pytest.raises(ValueError, match=r"memory is 1000000 bytes, expected at least \d+, for"):
+        lw.merge(recipe, tmp_path / "none", memory="1MB")
+    with pytest.raises(ValueError, match="memory is 'much', expected a size such as 5GB"):
+        lw.merge(recipe, tmp_path / "none", memory="much")
+    assert not (tmp_path / "none").exists()
+
+
 def test_progress_counts_what_is_written(four: list[Path], tmp_path: Path) -> None:
     from lenswright import _files
 

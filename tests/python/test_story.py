@@ -35,7 +35,9 @@ def told(
 def test_every_verb_says_what_it_found(told: tuple[Story, list[str], Path]) -> None:
     story, said, folder = told
     verbs = [line.split()[0] for line in said]
-    assert verbs[:3] == ["look", "chosen:", "try"]
+    assert verbs[:3] == ["look", "chosen:", "front:"]
+    assert set(verbs[3 : verbs.index("try")]) <= {"layer", "and"}
+    assert sum("chosen" in line for line in said[3 : verbs.index("try")]) <= 1
     assert verbs.count("measure") == len(story.report.data["effects"])
     assert verbs[-1] == "bake"
     assert str(folder) in said[-1]
@@ -52,10 +54,13 @@ def test_the_report_has_every_part(told: tuple[Story, list[str], Path]) -> None:
     assert data["run"]["prompts"] == {"fit": 48, "select": 24, "test": 24}
     assert data["grid"]["chosen"]["layer"] == story.choice.layer
     assert len(data["grid"]["null"]["values"]) == 3
+    assert sum(map(sum, data["grid"]["front"])) == len(story.choice.front) >= 1
     assert len(data["separation"]["separation"]) == len(story.found.positions)
     assert len(data["separation"]["separation"][0]) == len(data["separation"]["layers"])
     assert story.report.save(folder.parent / "report").is_file()
-    assert "<html" in (folder.parent / "report" / "report.html").read_text()
+    page = (folder.parent / "report" / "report.html").read_text()
+    assert "<html" in page
+    assert "The Pareto front" in page
 
 
 def test_what_was_tried_is_what_was_written(

@@ -171,15 +171,26 @@ bool has_weight(const Model& model, const std::string& name) {
   return std::ranges::any_of(model.rows(), named);
 }
 
+Batch batch_of(at::Tensor tokens, std::vector<int64_t> lengths, Side side,
+               const std::vector<std::pair<int64_t, int64_t>>& forks) {
+  if (forks.empty()) return Batch(std::move(tokens), std::move(lengths), side);
+  std::vector<Fork> stretches;
+  for (const auto& [after, length] : forks) stretches.push_back({after, length});
+  return Batch(std::move(tokens), stretches);
+}
+
 py::tuple run(const Model& model, PyTaps& taps, at::Tensor tokens, std::vector<int64_t> lengths,
               const std::string& side, const std::string& logits, int start_at_layer,
-              std::optional<int> stop_at_layer, std::optional<at::Tensor> residual) {
-  const Wanted wanted = wanted_of(logits, start_at_layer, stop_at_layer);
+              std::optional<int> stop_at_layer, std::optional<at::Tensor> residual,
+              const std::vector<std::pair<int64_t, int64_t>>& forks,
+              std::optional<at::Tensor> places) {
+  Wanted wanted = wanted_of(logits, start_at_layer, stop_at_layer);
+  wanted.places = places.value_or(at::Tensor());
   Output output;
   taps.captured.clear();
   {
     py::gil_scoped_release release;
-    Batch batch(std::move(tokens), std::move(lengths), side_of(side));
+    Batch batch = batch_of(std::move(tokens), std::move(lengths), side_of(side), forks);
     output = model.run({std::move(batch), residual.value_or(at::Tensor()), nullptr, {}}, taps.taps,
                        wanted);
   }
@@ -215,7 +226,11 @@ void bind_model(py::module_& m) {
            py::arg("lengths") = std::vector<int64_t>{}, py::arg("side") = "right",
            py::arg("logits") = "all", py::arg("start_at_layer") = 0,
            py::arg("stop_at_layer") = py::none(), py::arg("residual") = py::none(),
-           "The only forward: (logits or None, residual where it stopped).")
+           py::arg("forks") = std::vector<std::pair<int64_t, int64_t>>{},
+           py::arg("places") = py::none(),
+           "The only forward: (logits or None, residual where it stopped). forks [(after, length)] "
+           "are the stretches of rows that branch; places are those of which more is wanted than "
+           "the last block's attention.")
       .def(
           "taps", [](const Model& model) { return std::make_unique<PyTaps>(model.spec()); },
           py::keep_alive<0, 1>(), "A new, empty set of taps for this model.")

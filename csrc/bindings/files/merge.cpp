@@ -9,6 +9,8 @@
 #include "bindings/files/bindings.h"
 #include "bindings/files/held_plan.h"
 #include "bindings/files/progress.h"
+#include "merge/journal.h"
+#include "merge/memory.h"
 #include "merge/run.h"
 #include "merge/task_statistics.h"
 
@@ -89,12 +91,13 @@ py::list notes_of(const std::vector<TensorNote>& notes) {
 }
 
 py::list run_into_folder(const HeldPlan& held, const std::filesystem::path& output,
-                         const SmallFiles& files, py::object callback, int threads, bool resume) {
+                         const SmallFiles& files, py::object callback, int threads, bool resume,
+                         uint64_t memory) {
   Progress progress(python_report(std::move(callback)));
   std::vector<TensorNote> notes;
   {
     const py::gil_scoped_release release;
-    notes = run_merge(held.plan, output, files, &progress, threads, resume);
+    notes = run_merge(held.plan, output, files, &progress, {threads, memory, resume});
   }
   return notes_of(notes);
 }
@@ -201,14 +204,23 @@ void bind_merge(py::module_& m) {
           "(model, tensor, why) of input tensors that are in no output tensor.")
       .def_property_readonly("notes", [](const HeldPlan& held) { return held.plan.notes; })
       .def_property_readonly("donor", [](const HeldPlan& held) { return held.plan.donor->name(); })
+      .def_property_readonly(
+          "fingerprint", [](const HeldPlan& held) { return fingerprint(held.plan); },
+          "A hexadecimal number of all that decides what is written: the plan and its input files.")
       .def_property_readonly("read_bytes", [](const HeldPlan& h) { return h.plan.read_bytes(); })
       .def_property_readonly("write_bytes", [](const HeldPlan& h) { return h.plan.write_bytes(); })
       .def(
-          "memory", [](const HeldPlan& h, int threads) { return h.plan.memory(threads); },
-          py::arg("threads") = 0, "Private memory that running takes at most, about, in bytes.")
+          "memory",
+          [](const HeldPlan& h, int threads, uint64_t limit) {
+            return memory_of(h.plan, threads, limit).bytes;
+          },
+          py::arg("threads") = 0, py::arg("limit") = 0,
+          "Private memory that running takes at most, in bytes; ValueError where `limit` is too "
+          "little.")
       .def(
           "run", &run_into_folder, py::arg("output"), py::arg("files"),
           py::arg("progress") = py::none(), py::arg("threads") = 0, py::arg("resume") = false,
+          py::arg("memory") = 0,
           "Write the folder; return (tensor, elements not finite, remark) where there is something "
           "to say.")
       .def("run_in_memory", &run_into_memory, py::arg("progress") = py::none(),

@@ -1,12 +1,25 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "base/clones.h"
+#include "merge/exponential.h"
 #include "merge/kernel.h"
 #include "merge/methods/list.h"
 #include "merge/quantiles.h"
 
 namespace lenswright {
 namespace {
+
+LENSWRIGHT_CLONES void log_ratios(const double* of, const double* from, double shift, int64_t n,
+                                  double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = of[i] - from[i] - shift;
+}
+
+LENSWRIGHT_CLONES void add_from(const double* base, const double* delta, const double* sizes,
+                                double threshold, int64_t n, double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = base[i] + (sizes[i] >= threshold ? delta[i] : 0.0);
+}
 
 /// base + Δ where Δ matters: importance |Δ| · KL(softmax(row of the other) ‖ softmax(row of the
 /// base)), kept from median + 1.5 · (upper - lower quartile) on.
@@ -46,45 +59,42 @@ class ArceeFusion final : public Work {
     return false;
   }
 
+  uint64_t held() const override {
+    const int64_t count = task_.shape.count(), sample = Tiling(task_.shape, Cut::sample).elements();
+    return static_cast<uint64_t>(task_.shape.rows) * sizeof(double) +
+           3 * Selection::held(count, sample);
+  }
+
   void write(int64_t, const Strip& strip, double* out) override {
     importances(strip);
-    const double *base = strip.x[base_], *delta = strip.room[1];
-    for (int64_t e = 0; e < strip.count; ++e) {
-      out[e] = base[e] + (strip.room[0][e] >= threshold_ ? delta[e] : 0.0);
-    }
+    add_from(strip.x[base_], strip.room[1], strip.room[0], threshold_, strip.count, out);
   }
 
  private:
   // Σ p (log p - log q), both logarithms from the sum of exponentials of their row.
   static double divergence(const double* of, const double* from, int64_t n,
                            std::span<double* const> room) {
-    const double p_sum = exponentials(of, n, room[0]), p_log = std::log(p_sum);
-    const double q_log = std::log(exponentials(from, n, room[1]));
-    const double shift = most(of, n) + p_log - (most(from, n) + q_log);
-    for (int64_t e = 0; e < n; ++e) room[1][e] = of[e] - from[e] - shift;
+    constexpr double kLowest = -std::numeric_limits<double>::infinity();
+    const double p_top = largest(of, n, kLowest), q_top = largest(from, n, kLowest);
+    exponentials(from, q_top, n, room[1]);
+    const double q_log = std::log(sum_abs(room[1], n));
+    exponentials(of, p_top, n, room[0]);
+    const double p_sum = sum_abs(room[0], n), p_log = std::log(p_sum);
+    log_ratios(of, from, p_top + p_log - (q_top + q_log), n, room[1]);
     return dot(room[0], room[1], n) / p_sum;
-  }
-
-  static double most(const double* x, int64_t n) { return n > 0 ? *std::max_element(x, x + n) : 0; }
-
-  static double exponentials(const double* x, int64_t n, double* out) {
-    const double top = most(x, n);
-    double sum = 0;
-    for (int64_t e = 0; e < n; ++e) sum += out[e] = std::exp(x[e] - top);
-    return sum;
   }
 
   // room[0]: importances; room[1]: Δ.
   void importances(const Strip& strip) const {
     subtract(strip.x[other_], strip.x[base_], strip.count, strip.room[1]);
     magnitude(strip.room[1], strip.count, strip.room[0]);
-    int64_t row = strip.first / task_.shape.cols, next = (row + 1) * task_.shape.cols;
-    for (int64_t e = 0; e < strip.count; ++e) {
-      if (strip.first + e == next) {
-        ++row;
-        next += task_.shape.cols;
-      }
-      strip.room[0][e] *= divergence_[static_cast<size_t>(row)];
+    for (int64_t done = 0; done < strip.count;) {
+      const int64_t row = (strip.first + done) / task_.shape.cols;
+      const int64_t n =
+          std::min(strip.count - done, (row + 1) * task_.shape.cols - strip.first - done);
+      double* const sizes = strip.room[0] + done;
+      scale(divergence_[static_cast<size_t>(row)], sizes, n, sizes);
+      done += n;
     }
     magnitude(strip.room[0], strip.count, strip.room[0]);
   }

@@ -1,14 +1,46 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <numeric>
+#include <span>
 
 #include "base/clones.h"
 #include "merge/kernel.h"
 #include "merge/methods/list.h"
+#include "merge/sample.h"
 #include "merge/selection.h"
 #include "merge/task_vectors.h"
 
 namespace lenswright {
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Of the population, with infinity for NaN, in one loop for so many models.
+template <size_t models>
+[[gnu::always_inline]] inline void variances_of(std::span<double* const> deltas, int64_t n,
+                                                double* out) {
+  std::array<const double*, models> delta;
+  std::copy_n(deltas.begin(), models, delta.begin());
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = delta[0][i], squares = 0;
+    for (size_t m = 1; m < models; ++m) sum += delta[m][i];
+    const double mean = sum / static_cast<double>(models);
+    for (size_t m = 0; m < models; ++m) squares += (delta[m][i] - mean) * (delta[m][i] - mean);
+    const double variance = squares / static_cast<double>(models);
+    out[i] = variance <= kInfinity ? variance : kInfinity;
+  }
+}
+
+LENSWRIGHT_CLONES void variances_of_two(std::span<double* const> deltas, int64_t n, double* out) {
+  variances_of<2>(deltas, n, out);
+}
+
+LENSWRIGHT_CLONES void variances_of_three(std::span<double* const> deltas, int64_t n, double* out) {
+  variances_of<3>(deltas, n, out);
+}
 
 LENSWRIGHT_CLONES void add_square_of_gap(const double* x, const double* mean, int64_t n,
                                          double* out) {
@@ -28,14 +60,14 @@ class Sce final : public Work {
       : task_(task),
         models_(task.others()),
         topk_(task.values.at("select_topk")),
-        tiles_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
-        samples_(static_cast<size_t>(Tiling(task.shape, Cut::sample).tiles())),
-        squares_(tiles_.size(), std::vector<double>(models_.size())) {}
+        varying_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
+        sample_(Tiling(task.shape, Cut::sample).tiles()),
+        squares_(varying_.size(), std::vector<double>(models_.size())) {}
 
-  // varying elements, sample and selection where there is a choice, squares.
-  int passes() const override { return selects() ? 4 : 1; }
+  // sample and selection where there is a choice, squares.
+  int passes() const override { return selects() ? 3 : 1; }
 
-  Cut cut(int pass) const override { return selects() && pass == 1 ? Cut::sample : Cut::elements; }
+  Cut cut(int pass) const override { return selects() && pass == 0 ? Cut::sample : Cut::elements; }
 
   void read(int pass, int64_t tile, const Strip& strip) override {
     const auto at = static_cast<size_t>(tile);
@@ -48,27 +80,25 @@ class Sce final : public Work {
       return;
     }
     const double* sizes = variances(strip);
-    if (pass == 0) tiles_[at] += count_nonzero(sizes, strip.count);
-    if (pass == 1) samples_[at].insert(samples_[at].end(), sizes, sizes + strip.count);
-    if (pass == 2) selection_->read(tile, sizes, strip.count);
+    if (pass == 0) return sample_.add(tile, sizes, strip.count);
+    varying_[at] += count_nonzero(sizes, strip.count);
+    selection_->read(tile, sizes, strip.count);
   }
 
   bool finish(int pass) override {
     if (pass + 1 == passes()) return weigh(), false;
-    if (pass == 0) {
-      int64_t varying = 0;
-      for (const int64_t tile : tiles_) varying += tile;
-      selection_ = std::make_unique<Selection>(task_.shape.count(), kept_count(topk_, varying),
-                                               static_cast<int64_t>(tiles_.size()));
-    }
-    if (pass == 1) {
-      std::vector<double> sorted;
-      for (const auto& tile : samples_) sorted.insert(sorted.end(), tile.begin(), tile.end());
-      std::ranges::sort(sorted);
-      selection_->guess(sorted);
-      samples_ = {};
-    }
-    return pass == 2 && !selection_->finish();
+    if (pass == 0) return guess(), false;
+    // How many are chosen is known only now: a share of those that vary at all.
+    selection_->choose(
+        kept_count(topk_, std::accumulate(varying_.begin(), varying_.end(), int64_t{0})));
+    std::ranges::fill(varying_, 0);
+    return !selection_->finish();
+  }
+
+  uint64_t held() const override {
+    const uint64_t lists = varying_.size() * (models_.size() + 4) * sizeof(double);
+    const int64_t count = task_.shape.count(), sample = Tiling(task_.shape, Cut::sample).elements();
+    return lists + (selects() ? Selection::held(count, sample) : 0);
   }
 
   void write(int64_t tile, const Strip& strip, double* out) override {
@@ -76,20 +106,26 @@ class Sce final : public Work {
     choose(tile, strip);
     const int64_t n = strip.count;
     const size_t models = models_.size();
-    double *sum = strip.room[models], *divisor = strip.room[models + 1];
-    std::fill(sum, sum + n, 0.0);
-    std::fill(divisor, divisor + n, 0.0);
-    std::fill(out, out + n, 0.0);
-    for (size_t i = 0; i < models; ++i) add_scaled(1.0, strip.room[i], n, sum);
-    for (size_t i = 0; i < models; ++i) {
-      elect(sum, strip.room[i], weights_[i], n, out, divisor);
-    }
+    double* const divisor = strip.room[models];
+    const std::vector<double> ones(models, 1.0);
+    elect(strip.room.first(models), ones, weights_, n, out, divisor);
     divide_each(divisor, task_.mode == Mode::compat ? 1e-6 : 0.0, n, out);
     add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], n, out);
   }
 
  private:
   bool selects() const { return topk_ < 1; }
+
+  void guess() {
+    const auto sample = sample_.take();
+    const auto varying = std::ranges::count_if(*sample, [](double size) { return size != 0; });
+    const double share = static_cast<double>(varying) / static_cast<double>(sample->size());
+    const int64_t count = task_.shape.count();
+    const auto estimate = static_cast<int64_t>(share * static_cast<double>(count));
+    selection_ = std::make_unique<Selection>(count, kept_count(topk_, estimate),
+                                             static_cast<int64_t>(varying_.size()));
+    selection_->guess(sample);
+  }
 
   void differences(const Strip& strip) const {
     const double* base = strip.x[static_cast<size_t>(task_.base)];
@@ -103,6 +139,8 @@ class Sce final : public Work {
     const int64_t n = strip.count;
     const size_t models = models_.size();
     double *mean = strip.room[models], *out = strip.room[models + 1];
+    if (models == 2) return variances_of_two(strip.room, n, out), out;
+    if (models == 3) return variances_of_three(strip.room, n, out), out;
     std::fill(mean, mean + n, 0.0);
     std::fill(out, out + n, 0.0);
     for (size_t i = 0; i < models; ++i) add_scaled(1.0, strip.room[i], n, mean);
@@ -139,8 +177,8 @@ class Sce final : public Work {
   const Task task_;
   const std::vector<size_t> models_;
   const double topk_;
-  std::vector<int64_t> tiles_;                // varying elements of each
-  std::vector<std::vector<double>> samples_;  // by tile
+  std::vector<int64_t> varying_;  // elements, by tile
+  Sample sample_;
   std::vector<std::vector<double>> squares_;  // by tile, by model
   std::unique_ptr<Selection> selection_;
   std::vector<double> weights_;

@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--positive-words", nargs="+", metavar="TEXT", help="continuations of positive prompts")
     add("--negative-words", nargs="+", metavar="TEXT", help="continuations of negative prompts")
+    add("--by", choices=("bypass", "cosmic"), default="bypass", help="what chooses the direction: "
+        "the least bypass (default), or the greatest cosmic, which looks at residuals and, unless "
+        "words are named, at no token of an answer")  # fmt: skip
     add("--text", action="append", default=[], metavar="FILE",
         help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
     add("--own", type=int, default=0, metavar="N",
@@ -95,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     plan = Plan(
         positions=_rule(args.positions), writers=args.writers, strength=args.strength,
         method=args.method,
-        refusal=args.refusal, score=score,
+        refusal=args.refusal, score=score, by=args.by,
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
         batch_size=args.batch_size, probes=probes,

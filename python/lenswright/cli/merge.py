@@ -68,9 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a file at most (default: 5GB)")  # fmt: skip
     add("--threads", "-j", "--num-threads", type=int, default=0, metavar="N",
         help="threads (default: one per processor)")  # fmt: skip
+    add("--memory", default="0", metavar="SIZE",
+        help="private memory at most, such as 500MB (default: what is quickest)")  # fmt: skip
     add("--allow-crimes", action="store_true", help="merge models of different types")
     add("--resume", action="store_true",
-        help="go on with what a killed run of the same merge left")  # fmt: skip
+        help="go on with what a killed run of the same merge left, stage and all")  # fmt: skip
     add("--json", action="store_true", help="print the result as JSON")
     for flag in NEEDLESS:
         add(flag, action="append_const", dest="needless", const=flag, help=argparse.SUPPRESS)
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     done = merge(
         args.recipe, args.out, args.mode, seed=args.seed, threads=args.threads,
         shard_size=args.shard_size, dry_run=args.dry_run, allow_crimes=args.allow_crimes,
-        resume=args.resume,
+        resume=args.resume, memory=args.memory if args.memory != "0" else 0,
     )  # fmt: skip
     print(json.dumps(done.to_json(), indent=2) if args.json else done.text())
     return 0

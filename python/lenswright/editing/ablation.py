@@ -30,6 +30,12 @@ def ablation_taps(
     `prompts`: as in `new_taps`.
     """
     taps = new_taps(model, rows, prompts)
+    add_ablation(model, taps, directions)
+    return taps
+
+
+def add_ablation(model: Model, taps: _core.Taps, directions: torch.Tensor) -> None:
+    """Let taps take from all that is written what lies along each row's direction; see above."""
     made: dict[str, torch.Tensor] = {}
     for point, writer in _written(model).items():
         norm = writer["norm"]
@@ -40,7 +46,6 @@ def ablation_taps(
             taps.write(point, _without(model, made[norm], normed=True))
         else:
             taps.write(point, _without(model, made[norm]))
-    return taps
 
 
 def _before_norm(model: Model, writer: dict[str, Any], directions: torch.Tensor) -> torch.Tensor:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from lenswright.merging import recipes, vocabularies
 from lenswright.merging.merged import RECORD, Merged
 from lenswright.merging.sizes import byte_count
 from lenswright.merging.solving import solver_for
+from lenswright.merging.stages import stage_room
 from lenswright.progress import Progress
 
 MODES = ("strict", "compat")
@@ -29,6 +28,7 @@ def merge(
     seed: int = 0,
     threads: int = 0,
     shard_size: int | str = "5GB",
+    memory: int | str = 0,
     dry_run: bool = False,
     allow_crimes: bool = False,
     resume: bool = False,
@@ -47,10 +47,11 @@ def merge(
         seed: of methods that drop at random.
         threads: 0 for one per processor.
         shard_size: bytes of a file at most, or text such as "5GB".
+        memory: private bytes at most, or text such as "500MB"; 0 for what it is quickest with.
         dry_run: plan and check only.
         allow_crimes: models of different types may be merged.
-        resume: go on with what a killed run of the same merge left beside the output, and leave
-            what was done when this one is interrupted.
+        resume: go on with what a killed run of the same merge left beside the output, at the stage
+            and the tensor it stopped in, and leave what was done when this one is interrupted.
 
     Raises:
         ValueError: the recipe, or models that do not fit it or one another.
@@ -70,8 +71,9 @@ def merge(
     if not target.absolute().parent.is_dir():
         raise FileNotFoundError(f"no folder to put the output in: '{target.absolute().parent}'")
     settings = _Settings(
-        mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress
-    )
+        mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress,
+        byte_count(memory, "memory") if memory else 0,
+    )  # fmt: skip
     documents = recipes.read(recipe)
     plans: dict[str, Any] = {}
     stages = []
@@ -80,7 +82,7 @@ def merge(
         plans[document.name] = stage.plan_
         stages.append(stage)
     if dry_run:
-        return stages[-1].result(target, dry=True)
+        return stages[-1].result(target, dry=True, memory=max(s.memory() for s in stages))
     if len(stages) == 1:
         return stages[0].run(target)
     return _run_stages(stages, settings, target)
@@ -88,16 +90,19 @@ def merge(
 
 def _run_stages(stages: Sequence[_Stage], settings: _Settings, target: Path) -> Merged:
     """Stages go to a hidden folder beside the target, which is gone afterwards."""
-    room = Path(tempfile.mkdtemp(prefix=f".{target.name}.stages-", dir=target.absolute().parent))
-    try:
+    key = [settings.mode, settings.seed, settings.shard_bytes, settings.mix]
+    made_of = json.dumps([*key, *(stage.document.json for stage in stages)])
+    with stage_room(target, made_of, settings.resume) as room:
         done: dict[str, Any] = {}
-        for stage in stages[:-1]:
+        for number, stage in enumerate(stages, 1):
             ready = _Stage.plan(stage.document, settings, done, target)
-            ready.run(room / str(len(done)))
-            done[stage.document.name] = room / str(len(done))
-        return _Stage.plan(stages[-1].document, settings, done, target).run(target)
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
+            # The name says all that decides what is in it; it is there whole or not at all.
+            last = number == len(stages)
+            folder = target if last else room / ready.plan_.fingerprint[:16]
+            if last or not folder.exists():
+                merged = ready.run(folder, f"merging, stage {number} of {len(stages)}")
+            done[stage.document.name] = folder
+    return merged
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ class _Settings:
     threads: int
     resume: bool
     progress: bool
+    memory: int
 
 
 @dataclass
@@ -137,6 +143,11 @@ class _Stage:
                     f"output '{target}' is the input '{name}'; expected another folder"
                 )
         vocabulary, files = _vocabulary(document, inputs, settings.mode)
+        if settings.resume and document.statistics():
+            raise ValueError(
+                f"{document.where}: resume is not for merges with statistics, whose files may have "
+                "changed meanwhile"
+            )
         solver = solver_for(document)
         plan = _files.plan_merge(
             document.json, document.where, inputs, settings.mode, settings.seed,
@@ -149,24 +160,27 @@ class _Stage:
         files = _with_template(document.data.get("chat_template"), files, folder)
         return cls(document, settings, plan, models, files)
 
-    def result(self, folder: Path, dry: bool = False) -> Merged:
+    def memory(self) -> int:
+        """Private bytes at most, with the threads and the limit asked for."""
+        return int(self.plan_.memory(self.settings.threads, self.settings.memory))
+
+    def result(self, folder: Path, dry: bool = False, memory: int = 0) -> Merged:
         plan, method = self.plan_, str(self.document.data["merge_method"])
         jobs = plan.jobs  # once: the list is made anew each time
         rows = {entry["name"]: entry for entry in _files.merge_methods()}
         return Merged(
             folder, method, self.settings.mode, self.settings.seed, rows[method]["random"], dry,
             len(jobs), sum(job[3] == "copy" for job in jobs), plan.read_bytes,
-            plan.write_bytes, plan.memory(self.settings.threads), self.models, plan.unused,
-            list(plan.notes),
+            plan.write_bytes, memory or self.memory(), self.models, plan.unused, list(plan.notes),
         )  # fmt: skip
 
-    def run(self, folder: Path) -> Merged:
+    def run(self, folder: Path, label: str = "merging") -> Merged:
         done = self.result(folder)
         files = [*self.files, (RECORD, self._record(done))]
-        with Progress("merging", done.write_bytes, "bytes", self.settings.progress) as bar:
+        with Progress(label, done.write_bytes, "bytes", self.settings.progress) as bar:
             found = self.plan_.run(
                 folder, files, lambda n, _total: bar.step(n - bar.done), self.settings.threads,
-                self.settings.resume,
+                self.settings.resume, self.settings.memory,
             )  # fmt: skip
         for tensor, not_finite, remark in found:
             if not_finite:

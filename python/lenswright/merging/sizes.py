@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def byte_count(size: int | str) -> int:
+def byte_count(size: int | str, what: str = "shard size") -> int:
     """Bytes of a text such as "5GB", "500M" or a number, in powers of ten.
 
     Raises:
@@ -19,7 +19,5 @@ def byte_count(size: int | str) -> int:
     except ValueError:
         count = 0
     if count <= 0:
-        raise ValueError(
-            f"shard size is {size!r}, expected a size such as 5GB, 500MB or 2000000000"
-        )
+        raise ValueError(f"{what} is {size!r}, expected a size such as 5GB, 500MB or 2000000000")
     return count

@@ -21,7 +21,7 @@ def checked(data: Any) -> dict[str, Any]:
     """
     result = _plain(data, "report")
     _fit(result, schema.ReportData, "report")
-    for name, matrices in (("separation", _MATRICES), ("grid", (*_GRID, "dropped"))):
+    for name, matrices in (("separation", _MATRICES), ("grid", (*_GRID, "front", "dropped"))):
         if name in result:
             _places(result[name], matrices, f"report.{name}")
     _grid(result.get("grid", {}))
@@ -31,7 +31,7 @@ def checked(data: Any) -> dict[str, Any]:
 
 
 _MATRICES = ("separation", "cosine", "norm", "standard_error", "split_half")
-_GRID = ("bypass", "induce", "kl")
+_GRID = ("bypass", "induce", "kl", "cosmic")
 
 
 def _plain(value: Any, where: str) -> Any:

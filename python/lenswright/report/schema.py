@@ -86,6 +86,7 @@ class Baseline(TypedDict, total=False):
 
     bypass: float
     induce: float
+    cosmic: float
 
 
 class Grid(_Places, total=False):
@@ -94,6 +95,8 @@ class Grid(_Places, total=False):
     bypass: Matrix  # score of the positive class with the direction ablated: low is good
     induce: Matrix  # score of the negative class with the direction added: high is good
     kl: Matrix  # divergence from the unedited model on the negative class, nats: low is good
+    cosmic: Matrix  # how far ablating and adding exchange the classes' late residuals, to 2
+    front: list[list[bool]]  # whether on the Pareto front of bypass, induce and kl
     dropped: list[list[str | None]]  # why a candidate is out; None or "" where it was kept
     chosen: Cell
     null: Null

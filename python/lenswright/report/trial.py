@@ -10,12 +10,12 @@ from lenswright.report.html import Markup, details, join, table, tag
 from lenswright.report.parts import Part, chosen_cell, classes, is_chosen, picture, place, why
 from lenswright.report.pictures import Draw
 
-METRICS = ("bypass", "induce", "kl")
+METRICS = ("bypass", "induce", "kl", "cosmic")
 
 
 def counts(grid: Part) -> tuple[int, int]:
     """How many candidates were kept, of how many."""
-    places = [(r, c) for r in range(len(grid["positions"])) for c in range(len(grid["layers"]))]
+    places = _places(grid)
     return sum(not why(grid, r, c) for r, c in places), len(places)
 
 
@@ -32,7 +32,8 @@ def section(data: Part, draws: dict[str, Draw]) -> Markup:
         picture(draws["grid"], _caption(data, grid, cell)) if "grid" in draws else "",
         picture(draws["null"], _null_caption(grid)) if "null" in draws else "",
         tag("p", grid["note"], class_="note") if grid.get("note") else "",
-        details("All candidates", _numbers(grid)),
+        _front(grid),
+        details("All candidates", _numbers(grid, _places(grid))),
     )
 
 
@@ -77,13 +78,32 @@ def _lede(grid: Part, cell: tuple[int, int] | None) -> Markup:
     )
 
 
-def _numbers(grid: Part) -> Markup:
+def _places(grid: Part) -> list[tuple[int, int]]:
+    return [(r, c) for r in range(len(grid["positions"])) for c in range(len(grid["layers"]))]
+
+
+def _front(grid: Part) -> Markup:
+    """The candidates between which no rule but taste decides."""
+    front = [(r, c) for r, c in _places(grid) if grid.get("front") and grid["front"][r][c]]
+    if not front:
+        return join()
+    metric = grid.get("bypass")
+    if metric:
+        front.sort(key=lambda place: metric[place[0]][place[1]])
+    said = (
+        f"The Pareto front: {len(front)} candidates, each of them better at bypass, induce or KL "
+        "than any other that is no worse at the rest."
+    )
+    return join(tag("p", said, class_="note"), _numbers(grid, front))
+
+
+def _numbers(grid: Part, places: list[tuple[int, int]]) -> Markup:
     present = [m for m in METRICS if grid.get(m)]
     rows: list[list[Any]] = []
-    for r, position in enumerate(grid["positions"]):
-        for c, layer in enumerate(grid["layers"]):
-            shown = [number(grid[m][r][c]) for m in present]
-            state = tag("b", "chosen") if is_chosen(grid, r, c) else why(grid, r, c) or "kept"
-            rows.append([tag("code", visible(position)), layer, *shown, state])
+    for r, c in places:
+        position, layer = grid["positions"][r], grid["layers"][c]
+        shown = [number(grid[m][r][c]) for m in present]
+        state = tag("b", "chosen") if is_chosen(grid, r, c) else why(grid, r, c) or "kept"
+        rows.append([tag("code", visible(position)), layer, *shown, state])
     columns = ["token", "layer", *("KL" if m == "kl" else m for m in present), "state"]
     return table(columns, rows, numbers=tuple(range(1, 2 + len(present))))

@@ -12,20 +12,23 @@ import torch
 if TYPE_CHECKING:
     from lenswright.plots import Figure
 
-COLUMNS = ("bypass", "induce", "kl", "separation", "norm", "relative_error", "split_cosine")
+COLUMNS = (
+    "bypass", "induce", "kl", "cosmic", "separation", "norm", "relative_error", "split_cosine",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Null:
     """The scores of random directions of equal norm, and of no direction at all.
 
-    bypass, induce, kl: a number a random direction. base: {"bypass", "induce"}, the scores of the
-    unchanged model on the positive and on the negative prompts.
+    bypass, induce, kl, cosmic: a number a random direction. base: {"bypass", "induce", "cosmic"},
+    the scores of the unchanged model on the positive and on the negative prompts, and on both.
     """
 
     bypass: list[float]
     induce: list[float]
     kl: list[float]
+    cosmic: list[float]
     base: dict[str, float]
 
     def z(self, name: str, value: float) -> float:
@@ -48,9 +51,10 @@ class Choice:
     vector: unit [d_model] float64; raw_norm: the norm of the difference of means it comes from.
     point, position (its label), offset, layer: where it was found.
     reason: why this one, in a sentence. fallback: whether the filters left none and were relaxed.
-    table: a row a candidate, with bypass, induce, kl, separation (None where not tried), the
-    measures of its estimate, kept, and why not where it was not.
-    null: the same scores for random directions. z: of bypass, induce and kl against them.
+    table: a row a candidate, with bypass, induce, kl, cosmic, separation (None where not tried),
+    the measures of its estimate, kept, why not where it was not, and front: whether no other is
+    better at bypass, induce or kl without being worse at another.
+    null: the same scores for random directions. z: of bypass, induce, kl and cosmic against them.
     """
 
     vector: torch.Tensor
@@ -79,6 +83,11 @@ class Choice:
             for row in self.table
             if row["point"] == self.point and row["position"] == self.position
         )
+
+    @property
+    def front(self) -> list[dict[str, Any]]:
+        """The rows of the table on the Pareto front of bypass, induce and kl, by bypass."""
+        return sorted((row for row in self.table if row["front"]), key=lambda row: row["bypass"])
 
     def measure(self, name: str) -> tuple[list[str], list[str], torch.Tensor]:
         """One column as a grid: points, positions, values [points, positions] (NaN: not tried)."""
@@ -115,7 +124,8 @@ class Choice:
             f"Choice({self.point}, position '{self.position}': bypass {row['bypass']:.3f} "
             f"(unchanged {base['bypass']:.3f}, z {self.z['bypass']:.1f} against "
             f"{len(self.null.bypass)} random), induce {row['induce']:.3f} (unchanged "
-            f"{base['induce']:.3f}), kl {row['kl']:.4f}; {self.reason})"
+            f"{base['induce']:.3f}), kl {row['kl']:.4f}; {self.reason}; "
+            f"{len(self.front)} on the Pareto front)"
         )
 
     def _repr_html_(self) -> str:
@@ -131,5 +141,6 @@ def _html_row(row: dict[str, Any], chosen: bool) -> str:
     cells = "".join(f"<td>{'' if row[c] is None else format(row[c], '.3g')}</td>" for c in COLUMNS)
     style = ' style="font-weight:bold"' if chosen else ""
     note = "chosen" if chosen else html.escape(row["why"])
+    note += " (Pareto front)" if row["front"] else ""
     where = f"<td><code>{row['point']}</code></td><td>{html.escape(row['position'])}</td>"
     return f"<tr{style}>{where}{cells}<td>{note}</td></tr>"

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.editing.ablation import ablation_taps
-from lenswright.measuring.forcing import (
-    Forced,
-    Pair,
-    chunks,
-    final_residual,
-    forced_log_probs,
-    log_probs,
-    read_into,
-)
-from lenswright.tapped import new_taps, run_taps
+from lenswright.editing.ablation import add_ablation
+from lenswright.selecting.bundles import Bundle, Trial, Tried, bundled
+from lenswright.selecting.late import Ends
 
 if TYPE_CHECKING:
     from lenswright import _core
-    from lenswright.model import Model
-    from lenswright.prompting.prompts import Prompt
+    from lenswright.prompting.prompts import Prompt, PromptSet
+    from lenswright.selecting.runner import Runner
     from lenswright.selecting.scores import Score
 
-Step = Callable[[int], None]
+Along = Mapping[str, tuple[Sequence[int], torch.Tensor]]
+"""By point: offsets from a prompt's end, and the unit vectors [n, d_model] belonging to them."""
 
 
 @dataclass(frozen=True)
@@ -38,170 +31,113 @@ class Addition:
     vector: torch.Tensor
 
 
-def ablated_scores(
-    model: Model,
-    prompts: Sequence[Prompt],
-    score: Score,
-    directions: torch.Tensor,
-    batch_size: int,
-    step: Step,
-) -> torch.Tensor:
-    """Scores [directions, prompts] float64 with each of the directions [n, d_model] ablated."""
-    plan = Forced.of(model, prompts, score.continuations)
+def unchanged(
+    runner: Runner, prompts: PromptSet, layers: Sequence[int], along: Along
+) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, torch.Tensor]]]:
+    """What the unchanged model has, by class, in one run over all prompts; float64.
 
-    def taps_of(rows: list[list[int]], variants: list[int], prompts: list[int]) -> _core.Taps:
-        return ablation_taps(model, rows, directions[variants], prompts)
-
-    parts = forced_log_probs(model, plan, len(directions), taps_of, batch_size, step)
-    return _combined(score, prompts, parts)
-
-
-def ablated_divergence(
-    model: Model,
-    prompts: Sequence[Prompt],
-    directions: torch.Tensor,
-    batch_size: int,
-    step: Step,
-) -> torch.Tensor:
-    """KL(unchanged || ablated) of the next token [directions, prompts] in nats, float64."""
-    plan = Forced.of(model, prompts, lambda _: [[0]])  # the prompt itself, read at its last place
-    # The unchanged run is one more row of each prompt, the first.
-    every = torch.cat([torch.zeros_like(directions[:1]), directions])
-    pairs = plan.pairs(len(every))
-    result = torch.zeros(len(every), len(prompts), dtype=torch.float64)
-    base: tuple[int, torch.Tensor] | None = None
-    for start in range(0, len(pairs), batch_size):
-        part = pairs[start : start + batch_size]
-        rows = [plan.lines[line].tokens for line, _ in part]
-        taps = ablation_taps(model, rows, every[[variant for _, variant in part]])
-        last = _last(final_residual(model, taps, rows), rows)
-        for piece in chunks(len(part), model.cfg.d_vocab):
-            for (line, variant), q in zip(part[piece], log_probs(model, last[piece]), strict=True):
-                if variant == 0:
-                    base = line, q
-                assert base is not None
-                p = base[1]
-                result[variant, plan.lines[line].reads[0].prompt] = (p.exp() * (p - q)).sum()
-        step(len(part))
-    return result[1:]
-
-
-def added_scores(
-    model: Model,
-    prompts: Sequence[Prompt],
-    score: Score,
-    additions: Sequence[Addition],
-    batch_size: int,
-    step: Step,
-) -> torch.Tensor:
-    """Scores [additions, prompts] float64 with each vector added at its point.
-
-    Blocks below the addition run once for all of them: each run begins with the stored residual.
+    Returns:
+        Means of the residual before `layers` at the prompts' ends [layers, d_model]; activations
+        along directions, by point [prompts, directions].
     """
-    plan = Forced.of(model, prompts, score.continuations)
-    results = plan.empty(len(additions))
-    groups: dict[str, list[int]] = {}
-    for index, addition in enumerate(additions):
-        groups.setdefault(addition.point, []).append(index)
-    lines_a_run = max(1, batch_size // max(len(group) for group in groups.values()))
-    for start in range(0, len(plan.lines), lines_a_run):
-        lines = list(range(start, min(start + lines_a_run, len(plan.lines))))
-        stored = _stored(model, plan, lines, {additions[g[0]].layer for g in groups.values()})
-        for group in groups.values():
-            pairs = [(line, index) for line in lines for index in group]
-            for first in range(0, len(pairs), batch_size):
-                part = pairs[first : first + batch_size]
-                residual = _added(model, plan, part, additions, stored, start)
-                read_into(model, plan, part, residual, results)
-                step(len(part))
-    return _combined(score, prompts, results)
+    model = runner.model
+    sides = {"positive": prompts.positive, "negative": prompts.negative}
+    trials = [Trial(model, side, None, False, layers, 1) for side in sides.values()]
+    shapes = {point: len(offsets) for point, (offsets, _) in along.items()}
+    found = [
+        {point: torch.empty(len(side), n, dtype=torch.float64) for point, n in shapes.items()}
+        for side in sides.values()
+    ]
+    for bundle in bundled(model, trials):
 
+        def project(taps: _core.Taps, bundle: Bundle = bundle) -> None:
+            for point, (offsets, units) in along.items():
+                results = [own[point] for own in found]
+                taps.write(point, _projecting(bundle, offsets, units, results))
 
-def _stored(
-    model: Model, plan: Forced, lines: Sequence[int], layers: set[int]
-) -> dict[int, torch.Tensor]:
-    # What acts below an addition has to act in each run, so nothing is stored then.
-    if model._hooks or model._steerings:
-        return {}
-    names = {layer: f"blocks.{layer}.hook_resid_pre" for layer in layers}
-    rows = [plan.lines[line].tokens for line in lines]
-    taps = new_taps(model, rows)
-    for name in names.values():
-        taps.capture(name)
-    run_taps(model, taps, rows)
-    return {layer: taps.captured[name] for layer, name in names.items()}
-
-
-def _added(
-    model: Model,
-    plan: Forced,
-    pairs: Sequence[Pair],
-    additions: Sequence[Addition],
-    stored: dict[int, torch.Tensor],
-    start: int,
-) -> torch.Tensor:
-    first = additions[pairs[0][1]]
-    vectors = torch.stack([additions[index].vector for _, index in pairs])
-    v = vectors.to(model.core.device, model.core.dtype)[:, None]
-    rows = [plan.lines[line].tokens for line, _ in pairs]
-    taps = new_taps(model, rows, [plan.lines[line].prompt for line, _ in pairs])
-    taps.write(first.point, lambda x: x + v)
-    if first.layer not in stored:
-        return final_residual(model, taps, rows)
-    width = max(len(row) for row in rows)
-    residual = stored[first.layer][[line - start for line, _ in pairs], :width]
-    return final_residual(model, taps, rows, first.layer, residual)
-
-
-def projections(
-    model: Model,
-    prompts: Sequence[Prompt],
-    directions: dict[str, tuple[list[int], torch.Tensor]],
-    batch_size: int,
-    step: Step,
-) -> dict[str, torch.Tensor]:
-    """Activations along directions: {point: [prompts, directions]} float64.
-
-    `directions` gives each point the offsets from a prompt's end and the unit vectors [n, d_model]
-    belonging to them.
-    """
-    rows = model.prompt_tokens([prompt.text for prompt in prompts])
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-    result = {
-        point: torch.empty(len(rows), len(offsets), dtype=torch.float64)
-        for point, (offsets, _) in directions.items()
-    }
-    for start in range(0, len(order), batch_size):
-        part = order[start : start + batch_size]
-        taken = [rows[i] for i in part]
-        taps = new_taps(model, taken)
-        for point, (offsets, units) in directions.items():
-            places = torch.tensor([[len(rows[i]) + offset for offset in offsets] for i in part])
-            taps.write(point, _projecting(places, units, result[point], part))
-        run_taps(model, taps, taken)
-        step(len(part))
-    return result
+        runner.run(bundle, trials, [0], project)
+    late = {side: trial.late.means()[0] for side, trial in zip(sides, trials, strict=True)}
+    return late, dict(zip(sides, found, strict=True))
 
 
 def _projecting(
-    places: torch.Tensor, units: torch.Tensor, result: torch.Tensor, part: Sequence[int]
+    bundle: Bundle, offsets: Sequence[int], units: torch.Tensor, results: Sequence[torch.Tensor]
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     def tap(tensor: torch.Tensor) -> torch.Tensor:
-        rows = torch.arange(len(part))[:, None]
-        chosen = tensor[rows.to(tensor.device), places.to(tensor.device)].cpu().double()
-        result[list(part)] = (chosen * units).sum(-1)
+        for prompts, result in zip(bundle.prompts, results, strict=True):
+            for one in prompts:
+                places = [one.places[offset] for offset in offsets]
+                result[one.prompt] = (tensor[0, places].cpu().double() * units).sum(-1)
         return tensor
 
     return tap
 
 
-def _last(residual: torch.Tensor, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    places = torch.tensor([len(row) - 1 for row in rows], device=residual.device)
-    return residual[torch.arange(len(rows), device=residual.device), places]
+def ablations(
+    runner: Runner,
+    prompts: PromptSet,
+    score: Score | None,
+    directions: torch.Tensor,
+    layers: Sequence[int],
+) -> tuple[Tried, Tried]:
+    """Both classes with each of the directions [n, d_model] ablated, the first being zeros.
+
+    Of the positive one scores and late residuals, of the negative one divergence from the first.
+    One run of both does for a direction.
+    """
+    model, n = runner.model, len(directions)
+    positive = Trial(model, prompts.positive, score, False, layers, n)
+    negative = Trial(model, prompts.negative, None, True, [], n)
+    for bundle in bundled(model, [positive, negative]):
+        for part in runner.parts(bundle, range(n)):
+            ablating = _ablating(runner, directions[part])
+            runner.run(bundle, [positive, negative], part, ablating)
+    return positive.result(), negative.result()
 
 
-def _combined(
-    score: Score, prompts: Sequence[Prompt], parts: Sequence[Sequence[torch.Tensor]]
-) -> torch.Tensor:
-    scores = [score.combine(prompt, one) for prompt, one in zip(prompts, parts, strict=True)]
-    return torch.stack(scores, 1)
+def _ablating(runner: Runner, directions: torch.Tensor) -> Callable[[_core.Taps], None]:
+    return lambda taps: add_ablation(runner.model, taps, directions)
+
+
+def additions(
+    runner: Runner,
+    prompts: Sequence[Prompt],
+    score: Score | None,
+    added: Sequence[Addition],
+    ends: Ends,
+) -> Tried:
+    """Prompts of the negative class with each vector added at its point.
+
+    Blocks below an addition run once for all of them: each run begins with the stored residual.
+    """
+    model = runner.model
+    trial = Trial(model, prompts, score, False, ends.layers, len(added))
+    groups: dict[str, list[int]] = {}
+    for index, addition in enumerate(added):
+        groups.setdefault(addition.point, []).append(index)
+    for bundle in bundled(model, [trial]):
+        stored = runner.stored(bundle, {addition.layer for addition in added})
+        for group in groups.values():
+            first = added[group[0]]
+            start = first.layer if stored else 0
+            for part in runner.parts(bundle, group):
+                residual = stored[start].expand(len(part), -1, -1) if stored else None
+                adding = _adding(runner, first.point, [added[i].vector for i in part])
+                runner.run(bundle, [trial], part, adding, start, residual)
+            _keep_below(trial, group, ends, start, len(bundle.prompts[0]))
+    return trial.result()
+
+
+def _adding(
+    runner: Runner, point: str, vectors: Sequence[torch.Tensor]
+) -> Callable[[_core.Taps], None]:
+    core = runner.model.core
+    v = torch.stack(list(vectors)).to(core.device, core.dtype)[:, None]
+    return lambda taps: taps.write(point, lambda x: x + v)
+
+
+def _keep_below(trial: Trial, group: Sequence[int], ends: Ends, start: int, count: int) -> None:
+    # Below an addition the means are those of the unchanged model, added once for each prompt.
+    for index, layer in enumerate(ends.layers):
+        if layer < start:
+            trial.late.sums[group, index] += count * ends.negative[index]

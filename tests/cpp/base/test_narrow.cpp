@@ -1,5 +1,6 @@
 #include "base/narrow.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -16,10 +17,16 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+// In a row of its like, so that what is done many at a time is seen, too.
 uint16_t narrowed(Dtype dtype, double value) {
-  std::array<std::byte, 2> bytes;
-  narrow(dtype, &value, 1, bytes.data());
-  return std::bit_cast<uint16_t>(bytes);
+  constexpr size_t kSame = 17;
+  std::array<double, kSame> values;
+  values.fill(value);
+  std::array<std::byte, 2 * kSame> bytes;
+  narrow(dtype, values.data(), kSame, bytes.data());
+  const auto all = std::bit_cast<std::array<uint16_t, kSame>>(bytes);
+  const bool same = std::ranges::all_of(all, [&](uint16_t one) { return one == all.front(); });
+  return same ? all.front() : static_cast<uint16_t>(~all.front());
 }
 
 double widened(Dtype dtype, uint16_t bits) {

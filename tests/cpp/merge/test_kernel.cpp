@@ -1,5 +1,6 @@
 #include "merge/kernel.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -40,12 +41,92 @@ TEST_CASE("kernel: what is no number") {
 TEST_CASE("kernel: many words at once are the words one by one") {
   const Philox random(0x123456789abcdef0, "words");
   std::vector<uint32_t> out(1000);
-  for (const uint64_t first : {0ull, 1ull, 3ull, 4ull, 63ull, 1ull << 34}) {
+  for (const uint64_t first : {0ull, 1ull, 3ull, 4ull, 63ull, 1ull << 34, (1ull << 34) - 100}) {
     random.words(first, 1000, out.data());
     bool right = true;
     for (uint64_t i = 0; i < 1000; ++i) {
       right = right && out[i] == random.block((first + i) / 4)[(first + i) % 4];
     }
     REQUIRE(right);
+  }
+}
+
+TEST_CASE("kernel: a vote, as one writes it down") {
+  const Philox random(4, "vote");
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const size_t models : {1, 2, 3, 4, 6}) {
+    const int64_t n = 1201;
+    CAPTURE(models);
+    std::vector<std::vector<double>> deltas(models, std::vector<double>(n));
+    std::vector<double> votes, weights, top(n), bottom(n);
+    for (size_t m = 0; m < models; ++m) {
+      votes.push_back(random.normal(m));
+      weights.push_back(random.normal(100 + m));
+      for (int64_t i = 0; i < n; ++i) {
+        deltas[m][i] = std::round(2 * random.normal(1000 + m * n + static_cast<uint64_t>(i)));
+      }
+    }
+    deltas[models - 1][7] = nan;
+    std::vector<const double*> pointers;
+    for (const auto& delta : deltas) pointers.push_back(delta.data());
+    elect(pointers, votes, weights, n, top.data(), bottom.data());
+    for (int64_t i = 0; i < n; ++i) {
+      double sum = 0, numerator = 0, divisor = 0;
+      for (size_t m = 0; m < models; ++m) sum += votes[m] * deltas[m][i];
+      for (size_t m = 0; m < models; ++m) {
+        const double term = weights[m] * deltas[m][i];
+        if (sum >= 0 ? term > 0 : term < 0) {
+          numerator += term;
+          divisor += weights[m];
+        }
+      }
+      if (i == 7) {
+        REQUIRE(std::isnan(top[i]));
+        continue;
+      }
+      REQUIRE(top[i] == numerator);
+      REQUIRE(bottom[i] == divisor);
+    }
+  }
+}
+
+TEST_CASE("kernel: a quotient is the quotient, to the last bit") {
+  const Philox random(8, "quotient");
+  const double inf = std::numeric_limits<double>::infinity();
+  std::vector<double> x = {0.0, -0.0, inf, -inf, 5e-324, -1e-310, 1e308, 1e-200, 1e200};
+  for (uint64_t i = 0; x.size() < 50'003; ++i) {
+    const double far = i % 5 == 0 ? std::exp2(40 * random.normal(2 * i + 1)) : 1;
+    x.push_back(far * random.normal(2 * i));
+  }
+  for (const double d :
+       {3.0, 0.7, 1.1999999999999997, -7.0, 1e-9, 1e300, 4.0, 0x1.fffffffffffffp0}) {
+    std::vector<double> out = x;
+    divide(d, static_cast<int64_t>(out.size()), out.data());
+    bool right = true;
+    for (size_t i = 0; i < x.size(); ++i) {
+      right = right && out[i] == x[i] / d && std::signbit(out[i]) == std::signbit(x[i] / d);
+    }
+    REQUIRE(right);
+  }
+}
+
+TEST_CASE("kernel: the largest and the smallest of any number of them") {
+  const Philox random(2, "largest");
+  const double inf = std::numeric_limits<double>::infinity();
+  REQUIRE(largest(nullptr, 0, -inf) == -inf);
+  REQUIRE(smallest(nullptr, 0, 3) == 3);
+  for (const int64_t n : {1, 7, 8, 9, 100}) {
+    std::vector<double> x;
+    for (int64_t i = 0; i < n; ++i) x.push_back(random.normal(static_cast<uint64_t>(i)) - 9);
+    const auto [low, high] = std::minmax_element(x.begin(), x.end());
+    REQUIRE(largest(x.data(), n, -inf) == *high);
+    REQUIRE(smallest(x.data(), n, inf) == *low);
+    REQUIRE(largest_finite(x.data(), n) == 0);
+    for (double& one : x) one = -one;
+    const double most = *std::max_element(x.begin(), x.end());
+    x.push_back(inf);
+    x.insert(x.begin(), {std::nan(""), inf});
+    REQUIRE(largest_finite(x.data(), n + 3) == most);
+    REQUIRE(largest(x.data(), n + 3, -inf) == inf);
   }
 }

@@ -40,8 +40,7 @@ std::vector<bool> kept(const std::vector<double>& sizes, int64_t k, std::vector<
                        int& passes) {
   const auto count = static_cast<int64_t>(sizes.size());
   Selection selection(count, k, (count + kTile - 1) / kTile);
-  std::sort(sample.begin(), sample.end());
-  selection.guess(sample);
+  selection.guess(std::make_shared<std::vector<double>>(std::move(sample)));
   passes = 0;
   do {
     tiles(sizes,

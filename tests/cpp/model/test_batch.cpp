@@ -52,6 +52,20 @@ TEST_CASE("padding on the left is masked and each row counts from its own first 
   }
 }
 
+TEST_CASE("rows that branch count along their paths") {
+  const std::vector<Fork> forks = {{-1, 3}, {1, 2}, {3, 1}, {-1, 1}};
+  const Batch batch(test::ids(2, 7), forks);
+  const Ids one = {0, 1, 2, 2, 3, 3, 0};
+  Ids both = one;
+  both.insert(both.end(), one.begin(), one.end());
+  REQUIRE(list(batch.positions()) == both);
+  REQUIRE(batch.branches().size() == 4);
+  REQUIRE(batch.branches()[1].path == Ids{0, 1, 3, 4});
+  REQUIRE(batch.branches()[2].path == Ids{0, 1, 3, 5});
+  REQUIRE(batch.branches()[3].path == Ids{6});
+  REQUIRE(batch.branches()[2].start == 5);
+}
+
 TEST_CASE("batches that make no sense are refused") {
   const at::Tensor tokens = test::ids(2, 3);
   REQUIRE_THROWS_AS(Batch(tokens[0], {}, Side::right), c10::ValueError);
@@ -60,6 +74,11 @@ TEST_CASE("batches that make no sense are refused") {
   REQUIRE_THROWS_AS(Batch(tokens, {3}, Side::right), c10::ValueError);
   REQUIRE_THROWS_AS(Batch(tokens, {3, 4}, Side::right), c10::ValueError);
   REQUIRE_THROWS_AS(Batch(tokens, {3, 0}, Side::left), c10::ValueError);
+  using Forks = std::vector<Fork>;
+  REQUIRE_THROWS_AS(Batch(tokens, Forks{{-1, 2}}), c10::ValueError);
+  REQUIRE_THROWS_AS(Batch(tokens, Forks{{-1, 4}}), c10::ValueError);
+  REQUIRE_THROWS_AS(Batch(tokens, Forks{{-1, 2}, {2, 1}}), c10::ValueError);
+  REQUIRE_THROWS_AS(Batch(tokens, Forks{{-1, 3}, {0, 0}}), c10::ValueError);
 }
 
 }  // namespace lenswright::test_batch

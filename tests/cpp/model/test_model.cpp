@@ -127,6 +127,49 @@ TEST_CASE("no position sees a later one") {
   }
 }
 
+TEST_CASE("rows that branch give what each of their paths gives alone") {
+  const std::vector<Fork> forks = {{-1, 3}, {1, 2}, {3, 1}};
+  const at::Tensor tokens = ids(2, 6);
+  const Batch batch(tokens, forks);
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
+    const Tiny tiny(config);
+    for (const bool fixed : {false, true}) {
+      const DeterministicGuard guard(fixed);
+      const at::Tensor together = logits(*tiny, batch);
+      for (const Branch& branch : batch.branches()) {
+        const at::Tensor path = at::tensor(branch.path, at::kLong);
+        const at::Tensor alone = logits(*tiny, whole(tokens.index_select(1, path)));
+        REQUIRE(test::relative(together.index_select(1, path), alone) < 1e-12);
+      }
+    }
+  }
+}
+
+TEST_CASE("rows that branch are refused where each path would turn by its own length") {
+  const Json growing = test::json(R"({"rope_type": "dynamic", "factor": 2.0})");
+  const Json config = test::with(test::with(test::llama_config(), "rope_scaling", growing),
+                                 "max_position_embeddings", 4);
+  const Tiny tiny(config);
+  const std::vector<Fork> forks = {{-1, 3}, {2, 2}, {0, 1}};
+  REQUIRE_THROWS_AS(logits(*tiny, Batch(ids(2, 6), forks)), c10::ValueError);
+}
+
+TEST_CASE("wanted places are what the whole run has there") {
+  for (const Json& config : all_configs()) {
+    CAPTURE(config.dump());
+    const Tiny tiny(config);
+    const Batch batch = whole(ids(2, 5));
+    Wanted wanted;
+    wanted.places = at::tensor({1, 4}, at::kLong);
+    const Output some = tiny->run({batch, {}, nullptr, {}}, Taps(), wanted);
+    const at::Tensor all = logits(*tiny, batch).index_select(1, wanted.places);
+    REQUIRE(test::relative(some.logits, all) < 1e-12);
+    wanted.logits = Logits::last;
+    REQUIRE_THROWS_AS(tiny->run({batch, {}, nullptr, {}}, Taps(), wanted), c10::ValueError);
+  }
+}
+
 TEST_CASE("a row's logits are its own, whatever padding and company it has") {
   for (const Json& config : all_configs()) {
     CAPTURE(config.dump());

@@ -17,7 +17,7 @@ Plan plan(const std::vector<Point>& read, Wanted wanted) {
   return make_plan(five_layers(), taps, wanted);
 }
 
-constexpr Wanted kNothing{Logits::none, 0, std::nullopt};
+const Wanted kNothing{Logits::none, 0, std::nullopt};
 
 }  // namespace
 

@@ -1,0 +1,116 @@
+"""Private memory of merging checkpoints of any size, sampled through the whole run.
+
+The base holds small random bfloat16 numbers, the other model zeros in a sparse file, so that only
+one input and the output take room on the disk. Private memory is Anonymous of smaps_rollup, looked
+at every 10 ms; the limits are what --dry-run states, and 1 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_merge import METHODS, cost, recipe_of
+
+CONFIG = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 4096,
+    "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8,
+    "vocab_size": 128256, "torch_dtype": "bfloat16",
+}  # fmt: skip
+EMBEDDING = [128256, 4096]
+LAYER = {
+    "self_attn.q_proj": [4096, 4096], "self_attn.k_proj": [1024, 4096],
+    "self_attn.v_proj": [1024, 4096], "self_attn.o_proj": [4096, 4096],
+    "mlp.gate_proj": [14336, 4096], "mlp.up_proj": [14336, 4096], "mlp.down_proj": [4096, 14336],
+    "input_layernorm": [4096], "post_attention_layernorm": [4096],
+}  # fmt: skip
+
+
+def header_of(gigabytes: float) -> tuple[bytes, int, int]:
+    """The head of a file, the bytes after it, and the layers that fit."""
+    names: dict[str, Any] = {}
+    at, layers = 0, 0
+
+    def add(name: str, shape: list[int]) -> None:
+        nonlocal at
+        size = 2 * int(np.prod(shape))
+        names[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+
+    add("model.embed_tokens.weight", EMBEDDING)
+    while at < gigabytes * 1e9:
+        for name, shape in LAYER.items():
+            add(f"model.layers.{layers}.{name}.weight", shape)
+        layers += 1
+    add("model.norm.weight", [4096])
+    text = json.dumps(names).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, at, layers
+
+
+def write(folder: Path, gigabytes: float, filled: bool) -> int:
+    """A checkpoint, sparse unless `filled`; its bytes."""
+    head, size, layers = header_of(gigabytes)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": layers}))
+    random = np.random.default_rng(0)
+    wide = random.standard_normal(1 << 25, dtype=np.float32) * np.float32(0.02)
+    block = (wide.view(np.uint32) >> 16).astype(np.uint16).tobytes()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(head)
+        for _ in range(size // len(block) if filled else 0):
+            file.write(block)
+        file.write(block[: size % len(block)] if filled else b"")
+        file.truncate(len(head) + size)
+    return len(head) + size
+
+
+def measure(method: str, folders: Sequence[Path], work: Path, memory: str) -> bool:
+    """One row of the table; whether both limits were kept."""
+    recipe, file, out = recipe_of(method, folders), work / "recipe.yml", work / "out"
+    file.write_text(json.dumps(recipe))  # JSON is YAML
+    command = [sys.executable, "-m", "lenswright", "merge", str(file), str(out), "--json"]
+    command += ["--memory", memory] if memory else []
+    plan = json.loads(os.popen(" ".join([*command, "--dry-run"])).read())
+    spent = cost(command, memory=True)
+    shutil.rmtree(out)
+    bound = plan["memory_bytes"]
+    kept = spent.private <= min(bound, 1e9)
+    print(f"{method:18}{spent.wall:8.1f}{spent.cpu:8.1f}{spent.private / 1e6:10.0f}"
+          f"{bound / 1e6:8.0f}{'' if kept else '   MISSED'}", flush=True)  # fmt: skip
+    return kept
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--gigabytes", type=float, default=12, help="of a checkpoint (default 12)")
+    parser.add_argument("--memory", default="", help="passed on to the merge")
+    parser.add_argument("--methods", nargs="+", default=["ties"], metavar="NAME",
+                        help="with two inputs at most (default: ties)")  # fmt: skip
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    arguments = parser.parse_args()
+    for method in arguments.methods:
+        METHODS[method] = (1, *METHODS[method][1:])
+    work = Path(tempfile.mkdtemp(prefix="bench_merge_memory_", dir=arguments.folder))
+    try:
+        folders = [work / "base", work / "other"]
+        size = write(folders[0], arguments.gigabytes, True)
+        write(folders[1], arguments.gigabytes, False)
+        print(f"{size / 1e9:.2f} GB each, {os.cpu_count()} processors")
+        print(f"{'':18}{'wall s':>8}{'CPU s':>8}{'priv. MB':>10}{'stated':>8}")
+        kept = [measure(name, folders, work, arguments.memory) for name in arguments.methods]
+        return 0 if all(kept) else 1
+    finally:
+        shutil.rmtree(work)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

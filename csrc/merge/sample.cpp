@@ -1,0 +1,17 @@
+#include "merge/sample.h"
+
+namespace lenswright {
+
+void Sample::add(int64_t tile, const double* sizes, int64_t n) {
+  std::vector<double>& list = tiles_[static_cast<size_t>(tile)];
+  list.insert(list.end(), sizes, sizes + n);
+}
+
+std::shared_ptr<std::vector<double>> Sample::take() {
+  auto all = std::make_shared<std::vector<double>>();
+  for (const auto& tile : tiles_) all->insert(all->end(), tile.begin(), tile.end());
+  tiles_ = {};
+  return all;
+}
+
+}  // namespace lenswright
