@@ -141,7 +141,7 @@ def test_refused(tiny: Any, family: Any, tmp_path: Path) -> None:
         lw.merge_statistics(model, [[1, 2]], out, labels="x")
     with pytest.raises(ValueError, match="are not known"):
         lw.merge_statistics(lw.load(family("mixtral", "")), [[1, 2]], out, ["gram"])
-    with pytest.raises(ValueError, match="query_key_value.weight' is not known"):
+    with pytest.raises(ValueError, match=r"query_key_value.weight' is not known"):
         lw.merge_statistics(lw.load(family("gpt_neox", "")), [[1, 2]], out, ["gram"])
     with pytest.raises(ValueError, match="expected the reverse"):
         lw.merge_statistics(lw.load(tiny("gpt2")), [[1, 2]], out, ["gram"])
