@@ -6,7 +6,8 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kSlab = int64_t{1} << 20;  // bytes of a tensor that one thread works on at a time
+constexpr int64_t kSlabBytes = int64_t{1}
+                               << 20;  // bytes of a tensor that one thread works on at a time
 
 }  // namespace
 
@@ -32,7 +33,7 @@ void CommitJob::add(uint64_t begin, int64_t rows, int64_t row_bytes, const Piece
   segment.rows = rows;
   segment.row_bytes = row_bytes;
   segment.piece = piece;
-  segment.step = std::max<int64_t>(1, kSlab / std::max<int64_t>(1, row_bytes));
+  segment.step = std::max<int64_t>(1, kSlabBytes / std::max<int64_t>(1, row_bytes));
   segment.first_slab = all_slabs_;
   segment.left = segment.slabs();
   all_slabs_ += segment.slabs();
