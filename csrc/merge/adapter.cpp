@@ -1,7 +1,6 @@
 #include "merge/adapter.h"
 
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -11,7 +10,10 @@
 #include "base/error.h"
 #include "base/widen.h"
 #include "io/open_file.h"
+#include "merge/adapter_config.h"
 #include "merge/kernel.h"
+#include "merge/names.h"
+#include "merge/plan_config.h"
 
 namespace lenswright {
 namespace {
@@ -22,7 +24,8 @@ constexpr size_t kKept = 8;  // weights whose factors stay in memory
   throw std::invalid_argument("adapter " + in_quotes(adapter) + ": " + message);
 }
 
-/// The pair of one weight: W += scale · B A, or its transpose.
+/// The pair of one weight: W += scale · B A, or its transpose. Of a bias, b += scale · B, A is
+/// null.
 struct Pair {
   const TensorInfo *a = nullptr, *b = nullptr;
   double scale = 1;
@@ -43,46 +46,6 @@ std::vector<double> transposed(const std::vector<double>& x, int64_t rows, int64
   }
   return out;
 }
-
-class Config {
- public:
-  Config(const std::string& adapter, const Json& json) : json_(json) {
-    const auto text = [&](const char* key) {
-      return json.contains(key) && json.at(key).is_string() ? json.at(key).as_string() : "";
-    };
-    if (text("peft_type") != "LORA") {
-      fail(adapter, "peft_type is " + in_quotes(text("peft_type")) + ", expected 'LORA'");
-    }
-    if (flag("use_dora")) fail(adapter, "use_dora is true; DoRA is not supported");
-    const std::string start = text("init_lora_weights");
-    for (const char* kind : {"pissa", "olora", "corda", "loftq"}) {
-      if (start.starts_with(kind)) {
-        fail(adapter,
-             "init_lora_weights is " + in_quotes(start) + ", which changes the model itself");
-      }
-    }
-  }
-
-  bool flag(const char* key) const { return json_.contains(key) && json_.at(key) == Json(true); }
-
-  double scale(const std::string& module, int64_t rank) const {
-    const double alpha = pattern("alpha_pattern", module, json_.at("lora_alpha").as_double());
-    const auto r = static_cast<double>(rank);
-    return alpha / (flag("use_rslora") ? std::sqrt(r) : r);
-  }
-
- private:
-  // A key of a pattern is a module's name, its end, or an expression for one of both.
-  double pattern(const char* key, const std::string& module, double otherwise) const {
-    if (!json_.contains(key) || !json_.at(key).is_object()) return otherwise;
-    for (const auto& [name, value] : json_.at(key).items()) {
-      if (std::regex_match(module, std::regex("(.*\\.)?(" + name + ")"))) return value.as_double();
-    }
-    return otherwise;
-  }
-
-  Json json_;
-};
 
 class AdaptedInput final : public Input {
  public:
@@ -105,7 +68,8 @@ class AdaptedInput final : public Input {
 
   const Checkpoint* holder(const TensorInfo& tensor) const override {
     if (pairs_.contains(tensor.name)) return nullptr;
-    return replaced_.contains(tensor.name) ? adapter_->checkpoint() : model_->checkpoint();
+    if (replaced_.contains(tensor.name)) return adapter_->checkpoint();
+    return model_->holder(*model_->find(tensor.name));
   }
 
   void expect(const TensorInfo& tensor) const override {
@@ -119,13 +83,17 @@ class AdaptedInput final : public Input {
   uint64_t held() const override {
     uint64_t largest = 0;
     for (const auto& [name, pair] : pairs_) {
-      largest = std::max(largest,
-                         sizeof(double) * static_cast<uint64_t>(pair.a->numel() + pair.b->numel()));
+      largest = std::max(
+          largest,
+          sizeof(double) * static_cast<uint64_t>((pair.a ? pair.a->numel() : 0) + pair.b->numel()));
     }
     return (kKept + 1) * 2 * largest;  // and as they were read
   }
 
-  Dtype stored(const TensorInfo& tensor) const override { return model_->find(tensor.name)->dtype; }
+  Dtype stored(const TensorInfo& tensor) const override {
+    return replaced_.contains(tensor.name) ? tensor.dtype
+                                           : model_->stored(*model_->find(tensor.name));
+  }
 
   const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t size,
                         std::byte* room) const override {
@@ -142,11 +110,26 @@ class AdaptedInput final : public Input {
     widen(info.dtype,
           model_->read(info, static_cast<uint64_t>(first) * width, raw.size(), raw.data()), count,
           out);
-    add(pair->second, info, first, count, out);
+    if (pair->second.a == nullptr) {
+      add_bias(pair->second, first, count, out);
+    } else {
+      add(pair->second, info, first, count, out);
+    }
     return room;
   }
 
  private:
+  void add_bias(const Pair& pair, int64_t first, int64_t count, double* out) const {
+    const TensorInfo& info = *pair.b;
+    const auto width = static_cast<uint64_t>(element_bytes(info.dtype));
+    std::vector<std::byte> raw(static_cast<size_t>(count) * width);
+    std::vector<double> change(static_cast<size_t>(count));
+    widen(info.dtype,
+          adapter_->read(info, static_cast<uint64_t>(first) * width, raw.size(), raw.data()), count,
+          change.data());
+    add_scaled(pair.scale, change.data(), count, out);
+  }
+
   void add(const Pair& pair, const TensorInfo& info, int64_t first, int64_t count,
            double* out) const {
     const std::shared_ptr<const Factors> factors = factors_of(info.name, pair);
@@ -195,10 +178,11 @@ class AdaptedInput final : public Input {
 /// Sorts the tensors of an adapter by what they do to the model.
 class Reader {
  public:
-  Reader(const Input& model, const Input& adapter, const Config& config)
+  Reader(const Input& model, const Input& adapter, const AdapterConfig& config)
       : model_(model), adapter_(adapter), config_(config) {
     for (const TensorInfo& tensor : adapter.tensors()) read(tensor);
     for (auto& [target, pair] : pairs) check(target, pair);
+    for (const TensorInfo* head : tied_heads_) check_tied(*head);
   }
 
   std::map<std::string, Pair> pairs;
@@ -211,6 +195,11 @@ class Reader {
     std::string name = tensor.name;
     if (name.starts_with("base_model.model.")) name = name.substr(17);
     std::smatch match;
+    static const std::regex kBias(R"((.*)\.lora_B(\.default)?\.bias)");
+    if (std::regex_match(name, match, kBias)) {
+      pairs[known(match[1].str() + ".bias", tensor)].b = &tensor;
+      return;
+    }
     if (std::regex_match(name, match, kFactor)) {
       const std::string target = known(match[1].str() + ".weight", tensor);
       Pair& pair = pairs[target];
@@ -220,7 +209,12 @@ class Reader {
       return;
     }
     static const std::regex kSaved(R"(\.modules_to_save(\.default)?)");
-    const std::string target = known(std::regex_replace(name, kSaved, ""), tensor);
+    const std::string saved = std::regex_replace(name, kSaved, "");
+    if (model_.find(saved) == nullptr && is_head(saved) && ties_embeddings(model_.config())) {
+      tied_heads_.push_back(&tensor);
+      return;
+    }
+    const std::string target = known(saved, tensor);
     if (model_.find(target)->shape != tensor.shape) {
       fail(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is of another shape than " +
                                 in_quotes(target) + " of the model");
@@ -236,7 +230,33 @@ class Reader {
                               ", which the model lacks" + did_you_mean(name, names));
   }
 
+  // PEFT saves a head that is tied to the embedding beside it: the same bytes.
+  void check_tied(const TensorInfo& head) const {
+    const auto bytes = [&](const TensorInfo& tensor) {
+      std::vector<std::byte> room(tensor.bytes());
+      const std::byte* from = adapter_.read(tensor, 0, room.size(), room.data());
+      return std::vector<std::byte>(from, from + room.size());
+    };
+    for (const auto& [target, tensor] : replaced) {
+      if (is_token_embedding(target) && bytes(*tensor) == bytes(head)) return;
+    }
+    fail(adapter_.name(), "tensor " + in_quotes(head.name) +
+                              " differs from the embedding, which the model ties it to");
+  }
+
+  // The rank that a bias is scaled by is that of its module's weight.
+  void check_bias(const std::string& target, Pair& pair) const {
+    const std::string module = target.substr(0, target.size() - 5);
+    const auto weight = pairs.find(module + ".weight");
+    if (weight == pairs.end() || weight->second.a == nullptr ||
+        pair.b->shape != model_.find(target)->shape) {
+      fail(adapter_.name(), "tensor " + in_quotes(pair.b->name) + " fits no bias of the model");
+    }
+    pair.scale = config_.scale(module, weight->second.a->shape.front());
+  }
+
   void check(const std::string& target, Pair& pair) const {
+    if (target.ends_with(".bias")) return check_bias(target, pair);
     if (pair.a == nullptr || pair.b == nullptr) {
       fail(adapter_.name(), "only one factor for " + in_quotes(target));
     }
@@ -251,7 +271,8 @@ class Reader {
 
   const Input& model_;
   const Input& adapter_;
-  const Config& config_;
+  const AdapterConfig& config_;
+  std::vector<const TensorInfo*> tied_heads_;
 };
 
 }  // namespace
@@ -261,7 +282,7 @@ std::shared_ptr<const Input> adapted_input(const std::string& name,
                                            const std::filesystem::path& path) {
   const auto adapter = open_input(path.string(), path);
   const auto file = adapter->checkpoint()->folder() / "adapter_config.json";
-  const Config config(path.string(), Json::parse(read_text(file), "adapter_config.json"));
+  const AdapterConfig config(path.string(), Json::parse(read_text(file), "adapter_config.json"));
   Reader reader(*model, *adapter, config);
   std::vector<TensorInfo> tensors = model->tensors();
   for (TensorInfo& tensor : tensors) {

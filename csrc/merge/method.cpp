@@ -36,6 +36,13 @@ const std::vector<Method>& merge_methods() {
       nearswap_method(),
       arcee_fusion_method(),
       passthrough_method(),
+      ema_method(),
+      fisher_method(),
+      regmean_method(),
+      tsv_method(),
+      iso_c_method(),
+      interpolate_method(),
+      wudi_method(),
   };
   return methods;
 }

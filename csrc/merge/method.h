@@ -38,6 +38,7 @@ struct Method {
   int most = 1 << 20;          // likewise
   bool base_is_input = false;  // the base counts as a model like others: slerp
   bool random = false;
+  bool whole = false;  // of whole tensors, by a solver: see merge/whole.h
   std::vector<Parameter> parameters = {};
   std::unique_ptr<Work> (*start)(const Task& task) = nullptr;
 

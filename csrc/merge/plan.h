@@ -56,6 +56,7 @@ struct MergeOptions {
   uint64_t shard_bytes = 5'000'000'000;
   bool mix = false;  // models of different types
   Json vocabulary;   // null, or what Python found in the tokenizers: {size, rows: {model: …}}
+  Solver solver{};   // of methods that work on whole tensors
 };
 
 /// All that a merge will do, found and checked before the first byte is written.

@@ -27,12 +27,6 @@ bool is_per_layer(const std::string& key, const Json& value, int64_t layers) {
          !key.ends_with("_section");
 }
 
-// Of models that also see, the decoder's keys are within text_config.
-Json decoder_part(const Json& config) {
-  const bool inner = config.contains(kInner) && config.at(kInner).is_object();
-  return inner ? config.at(kInner) : config;
-}
-
 Json per_layer(const std::string& key, const std::vector<LayerOrigin>& origins) {
   Json out = Json::array();
   for (const LayerOrigin& origin : origins) {
@@ -81,6 +75,11 @@ void check_depths(const Json& part, const std::vector<LayerOrigin>& origins) {
 
 }  // namespace
 
+Json decoder_part(const Json& config) {
+  const bool inner = config.contains(kInner) && config.at(kInner).is_object();
+  return inner ? config.at(kInner) : config;
+}
+
 std::optional<int64_t> layers_of(const Json& config) {
   const Json part = decoder_part(config);
   for (const std::string_view key : kLayers) {
@@ -102,7 +101,7 @@ std::string model_type(const Json& config) {
   return named ? config.at("model_type").as_string() : "";
 }
 
-std::string quantisation_of(const Json& config) {
+std::string quantised_by(const Json& config) {
   for (const Json& part : {config, decoder_part(config)}) {
     if (!part.contains("quantization_config")) continue;
     const Json found = part.at("quantization_config");
@@ -111,6 +110,18 @@ std::string quantisation_of(const Json& config) {
     return named ? found.at("quant_method").as_string() : "a way it does not name";
   }
   return "";
+}
+
+Json without_quantisation(const Json& config) {
+  Json out = config;
+  for (const char* key : {"quantization_config", "compression_config"}) {
+    out.erase(key);
+    if (!out.contains(kInner) || !out.at(kInner).is_object()) continue;
+    Json part = out.at(kInner);
+    part.erase(key);
+    out.set(kInner, part);
+  }
+  return out;
 }
 
 Json with_layers(const Json& config, const std::vector<LayerOrigin>& origins) {

@@ -15,7 +15,11 @@ std::optional<int64_t> layers_of(const Json& config);
 bool ties_embeddings(const Json& config);
 std::string model_type(const Json& config);
 /// How the weights are quantised ("" for not at all).
-std::string quantisation_of(const Json& config);
+std::string quantised_by(const Json& config);
+/// Of models that also see, the decoder's keys are within text_config: that, else the whole.
+Json decoder_part(const Json& config);
+/// config.json without what it says of quantised weights.
+Json without_quantisation(const Json& config);
 
 /// Where a layer of the output was taken from.
 struct LayerOrigin {

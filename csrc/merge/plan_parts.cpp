@@ -35,7 +35,7 @@ void check_inputs(const Recipe& recipe, const MergePlan& plan) {
   const Json& first = plan.donor->config();
   const bool passes = recipe.method->name == "passthrough" && !recipe.dtype && !recipe.out_dtype;
   for (const auto& one : plan.inputs) {
-    const std::string how = quantisation_of(one->config());
+    const std::string how = quantised_by(one->config());
     if (!how.empty() && !passes) {
       fail("model " + in_quotes(one->name()) + " is quantised by " + in_quotes(how) +
            ", so that its tensors are not its weights; expected floating-point weights");

@@ -20,6 +20,7 @@ Task task_of(const Job& job, const MergeOptions& options, bool draws = true) {
   task.values = job.values;
   for (const Operand& operand : job.operands) task.own.push_back(operand.own);
   task.seed = options.seed;
+  task.solver = &options.solver;
   if (job.method->random) {
     task.streams = draws ? streams_of(job) : std::vector<uint64_t>(job.operands.size());
   }

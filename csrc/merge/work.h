@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -31,6 +32,13 @@ class Values {
   std::map<std::string, double, std::less<>> values_;
 };
 
+struct Task;
+
+/// Computes an output tensor of its inputs, all of them at once: for methods that decompose whole
+/// matrices, which is done above this layer. `out` has as many numbers as each input.
+using Solver = std::function<void(const Task& task, const std::vector<std::span<const double>>& x,
+                                  std::span<double> out)>;
+
 /// One output tensor as a method sees it.
 struct Task {
   std::string tensor;
@@ -41,7 +49,8 @@ struct Task {
   Values values;            // of the merge
   std::vector<Values> own;  // of each input; the base's may be empty
   uint64_t seed = 0;
-  std::vector<uint64_t> streams;  // of random numbers, for each input
+  std::vector<uint64_t> streams;   // of random numbers, for each input
+  const Solver* solver = nullptr;  // of methods that work on whole tensors
 
   /// The inputs that are not the base, in their order.
   std::vector<size_t> others() const;

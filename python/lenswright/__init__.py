@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from lenswright.generating.chatting import Conversation as Conversation
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measuring.measurement import measure as measure
+    from lenswright.merging.alignment.run import align as align
+    from lenswright.merging.extraction import extract_adapter as extract_adapter
     from lenswright.merging.merge import merge as merge
+    from lenswright.merging.mixture.build import mixture_of_experts as mixture_of_experts
     from lenswright.merging.state_dicts import merge_state_dicts as merge_state_dicts
+    from lenswright.merging.statistics import merge_statistics as merge_statistics
     from lenswright.merging.tasks import task_vectors as task_vectors
+    from lenswright.merging.transplant.run import transplant as transplant
     from lenswright.model import Model as Model
     from lenswright.model import load as load
     from lenswright.prompting.prompts import Splits as Splits
@@ -39,12 +44,17 @@ _NAMES = {
     "Report": "report",
     "Splits": "prompting.prompts",
     "VerificationError": "selftest",
+    "align": "merging.alignment.run",
+    "extract_adapter": "merging.extraction",
     "from_transformers": "live",
     "load": "model",
     "measure": "measuring.measurement",
     "merge": "merging.merge",
     "merge_state_dicts": "merging.state_dicts",
+    "merge_statistics": "merging.statistics",
+    "mixture_of_experts": "merging.mixture.build",
     "task_vectors": "merging.tasks",
+    "transplant": "merging.transplant.run",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core
 _MODULES = ("demo", "directions", "edits", "plots", "steering")  # public submodules

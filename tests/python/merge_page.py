@@ -168,7 +168,13 @@ DIFFERENCES = [
     Difference(
         "D29", "files that an index names", "joined unchecked", SAME, "must lie in the folder"
     ),
-    Difference("D30", "quantised inputs", "taken for numbers", SAME, "refused by name"),
+    Difference(
+        "D30",
+        "quantised inputs",
+        "taken for numbers",
+        SAME,
+        "fp8 with scales and MXFP4: the weights they stand for; others: refused by name",
+    ),
     Difference("D31", "a token whose id has no row", "stops", SAME, "a token that the model lacks"),
     Difference(
         "", "rows behind the last token, with a tokenizer section", "cut off", "cut off", "kept"
@@ -211,6 +217,79 @@ DIFFERENCES = [
         "averaged straight, and said so",
     ),
 ]
+
+
+BEYOND = """\
+- `statistics: FILE` beside a model: what `lenswright.merge_statistics` measured of it.
+- interpolate's file may hold `heads` [layers, query heads], a t for each head, and `subspace` [k,
+  d_model], inside of which `t_subspace` counts.
+- ema, fisher, interpolate, iso_c, regmean, tsv and wudi are not mergekit's. All but ema look at
+  whole tensors: they need 8 bytes for each element of the largest tensor, for each model and once
+  more, and are computed with torch. tsv, iso_c and wudi decompose matrices of layers; vectors, and
+  tables of embeddings, get the mean of the task vectors. In iso_c and tsv `weight` is a factor of a
+  task.
+
+## Quantised models
+
+fp8 with a scale for each block (DeepSeek's) or matrix, and MXFP4, are read as the weights they
+stand for: codes times scales, in float32 as their kernels have it. The result is bfloat16 where
+neither dtype nor out_dtype says otherwise, its config.json says nothing of quantisation, and scales
+of activations are left out. A passthrough without a type copies such tensors as they are. Other
+ways (GPTQ, AWQ, bitsandbytes, compressed-tensors and so on) are refused by name, and so are
+checkpoints whose tensors tell of one that config.json does not name.
+
+## Mixtures of experts
+
+`lenswright moe recipe.yml out/` reads the grammar of mergekit-moe: base_model, experts
+(source_model, positive_prompts, negative_prompts, noise_scale, residual_scale), shared_experts,
+gate_mode, experts_per_token, dtype, architecture.
+
+| architecture | base and experts | shared experts | router |
+|---|---|---|---|
+| mixtral | llama, mistral | none | softmax of the chosen |
+| qwen2_moe | qwen2, llama, mistral | one, with a gate of its own | softmax, renormalised |
+| qwen3_moe | qwen3 | none | softmax, renormalised |
+| deepseek | dense deepseek_v2, deepseek_v3 | one as wide as an expert | softmax; sigmoid |
+
+Attention, norms and embeddings are the base's. A row of a router is, by gate_mode:
+
+- `hidden` (`hidden_last`): what stands before the layer at a prompt's last token, averaged over the
+  positive prompts, minus the same of the negative ones, of length 1; computed in float64.
+- `hidden_avg`: likewise, averaged over all tokens of a prompt.
+- `cheap_embed`: likewise of the sum of the tokens' embeddings, the same in every layer.
+- `random`, `uniform_random`: standard normal, or uniform within ±1/√d_model, by --seed.
+
+Where the weights of the chosen experts add up to one, a mixture of like experts is the dense model.
+
+## Adapters out of models
+
+`lenswright extract base/ tuned/ adapter/ --rank 32` writes W_tuned - W_base of every linear module
+as a PEFT LoRA adapter: by the whole singular value decomposition (`--method exact`), or by subspace
+iteration from a random sketch (Halko, Martinsson and Tropp 2011). Every module's error is told:
+what the stored factors lack of the change, in Frobenius norm. Changed norms, embeddings and biases
+are saved whole, refused, or left (`--others`).
+
+## Another tokenizer
+
+`lenswright transplant model/ donor/ out/` gives a model the donor's tokenizer. Tokens of the same
+bytes, however they are spelt (`Ġ`, `▁`, `<0x0A>`), keep the model's rows to the bit. Rows of the
+others are made by `--method`: omp (the donor's row as a sum of k of its shared rows, the same sum
+of the model's), nearest, subword, mean, zero, normal. An unembedding of its own is made likewise of
+the donor's; spare rows get the mean of all.
+
+## Other orders
+
+`lenswright align model/ reference/ out/` reorders neurons, heads and coordinates of the residual
+stream (`--parts`) so that the weights lie nearest to the reference's, by weight matching (Git
+Re-Basin: Ainsworth, Hayase and Srinivasa 2023); the result computes what the model computed. llama,
+mistral, qwen2 and qwen3.
+
+## What fisher and regmean want to know
+
+`lenswright.merge_statistics(model, texts, "statistics.safetensors")` runs texts and writes the
+diagonal Fisher information of every stored weight (`fisher.NAME`: the mean squared gradient of a
+text's log-probability, of its own tokens or of drawn ones) and Σ x xᵀ of what goes into every
+matrix of a layer (`gram.NAME`).""".splitlines()
 
 
 def number(value: object) -> str:
@@ -269,6 +348,7 @@ def page() -> str:
         "- Parameters of each model may stand at any level, from the model's own to the outermost.",
         "- Several documents in one file are stages; a later one names an earlier one's `name` as",
         "  a model.",
+        *BEYOND,
         "",
     ]
     return "\n".join(lines)

@@ -2,13 +2,13 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
-#include <deque>
+#include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "bindings/files/bindings.h"
-#include "bindings/files/buffers.h"
+#include "bindings/files/held_plan.h"
 #include "bindings/files/progress.h"
-#include "merge/adapter.h"
 #include "merge/journal.h"
 #include "merge/memory.h"
 #include "merge/run.h"
@@ -25,46 +25,31 @@ Mode mode_of(const std::string& name) {
   throw std::invalid_argument("mode is " + in_quotes(name) + ", expected 'strict' or 'compat'");
 }
 
-// A plan with what it needs to stay alive: the recipe it points to, and buffers in memory.
-struct HeldPlan {
-  Recipe recipe;
-  std::deque<BytesView> buffers;
-  MergePlan plan;
-};
-
-using MemoryTensor = std::tuple<std::string, std::string, std::vector<int64_t>, py::buffer>;
-
-Dtype dtype_of(const std::string& name) {
-  if (const auto found = dtype_from_wire(name)) return *found;
-  throw std::invalid_argument("unknown dtype " + in_quotes(name));
+// As bytes that may be written, since torch warns of others.
+py::object array_of(const double* numbers, size_t count) {
+  return py::memoryview::from_memory(static_cast<void*>(const_cast<double*>(numbers)),
+                                     static_cast<py::ssize_t>(count * sizeof(double)));
 }
 
-std::shared_ptr<const Input> in_memory(const std::string& name, const py::list& tensors,
-                                       std::deque<BytesView>& buffers) {
-  std::vector<TensorInfo> infos;
-  std::vector<std::span<const std::byte>> bytes;
-  for (const py::handle& item : tensors) {
-    const auto [tensor, dtype, shape, buffer] = item.cast<MemoryTensor>();
-    buffers.emplace_back(buffer);
-    bytes.push_back(buffers.back().bytes());
-    infos.push_back({tensor, dtype_of(dtype), shape, 0, bytes.back().size(), ""});
-    if (tensor_bytes(infos.back().dtype, shape) != bytes.back().size()) {
-      throw std::invalid_argument("tensor " + in_quotes(tensor) + ": shape and bytes disagree");
-    }
-  }
-  return memory_input(name, std::move(infos), std::move(bytes));
-}
-
-std::shared_ptr<const Input> still_planned(const std::string& name, const MergePlan& plan) {
-  std::vector<TensorInfo> infos;
-  for (const Job& job : plan.jobs)
-    infos.push_back({job.name, job.dtype, job.shape, 0, job.bytes(), ""});
-  return planned_input(name, std::move(infos), plan.config);
+// Python's function is called with the interpreter's lock; it must not keep what it is given.
+Solver solver_of(const py::function& function) {
+  const auto held = std::shared_ptr<py::function>(new py::function(function), [](auto* old) {
+    const py::gil_scoped_acquire acquire;
+    delete old;
+  });
+  return [held](const Task& task, const std::vector<std::span<const double>>& x,
+                std::span<double> out) {
+    const py::gil_scoped_acquire acquire;
+    py::list inputs;
+    for (const auto& one : x) inputs.append(array_of(one.data(), one.size()));
+    (*held)(task.tensor, inputs, array_of(out.data(), out.size()));
+  };
 }
 
 std::unique_ptr<HeldPlan> make_plan(const std::string& document, const std::string& where,
                                     const py::list& inputs, const std::string& mode, uint64_t seed,
-                                    uint64_t shard_bytes, bool mix, const std::string& vocabulary) {
+                                    uint64_t shard_bytes, bool mix, const std::string& vocabulary,
+                                    const std::optional<py::function>& solver) {
   auto held = std::make_unique<HeldPlan>();
   MergeOptions options{mode_of(mode), seed, shard_bytes, mix, Json()};
   if (!vocabulary.empty()) {
@@ -74,21 +59,10 @@ std::unique_ptr<HeldPlan> make_plan(const std::string& document, const std::stri
     options.vocabulary = Json::parse(vocabulary, "vocabulary", limits);
   }
   held->recipe = parse_recipe(Json::parse(document, where));
-  Inputs opened;
-  for (const py::handle& item : inputs) {
-    const auto pair = item.cast<std::pair<std::string, py::object>>();
-    if (py::isinstance<HeldPlan>(pair.second)) {
-      opened.push_back(still_planned(pair.first, pair.second.cast<const HeldPlan&>().plan));
-    } else if (py::isinstance<py::list>(pair.second)) {
-      opened.push_back(in_memory(pair.first, pair.second.cast<py::list>(), held->buffers));
-    } else if (py::isinstance<py::tuple>(pair.second)) {
-      using Path = std::filesystem::path;
-      const auto [model, adapter] = pair.second.cast<std::pair<Path, Path>>();
-      opened.push_back(adapted_input(pair.first, open_input(pair.first, model), adapter));
-    } else {
-      opened.push_back(open_input(pair.first, pair.second.cast<std::filesystem::path>()));
-    }
-  }
+  const Recipe& recipe = held->recipe;
+  const bool raw = recipe.method->name == "passthrough" && !recipe.dtype && !recipe.out_dtype;
+  const Inputs opened = open_inputs(inputs, *held, raw);
+  if (solver) options.solver = solver_of(*solver);
   const py::gil_scoped_release release;
   held->plan = plan_merge(held->recipe, opened, options);
   return held;
@@ -171,6 +145,7 @@ py::dict method_of(const Method& method) {
   out["least"] = method.least;
   out["most"] = method.most;
   out["random"] = method.random;
+  out["whole"] = method.whole;
   out["parameters"] = parameters;
   return out;
 }
@@ -253,9 +228,10 @@ void bind_merge(py::module_& m) {
   m.def(
       "plan_merge", &make_plan, py::arg("document"), py::arg("where"), py::arg("inputs"),
       py::arg("mode") = "strict", py::arg("seed") = 0, py::arg("shard_bytes") = 5'000'000'000,
-      py::arg("mix") = false, py::arg("vocabulary") = "",
+      py::arg("mix") = false, py::arg("vocabulary") = "", py::arg("solver") = py::none(),
       "Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of "
-      "every model it names.");
+      "every model it names. solver(tensor, inputs, out) computes what whole tensors make, all "
+      "as bytes of float64.");
   m.def(
       "recipe_models",
       [](const std::string& document, const std::string& where) {

@@ -9,5 +9,6 @@ PYBIND11_MODULE(_files, m) {
   lenswright::bind_compare(m);
   lenswright::bind_families(m);
   lenswright::bind_merge(m);
+  lenswright::bind_assembly(m);
   lenswright::bind_random(m);
 }

@@ -25,5 +25,12 @@ Method ramplus_tl_method();
 Method nearswap_method();
 Method arcee_fusion_method();
 Method passthrough_method();
+Method ema_method();
+Method fisher_method();
+Method regmean_method();
+Method tsv_method();
+Method interpolate_method();
+Method iso_c_method();
+Method wudi_method();
 
 }  // namespace lenswright

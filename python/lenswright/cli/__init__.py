@@ -24,6 +24,10 @@ VERBS = {
     "chat": "talk to a model, as it is or with an edit or a steering",
     "steer": "make a steering, and show what prompts are answered with it and without",
     "merge": "merge checkpoints by a recipe of mergekit's grammar",
+    "moe": "build a mixture of experts from dense models",
+    "extract": "write what a tuned model learned as a LoRA adapter of its base",
+    "align": "bring a model's units into another model's order",
+    "transplant": "give a model another model's tokenizer",
     "diff": "compare two checkpoints tensor by tensor",
     "verify": "test that a model is read as it was meant, alone or against transformers",
 }

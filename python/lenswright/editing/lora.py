@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
-from lenswright.checkpoints import tensor_file
 from lenswright.checkpoints.module_names import ModuleNames
+from lenswright.editing.adapter_file import (
+    Change,
+    adapter_config,
+    adapter_tensors,
+    save_adapter,
+)
 from lenswright.findings import matrix_of
 
 if TYPE_CHECKING:
@@ -39,19 +43,6 @@ class Adapter:
     errors: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass
-class _Change:
-    """W' - W = out inᵀ of one module, [out, r] and [in, r], and b' - b where that changes."""
-
-    module: str
-    table: bool
-    out: torch.Tensor
-    inputs: torch.Tensor
-    bias: torch.Tensor | None
-    biased: bool  # whether the module has one
-    transposed: bool  # stored as [in, out]
-
-
 def write_adapter(
     edit: Edit, folder: str | os.PathLike[str], model: Model, truncate: int | None
 ) -> Adapter:
@@ -65,19 +56,14 @@ def write_adapter(
         raise ValueError(f"the edit is {edit.rows} edits, one for each row; expected edit.row(i)")
     changes, errors = _changes(edit, model, truncate)
     _check_biases(changes)
-    ranks = {change.module: change.out.shape[1] for change in changes}
-    tensors, config = _tensors(changes), _config(changes, ranks, model)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-    partial.mkdir()
-    tensor_file.save(partial / "adapter_model.safetensors", tensors, {"format": "pt"})
-    (partial / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    partial.rename(folder)
+    ranks = {change.module: change.rank for change in changes}
+    save_adapter(folder, adapter_tensors(changes), adapter_config(changes, str(model.folder)))
     return Adapter(folder, ranks, errors)
 
 
 def _changes(
     edit: Edit, model: Model, truncate: int | None
-) -> tuple[list[_Change], dict[str, float]]:
+) -> tuple[list[Change], dict[str, float]]:
     sites = {site["name"]: site for site in model.writers()}
     factors = edit.factors()
     full = [name for name, own in factors.items() if "S" in own or "C" in own]
@@ -111,7 +97,7 @@ def _changes(
         table = site["kind"] in _TABLES
         bias = _bias_change(stored, site, own)
         transposed = not table and site["residual_axis"] == 1
-        changes.append(_Change(names.of(site), table, *parts, bias, bool(site["bias"]), transposed))
+        changes.append(Change(names.of(site), table, *parts, bias, bool(site["bias"]), transposed))
     return changes, errors
 
 
@@ -165,7 +151,7 @@ def _bias_change(
     return changed + own.get("shift", torch.zeros_like(b)) - b
 
 
-def _check_biases(changes: list[_Change]) -> None:
+def _check_biases(changes: list[Change]) -> None:
     changed = [change for change in changes if change.bias is not None]
     without = [change for change in changes if change.table or not change.biased]
     if changed and without:
@@ -174,41 +160,3 @@ def _check_biases(changes: list[_Change]) -> None:
             f"cannot hold '{without[0].module}', which has none; expected edit.restrict(...) to "
             "one or the other, or edit.commit"
         )
-
-
-def _tensors(changes: list[_Change]) -> dict[str, torch.Tensor]:
-    tensors = {}
-    with_biases = any(change.bias is not None for change in changes)
-    for change in changes:
-        name = f"base_model.model.{change.module}"
-        inputs, out = change.inputs.t().float().contiguous(), change.out.float().contiguous()
-        if change.table:
-            tensors[f"{name}.lora_embedding_A"], tensors[f"{name}.lora_embedding_B"] = inputs, out
-            continue
-        tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"] = inputs, out
-        if with_biases:
-            bias = torch.zeros(len(out)) if change.bias is None else change.bias.float()
-            tensors[f"{name}.lora_B.bias"] = bias
-    return tensors
-
-
-def _config(changes: list[_Change], ranks: dict[str, int], model: Model) -> dict[str, Any]:
-    most = max(ranks.values())
-    other = {module: rank for module, rank in ranks.items() if rank != most}
-    return {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": str(model.folder),
-        "inference_mode": True,
-        "r": most,
-        "lora_alpha": most,  # the factors are the change itself: scaling is 1
-        "rank_pattern": other,
-        "alpha_pattern": other,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "lora_bias": any(change.bias is not None for change in changes),
-        "fan_in_fan_out": any(change.transposed for change in changes),
-        "use_rslora": False,
-        "use_dora": False,
-        "target_modules": [change.module for change in changes],
-    }

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lenswright import _files
-from lenswright.checkpoints.hub import resolve
 from lenswright.merging import recipes, vocabularies
 from lenswright.merging.merged import RECORD, Merged
+from lenswright.merging.sizes import byte_count
+from lenswright.merging.solving import solver_for
 from lenswright.merging.stages import stage_room
 from lenswright.progress import Progress
 
@@ -104,26 +105,6 @@ def _run_stages(stages: Sequence[_Stage], settings: _Settings, target: Path) -> 
     return merged
 
 
-def byte_count(size: int | str, what: str = "shard size") -> int:
-    """Bytes of a text such as "5GB", "500M" or a number, in powers of ten.
-
-    Raises:
-        ValueError: anything else, or nothing.
-    """
-    text = str(size).strip().upper().removesuffix("B")
-    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(text[-1:], 1)
-    # mergekit writes 5B for five billion
-    if factor == 1 and isinstance(size, str) and size.strip().upper().endswith("B"):
-        factor = 10**9
-    try:
-        count = int(float(text.rstrip("KMGT")) * factor)
-    except ValueError:
-        count = 0
-    if count <= 0:
-        raise ValueError(f"{what} is {size!r}, expected a size such as 5GB, 500MB or 2000000000")
-    return count
-
-
 @dataclass(frozen=True)
 class _Settings:
     mode: str
@@ -162,10 +143,18 @@ class _Stage:
                     f"output '{target}' is the input '{name}'; expected another folder"
                 )
         vocabulary, files = _vocabulary(document, inputs, settings.mode)
+        if settings.resume and document.statistics():
+            raise ValueError(
+                f"{document.where}: resume is not for merges with statistics, whose files may have "
+                "changed meanwhile"
+            )
+        solver = solver_for(document)
         plan = _files.plan_merge(
             document.json, document.where, inputs, settings.mode, settings.seed,
-            settings.shard_bytes, settings.mix, vocabulary,
+            settings.shard_bytes, settings.mix, vocabulary, solver,
         )  # fmt: skip
+        if solver is not None:
+            solver.begin(plan)
         folder = dict(inputs)[plan.donor]
         folder = folder[0] if isinstance(folder, tuple) else folder
         files = _with_template(document.data.get("chat_template"), files, folder)
@@ -211,12 +200,7 @@ def _input(name: str, stages: Mapping[str, Any]) -> Any:
     """A path, a path and an adapter's, or the plan of a stage that is still to be done."""
     if name and name in stages:
         return stages[name]
-    reference = recipes.Reference.parse(name)
-    path = resolve(reference.path, reference.revision)
-    if reference.lora is None:
-        return path
-    adapter, _, revision = reference.lora.partition("@")
-    return path, resolve(adapter, revision or None)
+    return recipes.located(name)
 
 
 def _vocabulary(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lenswright import _files
+from lenswright.checkpoints.hub import resolve
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
 
@@ -29,8 +30,26 @@ class Document:
 
     @property
     def json(self) -> str:
-        """The same as JSON."""
-        return json.dumps(self.data, ensure_ascii=False, allow_nan=False)
+        """The same as JSON, as the core reads it."""
+        return json.dumps(_without_statistics(self.data), ensure_ascii=False, allow_nan=False)
+
+    def statistics(self) -> dict[str, str]:
+        """What was measured of models, by their names: files that `merge_statistics` wrote.
+
+        Raises:
+            ValueError: something that is no path.
+        """
+        found: dict[str, str] = {}
+        for i, entry in enumerate(self.data.get("models") or []):
+            if not isinstance(entry, dict) or entry.get("statistics") is None:
+                continue
+            path = entry["statistics"]
+            if not isinstance(path, str):
+                raise ValueError(
+                    f"{self.where}: models[{i}].statistics is {path!r}, expected a path"
+                )
+            found[str(entry.get("model"))] = path
+        return found
 
     def models(self) -> list[str]:
         """Every model it names, once; checks the document by itself.
@@ -39,6 +58,18 @@ class Document:
             ValueError: with the place, what was expected and the nearest name.
         """
         return _files.recipe_models(self.json, self.where)
+
+
+def _without_statistics(data: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(data)
+    if isinstance(out.get("models"), list):
+        out["models"] = [
+            {key: value for key, value in entry.items() if key != "statistics"}
+            if isinstance(entry, dict)
+            else entry
+            for entry in out["models"]
+        ]
+    return out
 
 
 @dataclass(frozen=True)
@@ -69,6 +100,33 @@ class Reference:
                 f"model is '{text}', expected a path or a hub id before and after signs"
             )
         return Reference(path, revision or None, lora or None)
+
+
+def model_text(value: Any, where: str) -> str:
+    """A model as a text, PATH[@REVISION][+LORA], of a text, a path or a mapping.
+
+    Raises:
+        ValueError: something else.
+    """
+    if isinstance(value, Mapping):
+        return _reference(value, where)
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise ValueError(f"{where} is {value!r}, expected a path or a hub id")
+    return os.fspath(value)
+
+
+def located(name: str) -> Path | tuple[Path, Path]:
+    """Where a model lies, or a model and its adapter.
+
+    Raises:
+        FileNotFoundError, ValueError: as `hub.resolve`.
+    """
+    reference = Reference.parse(name)
+    path = resolve(reference.path, reference.revision)
+    if reference.lora is None:
+        return path
+    adapter, _, revision = reference.lora.partition("@")
+    return path, resolve(adapter, revision or None)
 
 
 def read(recipe: Source) -> list[Document]:

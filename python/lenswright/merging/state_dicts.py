@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lenswright import _files
 from lenswright.checkpoints.checkpoint import _TORCH
 from lenswright.merging import recipes
+from lenswright.merging.solving import solver_for
 
 if TYPE_CHECKING:
     import torch
@@ -41,13 +42,17 @@ def merge_state_dicts(
     for name in document.models():
         if name not in models:
             raise ValueError(f"model '{name}' is not given; there are {', '.join(models)}")
-        inputs.append((name, [_tensor(key, value) for key, value in models[name].items()]))
-    plan = _files.plan_merge(document.json, document.where, inputs, mode, seed)
+        inputs.append((name, [wire_tensor(key, value) for key, value in models[name].items()]))
+    solver = solver_for(document)
+    plan = _files.plan_merge(document.json, document.where, inputs, mode, seed, solver=solver)
+    if solver is not None:
+        solver.begin(plan)
     tensors, _ = plan.run_in_memory(None, threads)
     return {name: _torch(dtype, shape, data) for name, dtype, shape, data in tensors}
 
 
-def _tensor(name: str, value: torch.Tensor) -> tuple[str, str, list[int], Any]:
+def wire_tensor(name: str, value: torch.Tensor) -> tuple[str, str, list[int], Any]:
+    """Name, type, shape and bytes of a tensor, as the core takes them; the bytes stay its own."""
     import torch
 
     wire = {torch_name: wire for wire, torch_name in _TORCH.items()}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lenswright.merging.union import union
@@ -86,7 +87,7 @@ def plan(
                 + ", ".join(folders)
             )
         ids, files = known[donor].ids, []
-    files = _files_of(known[donor].folder, dict(files))
+    files = tokenizer_files(known[donor].folder, dict(files))
     size = max(ids.values()) + 1
     if mode == "strict":
         size = max(size, known[donor].rows)
@@ -101,7 +102,9 @@ def plan(
     return json.dumps({"size": size, "rows": rows}), files
 
 
-def _files_of(folder: Path, made: Mapping[str, str]) -> list[tuple[str, str]]:
+def tokenizer_files(
+    folder: Path, made: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[str, str]]:
     """The tokenizer's text files: those made, the rest as they are in a folder; "" for none.
 
     SentencePiece's own file is left out: tokenizer.json says the same, and alone says the rest.

@@ -1,0 +1,1 @@
+"""Models whose units lie in another order: the order that fits another model best."""

@@ -1,0 +1,1 @@
+"""A model with another model's tokenizer: which tokens they share, and rows for the others."""
