@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from lenswright.generating.chatting import Conversation as Conversation
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measuring.measurement import measure as measure
+    from lenswright.merging.lineage import lineage as lineage
+    from lenswright.merging.live_merge import merged_model as merged_model
     from lenswright.merging.merge import merge as merge
+    from lenswright.merging.report import merge_report as merge_report
     from lenswright.merging.state_dicts import merge_state_dicts as merge_state_dicts
     from lenswright.merging.tasks import task_vectors as task_vectors
     from lenswright.model import Model as Model
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from lenswright.prompting.prompts import Splits as Splits
     from lenswright.report import Report as Report
     from lenswright.selftest import VerificationError as VerificationError
+    from lenswright.soups.search import search_merge as search_merge
+    from lenswright.soups.soup import soup as soup
 
 # public name -> the module that defines it
 _NAMES = {
@@ -40,10 +45,15 @@ _NAMES = {
     "Splits": "prompting.prompts",
     "VerificationError": "selftest",
     "from_transformers": "live",
+    "lineage": "merging.lineage",
     "load": "model",
     "measure": "measuring.measurement",
     "merge": "merging.merge",
+    "merge_report": "merging.report",
     "merge_state_dicts": "merging.state_dicts",
+    "merged_model": "merging.live_merge",
+    "search_merge": "soups.search",
+    "soup": "soups.soup",
     "task_vectors": "merging.tasks",
 }
 _CORE = ("deterministic",)  # defined by lenswright._core

@@ -38,7 +38,8 @@ Dtype dtype_of(const std::string& name) {
 }
 
 std::shared_ptr<const Input> in_memory(const std::string& name, const py::list& tensors,
-                                       std::deque<BytesView>& buffers) {
+                                       std::deque<BytesView>& buffers,
+                                       const std::string& config = "") {
   std::vector<TensorInfo> infos;
   std::vector<std::span<const std::byte>> bytes;
   for (const py::handle& item : tensors) {
@@ -50,7 +51,8 @@ std::shared_ptr<const Input> in_memory(const std::string& name, const py::list& 
       throw std::invalid_argument("tensor " + in_quotes(tensor) + ": shape and bytes disagree");
     }
   }
-  return memory_input(name, std::move(infos), std::move(bytes));
+  return memory_input(name, std::move(infos), std::move(bytes),
+                      config.empty() ? Json() : Json::parse(config, name + ": config"));
 }
 
 std::shared_ptr<const Input> still_planned(const std::string& name, const MergePlan& plan) {
@@ -81,6 +83,12 @@ std::unique_ptr<HeldPlan> make_plan(const std::string& document, const std::stri
       opened.push_back(in_memory(pair.first, pair.second.cast<py::list>(), held->buffers));
     } else if (py::isinstance<py::tuple>(pair.second)) {
       using Path = std::filesystem::path;
+      const auto parts = pair.second.cast<py::tuple>();
+      if (py::isinstance<py::list>(parts[0])) {
+        opened.push_back(in_memory(pair.first, parts[0].cast<py::list>(), held->buffers,
+                                   parts[1].cast<std::string>()));
+        continue;
+      }
       const auto [model, adapter] = pair.second.cast<std::pair<Path, Path>>();
       opened.push_back(adapted_input(pair.first, open_input(pair.first, model), adapter));
     } else {
@@ -238,12 +246,11 @@ void bind_merge(py::module_& m) {
           "to say.")
       .def("run_in_memory", &run_into_memory, py::arg("progress") = py::none(),
            py::arg("threads") = 0, "Return [(name, dtype, shape, bytes)] and what run() returns.");
-  m.def(
-      "plan_merge", &make_plan, py::arg("document"), py::arg("where"), py::arg("inputs"),
-      py::arg("mode") = "strict", py::arg("seed") = 0, py::arg("shard_bytes") = 5'000'000'000,
-      py::arg("mix") = false, py::arg("vocabulary") = "",
-      "Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of "
-      "every model it names.");
+  m.def("plan_merge", &make_plan, py::arg("document"), py::arg("where"), py::arg("inputs"),
+        py::arg("mode") = "strict", py::arg("seed") = 0, py::arg("shard_bytes") = 5'000'000'000,
+        py::arg("mix") = false, py::arg("vocabulary") = "",
+        "Plan a merge: a document of the grammar as JSON, and (name, path | (path, adapter) | "
+        "MergePlan | tensors | (tensors, config.json)) of every model it names.");
   m.def(
       "recipe_models",
       [](const std::string& document, const std::string& where) {

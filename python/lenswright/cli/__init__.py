@@ -24,6 +24,9 @@ VERBS = {
     "chat": "talk to a model, as it is or with an edit or a steering",
     "steer": "make a steering, and show what prompts are answered with it and without",
     "merge": "merge checkpoints by a recipe of mergekit's grammar",
+    "soup": "average models, or search a recipe's numbers, by a held-out set",
+    "report": "look back at a merge: differences, weights, losses, as a page",
+    "lineage": "find of which models a checkpoint was merged, and how much of each",
     "diff": "compare two checkpoints tensor by tensor",
     "verify": "test that a model is read as it was meant, alone or against transformers",
 }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lenswright import _files
-from lenswright.checkpoints.checkpoint import _TORCH
-from lenswright.merging import recipes
+from lenswright.merging import inputs, recipes
 
 if TYPE_CHECKING:
     import torch
@@ -37,29 +36,11 @@ def merge_state_dicts(
     document = recipes.read(recipe)[-1]
     if document.data.get("tokenizer") or document.data.get("tokenizer_source"):
         raise ValueError("tokenizer: models in memory have none; give folders to lenswright.merge")
-    inputs = []
+    found = []
     for name in document.models():
         if name not in models:
             raise ValueError(f"model '{name}' is not given; there are {', '.join(models)}")
-        inputs.append((name, [_tensor(key, value) for key, value in models[name].items()]))
-    plan = _files.plan_merge(document.json, document.where, inputs, mode, seed)
+        found.append((name, [inputs.buffer(key, value) for key, value in models[name].items()]))
+    plan = _files.plan_merge(document.json, document.where, found, mode, seed)
     tensors, _ = plan.run_in_memory(None, threads)
-    return {name: _torch(dtype, shape, data) for name, dtype, shape, data in tensors}
-
-
-def _tensor(name: str, value: torch.Tensor) -> tuple[str, str, list[int], Any]:
-    import torch
-
-    wire = {torch_name: wire for wire, torch_name in _TORCH.items()}
-    value = value.detach().cpu().contiguous()
-    data = value.flatten().view(torch.uint8) if value.numel() else torch.empty(0, dtype=torch.uint8)
-    return name, wire[str(value.dtype).removeprefix("torch.")], list(value.shape), data.numpy()
-
-
-def _torch(dtype: str, shape: Sequence[int], data: bytearray) -> torch.Tensor:
-    import torch
-
-    kind = getattr(torch, _TORCH[dtype])
-    if not data:
-        return torch.empty(shape, dtype=kind)
-    return torch.frombuffer(data, dtype=torch.uint8).view(kind).view(tuple(shape))
+    return {name: inputs.tensor(dtype, shape, data) for name, dtype, shape, data in tensors}
