@@ -48,7 +48,10 @@ Json attention_types(const std::vector<LayerOrigin>& origins) {
     std::vector<Json> all;
     if (config.contains(kKey)) {
       for (const Json& entry : config.at(kKey).elements()) {
-        for (int64_t i = 0; i < entry.at(size_t{1}).as_int(); ++i) {
+        const int64_t times = entry.at(size_t{1}).as_int();
+        // no more than is asked for: the number is anybody's
+        for (int64_t i = 0; i < times && static_cast<int64_t>(all.size()) <= origin.layer; ++i) {
+          if (entry.at(size_t{0}).size() == 0) break;
           for (const Json& kind : entry.at(size_t{0}).elements()) all.push_back(kind);
         }
       }

@@ -225,8 +225,8 @@ SOUPS = """\
 ## Soups, searches, looking back
 
 - `lw.soup(models, held_out, method)` and `lenswright soup`: `uniform`, `greedy` (strictly better
-  only; Wortsman et al. 2022, arXiv:2203.05482), `learned` (a coefficient for each model, layer, part
-  of blocks or tensor, by gradient: dL/dc = ⟨dL/dW, W_i⟩). Every candidate is the merge itself, in
+  only; Wortsman et al. 2022, arXiv:2203.05482), `learned` (a coefficient for each model, layer,
+  part of blocks or tensor, by gradient: dL/dc = ⟨dL/dW, W_i⟩). Every candidate is the merge itself, in
   memory, so what was judged is what the recipe writes, to the byte.
 - `lw.search_merge(recipe, measure)` and `lenswright soup --search`: numbers that a recipe leaves
   open, `weight: {search: [0, 1], start: 0.5}`, `scale: log`, by CMA-ES (`lenswright[search]`).
@@ -235,8 +235,8 @@ SOUPS = """\
 - `lw.lineage(candidates, of)` and `lenswright lineage`: X = A + Σ w (C - A) by least squares, with
   standard errors, layer by layer. A candidate is in it where its weight lies five standard errors
   and 0.001 from 0.
-- `lw.merge_report(folder, held_out)` and `lenswright report`: differences, agreement and losses of a
-  merge that was written here, beside what two rules would have foretold.
+- `lw.merge_report(folder, held_out)` and `lenswright report`: differences, agreement and losses of
+  a merge that was written here, beside what two rules would have foretold.
 """.splitlines()
 
 

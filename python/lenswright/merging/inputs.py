@@ -73,7 +73,10 @@ def live_tensors(model: Any) -> dict[str, torch.Tensor]:
         ValueError: neither a `Model` nor one of `transformers`.
     """
     if hasattr(model, "core") and hasattr(model, "parameters"):
-        return dict(model.parameters())
+        own = dict(model.parameters())
+        # in the order of the files, so that what is written is the same file
+        order = [n for n in _stored(model.folder) if n in own]
+        return {name: own[name] for name in [*order, *(n for n in own if n not in order)]}
     if not (hasattr(model, "state_dict") and hasattr(model, "config")):
         raise ValueError(
             f"models has a {type(model).__name__}, expected a lenswright.Model or a model of "
@@ -89,6 +92,10 @@ def live_tensors(model: Any) -> dict[str, torch.Tensor]:
         places.add(place)
         tensors[name] = value
     return tensors
+
+
+def _stored(folder: Path) -> list[str]:
+    return Checkpoint(folder).keys() if (folder / "config.json").is_file() else []
 
 
 def _config(model: Any) -> str:

@@ -2,8 +2,8 @@
 
 With W = Σ c_i W_i the gradient by a coefficient is dL/dc_i = ⟨dL/dW, W_i⟩ (over a base:
 ⟨dL/dW, W_i - W_0⟩), summed over the tensors that share it: one backward pass through the model,
-then products of what it left with the models' tensors. Wortsman et al. 2022, arXiv:2203.05482, appendix
-on learned soups, has one coefficient a model, or one a model and layer, within the simplex.
+then products of what it left with the models' tensors. Wortsman et al. 2022, arXiv:2203.05482, has
+one coefficient a model, or one a model and layer, within the simplex (appendix, learned soups).
 """
 
 from __future__ import annotations

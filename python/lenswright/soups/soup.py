@@ -94,9 +94,12 @@ class Kitchen:
 
     def model(self, recipe: Mapping[str, Any]) -> Model:
         """The model of a recipe, in memory."""
+        return merged_model(recipe, models=self._live(recipe))
+
+    def _live(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        """Those models in memory that the recipe names."""
         named = {entry["model"] for entry in recipe["models"]} | {recipe.get("base_model")}
-        live = {name: model for name, model in self.live.items() if name in named}
-        return merged_model(recipe, models=live)
+        return {name: model for name, model in self.live.items() if name in named}
 
     def taste(self, what: str, recipe: Mapping[str, Any]) -> float:
         """Judge a recipe, and tell."""
@@ -132,8 +135,9 @@ class Kitchen:
             tests["the soup"] = float(judge(self.model(recipe)))
         tokens = self.judge.tokens if isinstance(self.judge, HeldOut) else None
         return Soup(
-            method, recipe, last, self.members, self.trace, tests, tokens, dict(notes), self.live
-        )
+            method, recipe, last, self.members, self.trace, tests, tokens, dict(notes),
+            self._live(recipe),
+        )  # fmt: skip
 
 
 def average(names: Sequence[str]) -> dict[str, Any]:
