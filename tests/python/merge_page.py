@@ -226,8 +226,8 @@ SOUPS = """\
 
 - `lw.soup(models, held_out, method)` and `lenswright soup`: `uniform`, `greedy` (strictly better
   only; Wortsman et al. 2022, arXiv:2203.05482), `learned` (a coefficient for each model, layer,
-  part of blocks or tensor, by gradient: dL/dc = ⟨dL/dW, W_i⟩). Every candidate is the merge itself, in
-  memory, so what was judged is what the recipe writes, to the byte.
+  part of blocks or tensor, by gradient: dL/dc = ⟨dL/dW, W_i⟩). Every candidate is the merge itself,
+  in memory, so what was judged is what the recipe writes, to the byte.
 - `lw.search_merge(recipe, measure)` and `lenswright soup --search`: numbers that a recipe leaves
   open, `weight: {search: [0, 1], start: 0.5}`, `scale: log`, by CMA-ES (`lenswright[search]`).
 - `lw.merge(recipe, out, models={"name": model})`: models in memory, of here or of transformers;

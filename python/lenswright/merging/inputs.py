@@ -75,8 +75,8 @@ def live_tensors(model: Any) -> dict[str, torch.Tensor]:
     if hasattr(model, "core") and hasattr(model, "parameters"):
         own = dict(model.parameters())
         # in the order of the files, so that what is written is the same file
-        order = [n for n in _stored(model.folder) if n in own]
-        return {name: own[name] for name in [*order, *(n for n in own if n not in order)]}
+        order = {name: own[name] for name in _stored(model.folder) if name in own}
+        return order | own
     if not (hasattr(model, "state_dict") and hasattr(model, "config")):
         raise ValueError(
             f"models has a {type(model).__name__}, expected a lenswright.Model or a model of "
