@@ -86,8 +86,8 @@ def merge_report(
         folder: of the merged checkpoint, with its lenswright.json.
         held_out: texts, prompts with answers or a file of either (see `lw.soup`): the loss of the
             base, of each model and of the merged one, beside what two rules would have foretold:
-            the mean of the models' losses by their weights (were the loss straight between them),
-            and the tangent at the base.
+            straight through the models' losses, by the weights that a fit finds; and along the
+            tangent at the base. How far they are off is how far the loss is from straight.
         threads: 0 for one per processor.
         batch_size: rows a run.
 
@@ -144,7 +144,7 @@ def _losses(report: MergeReport, paths: list[str], held_out: Any, batch_size: in
     weights = report.lineage.whole.weights
     report.tokens = judge.tokens
     report.predicted = {
-        "mean of the models' losses by their weights": math.fsum(
+        "straight through the models' losses, by their weights": math.fsum(
             weight * report.losses[path] for weight, path in zip(weights, paths, strict=True)
         ),
         "tangent at the base": _tangent(paths[0], report.folder, judge),
