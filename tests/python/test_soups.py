@@ -18,6 +18,7 @@ from lenswright.demo import folder as files
 from lenswright.soups.coefficients import groups, recipe_of
 from lenswright.soups.held_out import HeldOut
 from lenswright.soups.learned import Blend
+from test_devices import device as device
 
 NAME = "model.layers.1.mlp.up_proj.weight"
 
@@ -193,6 +194,18 @@ def test_learned_coefficients(runs: list[Path], tmp_path: Path) -> None:
     free = lw.soup(runs[:2], held_out(), "learned", base=embedded.MODEL, steps=8)
     assert free.recipe["merge_method"] == "task_arithmetic"
     assert free.value <= next(t for t in free.trace if t.what == "step 0").value
+
+
+@pytest.mark.parametrize("method", ["greedy", "learned"])
+def test_on_another_device(method: str, runs: list[Path], device: str) -> None:
+    """Run there, merged here: the same choices."""
+    more: dict[str, Any] = {"steps": 2} if method == "learned" else {}
+    here, there = (
+        lw.soup(runs[:3], held_out(6), method, device=at, **more) for at in ("cpu", device)
+    )
+    for a, b in zip(here.trace, there.trace, strict=True):
+        assert (a.what, a.kept) == (b.what, b.kept)
+        assert b.value == pytest.approx(a.value, rel=1e-4)
 
 
 def test_held_out_sets(tmp_path: Path) -> None:

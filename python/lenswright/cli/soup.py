@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--recipe", type=Path, metavar="FILE", help="where to write what was found")
     add("--out", type=Path, metavar="FOLDER", help="where to merge it to; must not exist")
     add("--batch-size", type=int, default=64, metavar="N", help="rows a run (default: 64)")
+    add("--device", default="cpu", help="where candidates are run (default: cpu)")
     add("--json", action="store_true", help="print the result as JSON")
 
 
@@ -61,14 +62,15 @@ def run(args: argparse.Namespace) -> int:
     if args.search is not None:
         given = {name: getattr(args, name) for name in ("evaluations", "sigma", "seed")}
         found = search_merge(
-            args.search, args.held_out, batch_size=args.batch_size, say=say,
+            args.search, args.held_out, batch_size=args.batch_size, device=args.device, say=say,
             **{name: value for name, value in given.items() if value is not None},
         )  # fmt: skip
     else:
         given = {name: getattr(args, name) for name in ("base", "per", "steps", "rate", "test")}
         found = soup(
             args.models, args.held_out, args.method or "greedy", batch_size=args.batch_size,
-            say=say, **{name: value for name, value in given.items() if value is not None},
+            device=args.device, say=say,
+            **{name: value for name, value in given.items() if value is not None},
         )  # fmt: skip
     if args.json:
         print(json.dumps(found.to_json(), indent=2))

@@ -36,11 +36,13 @@ def merged_model(
         A model with the tokenizer of the model that config.json comes from.
 
     Raises:
-        ValueError: as `merge` does; several documents; a tokenizer section or a chat template.
+        ValueError: as `merge` does; several documents; a tokenizer section or a chat template; a
+            device that is not there.
     """
     from lenswright import _core
-    from lenswright.model import Model
+    from lenswright.model import Model, _checked_device
 
+    device = _checked_device(device)
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, expected 'strict' or 'compat'")
     documents = recipes.read(recipe)
@@ -58,7 +60,10 @@ def merged_model(
     tensors, _ = plan.run_in_memory(None, threads)
     core = _core.Model.share(
         plan.config_text,
-        {name: inputs.tensor(kind, shape, data) for name, kind, shape, data in tensors},
+        {
+            name: inputs.tensor(kind, shape, data).to(device)
+            for name, kind, shape, data in tensors
+        },
         device=device, dtype=dtype,
     )  # fmt: skip
     model = Model(core, folders.get(plan.donor, Path("merged")))

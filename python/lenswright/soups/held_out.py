@@ -87,8 +87,8 @@ class HeldOut:
         """(rows, their losses [batch, pos - 1], NaN where not judged), batch by batch."""
         for part in batches(len(self.rows), self.batch_size):
             losses = model(self.rows[part], return_type="loss", loss_per_token=True)
-            places = torch.arange(losses.shape[1])
-            first = torch.tensor(self.skip[part])[:, None] - 1
+            places = torch.arange(losses.shape[1], device=losses.device)
+            first = torch.tensor(self.skip[part], device=losses.device)[:, None] - 1
             yield part, losses.masked_fill(places < first, float("nan"))
 
     def losses(self, model: Model) -> list[float]:

@@ -40,8 +40,8 @@ class Blend:
         self.tensors = model.parameters()
 
     def _part(self, index: int, name: str) -> torch.Tensor:
-        value = self.parts[index][name].double()
-        return value if self.base is None else value - self.base[name].double()
+        value = self.parts[index][name].cpu().double()
+        return value if self.base is None else value - self.base[name].cpu().double()
 
     def set(self, coefficients: torch.Tensor) -> None:
         """Put the sum of coefficients [models, groups] into the model; summed in float64."""
@@ -50,7 +50,7 @@ class Blend:
                 for name in group.tensors:
                     total = torch.zeros(self.tensors[name].shape, dtype=torch.float64)
                     if self.base is not None:
-                        total += self.base[name].double()
+                        total += self.base[name].cpu().double()
                     for i in range(len(self.parts)):
                         total += coefficients[i, g] * self._part(i, name)
                     self.tensors[name].copy_(total)
@@ -69,7 +69,7 @@ class Blend:
                     if slope is None:  # the run has no use for it
                         continue
                     for i in range(len(self.parts)):
-                        found[i, g] += torch.sum(slope.double() * self._part(i, name))
+                        found[i, g] += torch.sum(slope.cpu().double() * self._part(i, name))
             return loss, found
         finally:
             for tensor in self.tensors.values():

@@ -30,6 +30,7 @@ def search_merge(
     mode: str = "strict",
     models: Mapping[str, Any] | None = None,
     batch_size: int = 64,
+    device: str = "cpu",
     say: Say | None = None,
 ) -> Soup:
     """Search the open numbers of a merge recipe by CMA-ES (Hansen 2016, arXiv:1604.00772).
@@ -47,6 +48,7 @@ def search_merge(
         better: "lower" or "higher" values of `measure`.
         mode, models: as in `merge`.
         batch_size: rows a run, for a held-out set.
+        device: where candidates are run; they are merged on the CPU.
         say: is told each candidate in a line.
 
     Returns:
@@ -66,7 +68,7 @@ def search_merge(
     if len(documents) > 1:
         raise ValueError(f"{documents[0].where}: has stages; expected one document")
     space = Space(documents[0].data)
-    tried = _Tried(space, measure, better, mode, models or {}, seed, batch_size, say)
+    tried = _Tried(space, measure, better, mode, models or {}, seed, batch_size, device, say)
     _run(space, tried, evaluations, sigma, population, seed)
     tokens = tried.judge.tokens if isinstance(tried.judge, HeldOut) else None
     return Soup(
@@ -81,9 +83,10 @@ class _Tried:
 
     def __init__(
         self, space: Space, measure: Source, better: str, mode: str, models: Mapping[str, Any],
-        seed: int, batch_size: int, say: Say | None,
+        seed: int, batch_size: int, device: str, say: Say | None,
     ) -> None:  # fmt: skip
         self.space, self.mode, self.models, self.seed = space, mode, models, seed
+        self.device = device
         self.sign = 1.0 if better == "lower" else -1.0
         self.say = say or (lambda _: None)
         self.best = [one.start for one in space.open]
@@ -93,7 +96,9 @@ class _Tried:
 
     def model(self, numbers: list[float]) -> Model:
         recipe = self.space.at(numbers)
-        return merged_model(recipe, self.mode, models=self.models or None, seed=self.seed)
+        return merged_model(
+            recipe, self.mode, models=self.models or None, seed=self.seed, device=self.device
+        )
 
     def __call__(self, numbers: list[float]) -> float:
         """What is to become small."""

@@ -29,6 +29,7 @@ def soup(
     rate: float = 0.1,
     test: Source | None = None,
     batch_size: int = 64,
+    device: str = "cpu",
     say: Say | None = None,
 ) -> Soup:
     """Average models; a held-out set says which, or how much of each.
@@ -47,6 +48,7 @@ def soup(
         steps, rate: of "learned": steps of Adam, and its rate.
         test: another set, on which the models and the soup are judged at the end.
         batch_size: rows a run.
+        device: where candidates are run; they are merged on the CPU.
         say: is told each candidate in a line.
 
     Returns:
@@ -68,7 +70,7 @@ def soup(
     names = list(live) if live else [os.fspath(model) for model in models]
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"models is {names}, expected two or more, each once")
-    kitchen = Kitchen(names, live, held_out, batch_size, say or (lambda _: None))
+    kitchen = Kitchen(names, live, held_out, batch_size, device, say or (lambda _: None))
     if method == "learned":
         from lenswright.soups.learning import learned
 
@@ -85,16 +87,17 @@ class Kitchen:
 
     def __init__(
         self, names: Sequence[str], live: Mapping[str, Any], held_out: Source, batch_size: int,
-        say: Say,
+        device: str, say: Say,
     ) -> None:  # fmt: skip
         self.names, self.live, self.batch_size, self.say = list(names), live, batch_size, say
+        self.device = device
         self.trace: list[Taste] = []
         self.judge: Judge = judge_of(self.model(average(names[:1])), held_out, batch_size)
         self.members = {name: self.taste(name, average([name])) for name in names}
 
     def model(self, recipe: Mapping[str, Any]) -> Model:
         """The model of a recipe, in memory."""
-        return merged_model(recipe, models=self._live(recipe))
+        return merged_model(recipe, models=self._live(recipe), device=self.device)
 
     def _live(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
         """Those models in memory that the recipe names."""
