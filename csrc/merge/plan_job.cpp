@@ -36,29 +36,6 @@ bool is_vocabulary(const std::string& name) {
   return !layer_of(name) && (is_token_embedding(name) || is_head(name));
 }
 
-// Sums in another order are other sums in their last digit, which an election of signs can see. So
-// that the order in a recipe changes no byte, models are taken by their names; those of one name
-// stay as they stand.
-void put_in_order(Parts& parts, std::vector<const TensorInfo*>& found) {
-  std::vector<size_t> order(parts.parts.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto base = static_cast<size_t>(parts.base);  // -1: no such place
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) {
-    if ((a == base) != (b == base)) return a == base;
-    return parts.parts[a].input->name() < parts.parts[b].input->name();
-  });
-  Parts sorted;
-  sorted.levels = parts.levels;
-  std::vector<const TensorInfo*> tensors;
-  for (const size_t i : order) {
-    sorted.parts.push_back(parts.parts[i]);
-    tensors.push_back(found[i]);
-  }
-  sorted.base = parts.base < 0 ? -1 : 0;
-  parts = std::move(sorted);
-  found = std::move(tensors);
-}
-
 }  // namespace
 
 uint64_t Job::bytes() const { return tensor_bytes(dtype, shape).value(); }
