@@ -66,8 +66,8 @@ class CheckpointInput final : public Input {
 class MemoryInput final : public Input {
  public:
   MemoryInput(const std::string& name, std::vector<TensorInfo> tensors,
-              std::vector<std::span<const std::byte>> bytes)
-      : Input(name, std::move(tensors), Json()), bytes_(std::move(bytes)) {}
+              std::vector<std::span<const std::byte>> bytes, Json config)
+      : Input(name, std::move(tensors), std::move(config)), bytes_(std::move(bytes)) {}
 
   const std::byte* read(const TensorInfo& tensor, uint64_t offset, uint64_t,
                         std::byte*) const override {
@@ -96,8 +96,10 @@ std::shared_ptr<const Input> open_input(const std::string& name,
 }
 
 std::shared_ptr<const Input> memory_input(const std::string& name, std::vector<TensorInfo> tensors,
-                                          std::vector<std::span<const std::byte>> bytes) {
-  return std::make_shared<MemoryInput>(name, std::move(tensors), std::move(bytes));
+                                          std::vector<std::span<const std::byte>> bytes,
+                                          Json config) {
+  return std::make_shared<MemoryInput>(name, std::move(tensors), std::move(bytes),
+                                       std::move(config));
 }
 
 std::shared_ptr<const Input> planned_input(const std::string& name, std::vector<TensorInfo> tensors,

@@ -61,9 +61,10 @@ using Inputs = std::vector<std::shared_ptr<const Input>>;
 /// A folder or file.
 std::shared_ptr<const Input> open_input(const std::string& name, const std::filesystem::path& path);
 
-/// Tensors in memory, whose bytes stay the caller's.
+/// Tensors in memory, whose bytes stay the caller's; `config`: null, or their config.json.
 std::shared_ptr<const Input> memory_input(const std::string& name, std::vector<TensorInfo> tensors,
-                                          std::vector<std::span<const std::byte>> bytes);
+                                          std::vector<std::span<const std::byte>> bytes,
+                                          Json config = Json());
 
 /// The tensors of a merge that is still to be done: it can be planned with, not read.
 std::shared_ptr<const Input> planned_input(const std::string& name, std::vector<TensorInfo> tensors,

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "merge/plan_depths.h"
 
 namespace lenswright {
 namespace {
@@ -13,13 +14,9 @@ constexpr const char* kInner = "text_config";
 constexpr std::array<std::string_view, 4> kLayers = {"num_hidden_layers", "n_layer", "n_layers",
                                                      "num_layers"};
 // Lists of numbers of layers.
-constexpr std::array<std::string_view, 4> kIndices = {"mlp_only_layers", "attn_layer_indices",
-                                                      "full_attn_idxs", "cross_attention_layers"};
-// Keys that say something of the depth of a layer: right only where the layers stay in their
-// places.
-constexpr std::array<std::string_view, 4> kDepths = {
-    "first_k_dense_replace", "num_kv_shared_layers", "num_nextn_predict_layers",
-    "sliding_window_pattern"};
+constexpr std::array<std::string_view, 5> kIndices = {"mlp_only_layers", "attn_layer_indices",
+                                                      "full_attn_idxs", "cross_attention_layers",
+                                                      "moe_layers"};
 
 bool is_per_layer(const std::string& key, const Json& value, int64_t layers) {
   if (!value.is_array() || static_cast<int64_t>(value.size()) != layers) return false;
@@ -42,6 +39,36 @@ Json per_layer(const std::string& key, const std::vector<LayerOrigin>& origins) 
   return out;
 }
 
+// GPT-Neo: [[kinds, times], ...]; of layers in another order, each kind once.
+Json attention_types(const std::vector<LayerOrigin>& origins) {
+  constexpr const char* kKey = "attention_types";
+  Json kinds = Json::array();
+  for (const LayerOrigin& origin : origins) {
+    const Json config = decoder_part(origin.input->config());
+    std::vector<Json> all;
+    if (config.contains(kKey)) {
+      for (const Json& entry : config.at(kKey).elements()) {
+        const int64_t times = entry.at(size_t{1}).as_int();
+        // no more than is asked for: the number is anybody's
+        for (int64_t i = 0; i < times && static_cast<int64_t>(all.size()) <= origin.layer; ++i) {
+          if (entry.at(size_t{0}).size() == 0) break;
+          for (const Json& kind : entry.at(size_t{0}).elements()) all.push_back(kind);
+        }
+      }
+    }
+    if (origin.layer >= static_cast<int64_t>(all.size())) {
+      throw std::invalid_argument("config.json of " + in_quotes(origin.input->name()) + ": " +
+                                  kKey + " has no entry for layer " + std::to_string(origin.layer));
+    }
+    kinds.push_back(all[static_cast<size_t>(origin.layer)]);
+  }
+  Json entry = Json::array(), out = Json::array();
+  entry.push_back(kinds);
+  entry.push_back(int64_t{1});
+  out.push_back(entry);
+  return out;
+}
+
 Json indices(const std::string& key, const std::vector<LayerOrigin>& origins) {
   Json out = Json::array();
   for (size_t i = 0; i < origins.size(); ++i) {
@@ -54,23 +81,6 @@ Json indices(const std::string& key, const std::vector<LayerOrigin>& origins) {
     }
   }
   return out;
-}
-
-bool stay(const std::vector<LayerOrigin>& origins) {
-  for (size_t i = 0; i < origins.size(); ++i) {
-    if (origins[i].layer != static_cast<int64_t>(i)) return false;
-  }
-  return true;
-}
-
-void check_depths(const Json& part, const std::vector<LayerOrigin>& origins) {
-  if (stay(origins)) return;
-  for (const std::string_view key : kDepths) {
-    if (!part.contains(key) || part.at(key).is_null() || part.at(key) == Json(int64_t{0})) continue;
-    throw std::invalid_argument(
-        "config.json: " + std::string(key) + " is " + part.at(key).dump() +
-        ", which says what layers are by their depth; slices would move them to other depths");
-  }
 }
 
 }  // namespace
@@ -135,6 +145,8 @@ Json with_layers(const Json& config, const std::vector<LayerOrigin>& origins) {
       part.set(key, static_cast<int64_t>(origins.size()));
     } else if (std::ranges::find(kIndices, key) != kIndices.end() && value.is_array()) {
       part.set(key, indices(key, origins));
+    } else if (key == "attention_types" && value.is_array()) {
+      part.set(key, attention_types(origins));
     } else if (is_per_layer(key, value, *layers)) {
       part.set(key, per_layer(key, origins));
     }

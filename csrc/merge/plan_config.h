@@ -10,6 +10,8 @@
 
 namespace lenswright {
 
+/// config.json without what is about other towers: text_config where there is one.
+Json decoder_part(const Json& config);
 /// The number of layers that config.json names; none where it names none.
 std::optional<int64_t> layers_of(const Json& config);
 bool ties_embeddings(const Json& config);

@@ -55,6 +55,7 @@ std::optional<Job> JobMaker::make(const std::string& name, double depth, const P
     }
     drop_missing(name, parts, found);
   }
+  put_in_order(parts, found);
   Job job;
   job.name = name;
   job.method = recipe_.method;

@@ -1,6 +1,7 @@
 #include "merge/plan_parts.h"
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -81,6 +82,26 @@ Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSli
   }
   check_count(method, slice, out);
   return out;
+}
+
+void put_in_order(Parts& parts, std::vector<const TensorInfo*>& found) {
+  std::vector<size_t> order(parts.parts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto base = static_cast<size_t>(parts.base);  // -1: no such place
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) {
+    if ((a == base) != (b == base)) return a == base;
+    return parts.parts[a].input->name() < parts.parts[b].input->name();
+  });
+  Parts sorted;
+  sorted.levels = parts.levels;
+  std::vector<const TensorInfo*> tensors;
+  for (const size_t i : order) {
+    sorted.parts.push_back(parts.parts[i]);
+    tensors.push_back(found[i]);
+  }
+  sorted.base = parts.base < 0 ? -1 : 0;
+  parts = std::move(sorted);
+  found = std::move(tensors);
 }
 
 }  // namespace lenswright

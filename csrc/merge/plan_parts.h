@@ -35,4 +35,9 @@ void check_inputs(const Recipe& recipe, const MergePlan& plan);
 Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSlice& slice,
                const Inputs& inputs, Mode mode);
 
+/// The base first, then the others by their names; `found`: the tensor of each. Sums in another
+/// order are other sums in their last digit, which an election of signs can see: this way the order
+/// in a recipe changes no byte. Those of one name stay as they stand.
+void put_in_order(Parts& parts, std::vector<const TensorInfo*>& found);
+
 }  // namespace lenswright

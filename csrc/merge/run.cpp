@@ -91,7 +91,13 @@ std::vector<TensorNote> run_merge(const MergePlan& plan, const std::filesystem::
   };
   const auto copy = [&](size_t job) {
     const Operand& from = plan.jobs[job].operands.front();
-    const OpenFile source = from.input->holder(*from.info)->open_shard(from.info->file);
+    const Checkpoint* holder = from.input->holder(*from.info);
+    if (holder == nullptr) {  // it is in memory
+      const uint64_t size = from.info->bytes();
+      sink_of(job)(0, {from.input->read(*from.info, 0, size, nullptr), size});
+      return;
+    }
+    const OpenFile source = holder->open_shard(from.info->file);
     file_of[job]->copy(plan.jobs[job].name, source.get(), from.info->begin, from.info->bytes(),
                        progress);
     if (floods) forget(plan.jobs[job]);

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from lenswright.measuring.measurement import measure as measure
     from lenswright.merging.alignment.run import align as align
     from lenswright.merging.extraction import extract_adapter as extract_adapter
+    from lenswright.merging.lineage import lineage as lineage
+    from lenswright.merging.live_merge import merged_model as merged_model
     from lenswright.merging.merge import merge as merge
     from lenswright.merging.mixture.build import mixture_of_experts as mixture_of_experts
+    from lenswright.merging.report import merge_report as merge_report
     from lenswright.merging.state_dicts import merge_state_dicts as merge_state_dicts
     from lenswright.merging.statistics import merge_statistics as merge_statistics
     from lenswright.merging.tasks import task_vectors as task_vectors
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from lenswright.prompting.prompts import Splits as Splits
     from lenswright.report import Report as Report
     from lenswright.selftest import VerificationError as VerificationError
+    from lenswright.soups.search import search_merge as search_merge
+    from lenswright.soups.soup import soup as soup
 
 # public name -> the module that defines it
 _NAMES = {
@@ -47,12 +52,17 @@ _NAMES = {
     "align": "merging.alignment.run",
     "extract_adapter": "merging.extraction",
     "from_transformers": "live",
+    "lineage": "merging.lineage",
     "load": "model",
     "measure": "measuring.measurement",
     "merge": "merging.merge",
+    "merge_report": "merging.report",
     "merge_state_dicts": "merging.state_dicts",
     "merge_statistics": "merging.statistics",
     "mixture_of_experts": "merging.mixture.build",
+    "merged_model": "merging.live_merge",
+    "search_merge": "soups.search",
+    "soup": "soups.soup",
     "task_vectors": "merging.tasks",
     "transplant": "merging.transplant.run",
 }

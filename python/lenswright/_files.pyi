@@ -394,7 +394,7 @@ def parse_json(text: str, where: str = 'text', indent: typing.SupportsInt | typi
     """
 def plan_merge(document: str, where: str, inputs: list, mode: str = 'strict', seed: typing.SupportsInt | typing.SupportsIndex = 0, shard_bytes: typing.SupportsInt | typing.SupportsIndex = 5000000000, mix: bool = False, vocabulary: str = '') -> MergePlan:
     """
-    Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of every model it names.
+    Plan a merge: a document of the grammar as JSON, and (name, path | (path, adapter) | MergePlan | tensors | (tensors, config.json)) of every model it names.
     """
 def quantised_tensors(checkpoint: Checkpoint) -> dict:
     """

@@ -104,6 +104,7 @@ class Model(TextMethods, WatchMethods, GenerateMethods):
         self._steerings = []
         self._tokenizer = None
         self.live: Any = None  # the `transformers` model whose weights this one shares
+        self.own_config = ""  # config.json where it is not the folder's
         if self.spec["unknown_keys"]:
             warnings.warn(
                 f"config.json has keys nobody here knows: {', '.join(self.spec['unknown_keys'])}",

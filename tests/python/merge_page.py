@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import merge_register
 from lenswright import _files
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/merging.md"
@@ -58,7 +59,7 @@ DIFFERENCES = [
         "of the first model",
     ),
     Difference(
-        "D6", "order of sums", "of a set, by chance", SAME, "as the recipe lists the models"
+        "D6", "order of sums", "of a set, by chance", SAME, "by the models' names in the recipe"
     ),
     Difference(
         "D7",
@@ -161,6 +162,13 @@ DIFFERENCES = [
         "left as they are",
         SAME,
         "renumbered with the layers",
+    ),
+    Difference(
+        "",
+        "keys that say what a layer is by its depth (first_k_dense_replace ...)",
+        "left as they are",
+        SAME,
+        "refused where slices would make a layer another one",
     ),
     Difference(
         "D27", "unknown architectures", "stops", SAME, "merged by the names of their tensors"
@@ -290,6 +298,23 @@ mistral, qwen2 and qwen3.
 diagonal Fisher information of every stored weight (`fisher.NAME`: the mean squared gradient of a
 text's log-probability, of its own tokens or of drawn ones) and Σ x xᵀ of what goes into every
 matrix of a layer (`gram.NAME`).""".splitlines()
+SOUPS = """\
+## Soups, searches, looking back
+
+- `lw.soup(models, held_out, method)` and `lenswright soup`: `uniform`, `greedy` (strictly better
+  only; Wortsman et al. 2022, arXiv:2203.05482), `learned` (a coefficient for each model, layer,
+  part of blocks or tensor, by gradient: dL/dc = ⟨dL/dW, W_i⟩). Every candidate is the merge itself,
+  in memory, so what was judged is what the recipe writes, to the byte.
+- `lw.search_merge(recipe, measure)` and `lenswright soup --search`: numbers that a recipe leaves
+  open, `weight: {search: [0, 1], start: 0.5}`, `scale: log`, by CMA-ES (`lenswright[search]`).
+- `lw.merge(recipe, out, models={"name": model})`: models in memory, of here or of transformers;
+  `lw.merged_model(recipe)` is the merge as a model, nothing written.
+- `lw.lineage(candidates, of)` and `lenswright lineage`: X = A + Σ w (C - A) by least squares, with
+  standard errors, layer by layer. A candidate is in it where its weight lies five standard errors
+  and 0.001 from 0.
+- `lw.merge_report(folder, held_out)` and `lenswright review`: differences, agreement and losses of
+  a merge that was written here, beside what two rules would have foretold.
+""".splitlines()
 
 
 def number(value: object) -> str:
@@ -350,6 +375,8 @@ def page() -> str:
         "  a model.",
         *BEYOND,
         "",
+        *SOUPS,
+        *merge_register.section(),
     ]
     return "\n".join(lines)
 

@@ -1,10 +1,4 @@
-"""The register of defects of mergekit: one test for each that no other test here is about.
-
-Elsewhere: D2, D3, D4, D13, D17 to D20, D27 test_merge_slices.py; D5, D31
-test_merge_vocabularies.py; D12, D34 test_merge_methods.py; D21, D22, D30 test_merge_recipe.py; D35
-test_merge_run.py, test_merge_resume.py. D23, D25, D26, D32 are of commands and options that there
-are none of here.
-"""
+"""The register of defects of mergekit: `merge_register.py` says which test is of which."""
 
 from __future__ import annotations
 

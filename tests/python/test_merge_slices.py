@@ -155,7 +155,7 @@ def test_lists_with_an_entry_for_each_layer(pair: list[Path], tmp_path: Path) ->
     assert config["no_rope_layers"] == [0, 1, 1, 1]
     assert config["eos_token_id"] == [1, 2, 3]
     assert config["mlp_only_layers"] == [1, 2]
-    deep = config_of(pair[0]) | {"first_k_dense_replace": 1}
+    deep = config_of(pair[0]) | {"first_k_dense_replace": 2}
     folders[0] = models.save(tmp_path / "deep", models.load(pair[0]), deep)
     with pytest.raises(ValueError, match="first_k_dense_replace"):
         lw.merge(franken(folders), tmp_path / "no")

@@ -19,7 +19,8 @@ struct HeldPlan {
 /// The element type of a name of the format; std::invalid_argument where there is none.
 Dtype dtype_of(const std::string& name);
 
-/// What Python names as models: (name, path | (path, adapter's path) | MergePlan | tensors) each.
+/// What Python names as models: (name, path | (path, adapter's path) | MergePlan | tensors |
+/// (tensors, config.json)) each.
 /// `raw`: quantised weights are taken as they are stored.
 Inputs open_inputs(const pybind11::list& inputs, HeldPlan& held, bool raw);
 

@@ -14,7 +14,8 @@ namespace {
 using MemoryTensor = std::tuple<std::string, std::string, std::vector<int64_t>, py::buffer>;
 
 std::shared_ptr<const Input> in_memory(const std::string& name, const py::list& tensors,
-                                       std::deque<BytesView>& buffers) {
+                                       std::deque<BytesView>& buffers,
+                                       const std::string& config = "") {
   std::vector<TensorInfo> infos;
   std::vector<std::span<const std::byte>> bytes;
   for (const py::handle& item : tensors) {
@@ -26,7 +27,8 @@ std::shared_ptr<const Input> in_memory(const std::string& name, const py::list& 
       throw std::invalid_argument("tensor " + in_quotes(tensor) + ": shape and bytes disagree");
     }
   }
-  return memory_input(name, std::move(infos), std::move(bytes));
+  return memory_input(name, std::move(infos), std::move(bytes),
+                      config.empty() ? Json() : Json::parse(config, name + ": config"));
 }
 
 std::shared_ptr<const Input> still_planned(const std::string& name, const MergePlan& plan) {
@@ -54,6 +56,12 @@ Inputs open_inputs(const py::list& inputs, HeldPlan& held, bool raw) {
       opened.push_back(in_memory(pair.first, pair.second.cast<py::list>(), held.buffers));
     } else if (py::isinstance<py::tuple>(pair.second)) {
       using Path = std::filesystem::path;
+      const auto parts = pair.second.cast<py::tuple>();
+      if (py::isinstance<py::list>(parts[0])) {
+        opened.push_back(in_memory(pair.first, parts[0].cast<py::list>(), held.buffers,
+                                   parts[1].cast<std::string>()));
+        continue;
+      }
       const auto [model, adapter] = pair.second.cast<std::pair<Path, Path>>();
       opened.push_back(adapted_input(pair.first, weights_input(pair.first, model), adapter));
     } else {

@@ -225,13 +225,13 @@ void bind_merge(py::module_& m) {
           "to say.")
       .def("run_in_memory", &run_into_memory, py::arg("progress") = py::none(),
            py::arg("threads") = 0, "Return [(name, dtype, shape, bytes)] and what run() returns.");
-  m.def(
-      "plan_merge", &make_plan, py::arg("document"), py::arg("where"), py::arg("inputs"),
-      py::arg("mode") = "strict", py::arg("seed") = 0, py::arg("shard_bytes") = 5'000'000'000,
-      py::arg("mix") = false, py::arg("vocabulary") = "", py::arg("solver") = py::none(),
-      "Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of "
-      "every model it names. solver(tensor, inputs, out) computes what whole tensors make, all "
-      "as bytes of float64.");
+  m.def("plan_merge", &make_plan, py::arg("document"), py::arg("where"), py::arg("inputs"),
+        py::arg("mode") = "strict", py::arg("seed") = 0, py::arg("shard_bytes") = 5'000'000'000,
+        py::arg("mix") = false, py::arg("vocabulary") = "", py::arg("solver") = py::none(),
+        "Plan a merge: a document of the grammar as JSON, and (name, path | (path, adapter) | "
+        "MergePlan | tensors | (tensors, config.json)) of every model it names. solver(tensor, "
+        "inputs, out) computes what whole tensors make, all "
+        "as bytes of float64.");
   m.def(
       "recipe_models",
       [](const std::string& document, const std::string& where) {

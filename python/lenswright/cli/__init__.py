@@ -28,6 +28,9 @@ VERBS = {
     "extract": "write what a tuned model learned as a LoRA adapter of its base",
     "align": "bring a model's units into another model's order",
     "transplant": "give a model another model's tokenizer",
+    "soup": "average models, or search a recipe's numbers, by a held-out set",
+    "review": "look back at a merge: differences, weights, losses, as a page",
+    "lineage": "find of which models a checkpoint was merged, and how much of each",
     "diff": "compare two checkpoints tensor by tensor",
     "verify": "test that a model is read as it was meant, alone or against transformers",
 }

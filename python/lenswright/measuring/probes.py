@@ -44,6 +44,17 @@ def text_loss(
 ) -> Probe:
     """The loss on the first `tokens` tokens of a plain text, in windows of `window`.
 
+    Raises:
+        FileNotFoundError, ValueError: as `text_rows` does.
+    """
+    return rows_loss(text_rows(model, path, tokens, window), batch_size)
+
+
+def text_rows(
+    model: Model, path: str | Path, tokens: int = 8192, window: int = 256
+) -> list[list[int]]:
+    """The first `tokens` tokens of a plain text, in windows of `window`.
+
     Every window begins with the tokenizer's BOS where it has one.
 
     Raises:
@@ -68,7 +79,7 @@ def text_loss(
     size = min(window, model.cfg.n_ctx - 1)
     bos = [] if model.tokenizer.bos_id is None else [model.tokenizer.bos_id]
     rows = [bos + ids[i : i + size] for i in range(0, len(ids), size)]
-    return rows_loss([row for row in rows if len(row) > 1], batch_size)
+    return [row for row in rows if len(row) > 1]
 
 
 def own_text_loss(

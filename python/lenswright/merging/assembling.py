@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lenswright import _files
+from lenswright.merging.inputs import buffer
 from lenswright.merging.merged import RECORD
 from lenswright.merging.sizes import byte_count
-from lenswright.merging.state_dicts import wire_tensor
 from lenswright.progress import Progress
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Assembly:
             CheckpointError: a model that is not what it claims to be.
         """
         inputs: list[tuple[str, Any]] = list(self._places.items())
-        inputs.append((_MADE, [wire_tensor(key, value) for key, value in made.items()]))
+        inputs.append((_MADE, [buffer(key, value) for key, value in made.items()]))
         return _files.plan_assembly(
             inputs, self._donor, self._pieces, json.dumps(self._config), self._seed, self._shard
         )

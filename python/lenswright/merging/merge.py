@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lenswright import _files
-from lenswright.merging import recipes, vocabularies
+from lenswright.merging import inputs, recipes
 from lenswright.merging.merged import RECORD, Merged
 from lenswright.merging.sizes import byte_count
 from lenswright.merging.solving import solver_for
@@ -25,6 +25,7 @@ def merge(
     output: str | os.PathLike[str],
     mode: str = "strict",
     *,
+    models: Mapping[str, Any] | None = None,
     seed: int = 0,
     threads: int = 0,
     shard_size: int | str = "5GB",
@@ -44,6 +45,8 @@ def merge(
         recipe: a YAML file, YAML text of several lines, or a mapping. Several documents are stages.
         output: a folder that does not exist; it appears whole or not at all.
         mode: "strict", the published formulas; "compat", what mergekit 0.1.5 computes.
+        models: models in memory by the names that the recipe has for them: `Model`s, with the edits
+            applied to them, or models of `transformers`. Other names are paths and hub ids.
         seed: of methods that drop at random.
         threads: 0 for one per processor.
         shard_size: bytes of a file at most, or text such as "5GB".
@@ -54,7 +57,8 @@ def merge(
             and the tensor it stopped in, and leave what was done when this one is interrupted.
 
     Raises:
-        ValueError: the recipe, or models that do not fit it or one another.
+        ValueError: the recipe, or models that do not fit it or one another; a name in `models`
+            that the recipe lacks.
         FileNotFoundError: a recipe or a model that is not there.
         FileExistsError: the output exists.
         CheckpointError: a model that is not what it claims to be.
@@ -72,9 +76,12 @@ def merge(
         raise FileNotFoundError(f"no folder to put the output in: '{target.absolute().parent}'")
     settings = _Settings(
         mode, seed, byte_count(shard_size), allow_crimes, threads, resume, progress,
-        byte_count(memory, "memory") if memory else 0,
+        byte_count(memory, "memory") if memory else 0, models or {},
     )  # fmt: skip
     documents = recipes.read(recipe)
+    check_named(documents, settings.models)
+    if resume and settings.models:
+        raise ValueError("resume is True with models in memory, of which no later run can know")
     plans: dict[str, Any] = {}
     stages = []
     for document in documents:
@@ -86,6 +93,14 @@ def merge(
     if len(stages) == 1:
         return stages[0].run(target)
     return _run_stages(stages, settings, target)
+
+
+def check_named(documents: Sequence[recipes.Document], models: Mapping[str, Any]) -> None:
+    """ValueError where the recipe lacks a name of models in memory."""
+    named = {name for document in documents for name in document.models()}
+    for name in models:
+        if name not in named:
+            raise ValueError(f"models has '{name}', which the recipe lacks; it has {sorted(named)}")
 
 
 def _run_stages(stages: Sequence[_Stage], settings: _Settings, target: Path) -> Merged:
@@ -115,6 +130,7 @@ class _Settings:
     resume: bool
     progress: bool
     memory: int
+    models: Mapping[str, Any]
 
 
 @dataclass
@@ -125,7 +141,7 @@ class _Stage:
     settings: _Settings
     plan_: Any
     models: list[str]
-    files: list[tuple[str, str]]
+    files: list[inputs.File]
 
     @classmethod
     def plan(
@@ -136,13 +152,13 @@ class _Stage:
         target: Path,
     ) -> _Stage:
         models = document.models()
-        inputs = [(name, _input(name, stages)) for name in models]
-        for name, path in inputs:
+        found, folders = inputs.find(models, stages, settings.models)
+        for name, path in found:
             if isinstance(path, Path) and path.resolve() == target.resolve():
                 raise ValueError(
                     f"output '{target}' is the input '{name}'; expected another folder"
                 )
-        vocabulary, files = _vocabulary(document, inputs, settings.mode)
+        vocabulary, files = inputs.vocabulary(document, found, folders, settings.mode)
         if settings.resume and document.statistics():
             raise ValueError(
                 f"{document.where}: resume is not for merges with statistics, whose files may have "
@@ -150,14 +166,15 @@ class _Stage:
             )
         solver = solver_for(document)
         plan = _files.plan_merge(
-            document.json, document.where, inputs, settings.mode, settings.seed,
+            document.json, document.where, found, settings.mode, settings.seed,
             settings.shard_bytes, settings.mix, vocabulary, solver,
         )  # fmt: skip
         if solver is not None:
             solver.begin(plan)
-        folder = dict(inputs)[plan.donor]
-        folder = folder[0] if isinstance(folder, tuple) else folder
-        files = _with_template(document.data.get("chat_template"), files, folder)
+        folder = folders.get(plan.donor)
+        if plan.donor in settings.models and folder is not None:
+            files = list((dict(inputs.beside(folder)) | dict(files)).items())
+        files = inputs.with_template(document.data.get("chat_template"), files, folder)
         return cls(document, settings, plan, models, files)
 
     def memory(self) -> int:
@@ -194,51 +211,3 @@ class _Stage:
         for key in ("folder", "dry_run", "not_finite"):
             step.pop(key)
         return json.dumps({"format": "lenswright record 1", "steps": [step]}, indent=2) + "\n"
-
-
-def _input(name: str, stages: Mapping[str, Any]) -> Any:
-    """A path, a path and an adapter's, or the plan of a stage that is still to be done."""
-    if name and name in stages:
-        return stages[name]
-    return recipes.located(name)
-
-
-def _vocabulary(
-    document: recipes.Document, inputs: Sequence[tuple[str, Any]], mode: str
-) -> tuple[str, list[tuple[str, str]]]:
-    data = document.data
-    section = data.get("tokenizer")
-    if data.get("tokenizer_source"):
-        section = {"source": data["tokenizer_source"]}
-    if not section:
-        return "", []
-    folders = {}
-    for name, found in inputs:
-        path = found[0] if isinstance(found, tuple) else found
-        if not isinstance(path, Path) or not path.is_dir():
-            raise ValueError(f"{document.where}: tokenizer: '{name}' is no folder with a tokenizer")
-        folders[name] = path
-    return vocabularies.plan(section, folders, data.get("base_model"), mode)
-
-
-def _with_template(
-    template: Any, files: list[tuple[str, str]], folder: Any
-) -> list[tuple[str, str]]:
-    """The files with a chat template put into them."""
-    if template is None or template == "auto":  # the donor's own
-        return files
-    if "{" not in str(template) or len(str(template)) < 20:
-        raise ValueError(
-            f"chat_template is '{template}', expected 'auto' or a Jinja template of 20 characters "
-            "or more"
-        )
-    named = dict(files)
-    config = named.get("tokenizer_config.json") or None
-    path = folder / "tokenizer_config.json" if isinstance(folder, Path) else None
-    if config is None and path is not None and path.is_file():
-        config = path.read_text(encoding="utf-8")
-    settings = json.loads(config or "{}")
-    settings["chat_template"] = template
-    named["tokenizer_config.json"] = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
-    named["chat_template.jinja"] = str(template)
-    return list(named.items())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lenswright import _files
-from lenswright.checkpoints.checkpoint import _TORCH
-from lenswright.merging import recipes
+from lenswright.merging import inputs, recipes
 from lenswright.merging.solving import solver_for
 
 if TYPE_CHECKING:
@@ -38,33 +37,14 @@ def merge_state_dicts(
     document = recipes.read(recipe)[-1]
     if document.data.get("tokenizer") or document.data.get("tokenizer_source"):
         raise ValueError("tokenizer: models in memory have none; give folders to lenswright.merge")
-    inputs = []
+    found = []
     for name in document.models():
         if name not in models:
             raise ValueError(f"model '{name}' is not given; there are {', '.join(models)}")
-        inputs.append((name, [wire_tensor(key, value) for key, value in models[name].items()]))
+        found.append((name, [inputs.buffer(key, value) for key, value in models[name].items()]))
     solver = solver_for(document)
-    plan = _files.plan_merge(document.json, document.where, inputs, mode, seed, solver=solver)
+    plan = _files.plan_merge(document.json, document.where, found, mode, seed, solver=solver)
     if solver is not None:
         solver.begin(plan)
     tensors, _ = plan.run_in_memory(None, threads)
-    return {name: _torch(dtype, shape, data) for name, dtype, shape, data in tensors}
-
-
-def wire_tensor(name: str, value: torch.Tensor) -> tuple[str, str, list[int], Any]:
-    """Name, type, shape and bytes of a tensor, as the core takes them; the bytes stay its own."""
-    import torch
-
-    wire = {torch_name: wire for wire, torch_name in _TORCH.items()}
-    value = value.detach().cpu().contiguous()
-    data = value.flatten().view(torch.uint8) if value.numel() else torch.empty(0, dtype=torch.uint8)
-    return name, wire[str(value.dtype).removeprefix("torch.")], list(value.shape), data.numpy()
-
-
-def _torch(dtype: str, shape: Sequence[int], data: bytearray) -> torch.Tensor:
-    import torch
-
-    kind = getattr(torch, _TORCH[dtype])
-    if not data:
-        return torch.empty(shape, dtype=kind)
-    return torch.frombuffer(data, dtype=torch.uint8).view(kind).view(tuple(shape))
+    return {name: inputs.tensor(dtype, shape, data) for name, dtype, shape, data in tensors}

@@ -17,6 +17,12 @@ from lenswright.checkpoints.hub import resolve
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\.")
 
 
+def layer_of(tensor: str) -> int | None:
+    """The number of a tensor's layer, None outside of layers."""
+    found = _LAYER.search(tensor)
+    return int(found[1]) if found else None
+
+
 @dataclass
 class TaskTensor:
     """One tensor: what each model's difference to the base is like, in float64."""
@@ -34,8 +40,7 @@ class TaskTensor:
     @property
     def layer(self) -> int | None:
         """The number of its layer, None outside of layers."""
-        found = _LAYER.search(self.name)
-        return int(found[1]) if found else None
+        return layer_of(self.name)
 
 
 @dataclass
