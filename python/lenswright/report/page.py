@@ -38,6 +38,11 @@ def page(data: Part) -> str:
         tag("footer", "Made with Lenswright. The JSON file beside this page holds its numbers."),
         tag("div", id="tip", hidden=""),
     )
+    return document(_name(data), body)
+
+
+def document(title: str, body: Markup) -> str:
+    """A whole page around what it shows, with the style and the one script of all pages."""
     style = STYLE.replace("/*dark figures*/", dark_rules([body]))
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     # Whatever a prompt holds, the browser runs this one script and loads nothing.
@@ -50,7 +55,7 @@ def page(data: Part) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", _name(data)),
+        tag("title", title),
         tag("style", Markup(style)),
     )
     script = tag("script", Markup(SCRIPT))
