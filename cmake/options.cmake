@@ -15,3 +15,11 @@ function(lenswright_options target)
   set_target_properties(${target} PROPERTIES
     BUILD_RPATH_USE_ORIGIN ON INSTALL_RPATH "$ORIGIN;$ORIGIN/../torch/lib" BUILD_WITH_INSTALL_RPATH OFF)
 endfunction()
+
+# Compiles several sources at a time, `count` a group: what each file that sees ATen costs by itself is
+# two seconds of templates that its headers leave pending, precompiled or not.
+function(lenswright_grouped target count)
+  if(LENSWRIGHT_GROUPED)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${count})
+  endif()
+endfunction()

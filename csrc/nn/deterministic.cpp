@@ -10,7 +10,8 @@ namespace {
 
 thread_local bool deterministic_ = false;
 
-constexpr int64_t kChunk = 16384;  // below ATen's grain size (32,768), a multiple of any vector
+constexpr int64_t kFixedChunk =
+    16384;  // below ATen's grain size (32,768), a multiple of any vector
 
 }  // namespace
 
@@ -55,10 +56,10 @@ at::Tensor by_chunks(const at::Tensor& x, const std::function<at::Tensor(const a
   if (c10::GradMode::is_enabled() && x.requires_grad()) return f(x);  // chunks keep no graph
   const at::Tensor flat = x.reshape({-1});
   at::Tensor result = at::empty(flat.sizes(), flat.options());
-  in_parallel((flat.numel() + kChunk - 1) / kChunk, [&](int64_t i) {
-    const int64_t start = i * kChunk, count = std::min(kChunk, flat.numel() - start);
+  in_parallel((flat.numel() + kFixedChunk - 1) / kFixedChunk, [&](int64_t i) {
+    const int64_t start = i * kFixedChunk, count = std::min(kFixedChunk, flat.numel() - start);
     at::Tensor chunk = flat.narrow(0, start, count);
-    if (count < kChunk) chunk = at::constant_pad_nd(chunk, {0, kChunk - count});
+    if (count < kFixedChunk) chunk = at::constant_pad_nd(chunk, {0, kFixedChunk - count});
     result.narrow(0, start, count).copy_(f(chunk).narrow(0, 0, count));
   });
   return result.view(x.sizes());

@@ -9,7 +9,7 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // numbers that are worth a thread
+constexpr int64_t kNormGrain = 1 << 15;  // numbers that are worth a thread
 
 bool is_half(const at::Tensor& x) {
   return x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
@@ -30,7 +30,7 @@ at::Tensor rms_rows(const at::Tensor& x, double eps, const at::Tensor& gain) {
   const T* from = rows.const_data_ptr<T>();
   const T* by = gain.defined() ? gain.const_data_ptr<T>() : nullptr;
   T* to = result.mutable_data_ptr<T>();
-  const int64_t grain = std::max<int64_t>(1, kGrain / width);
+  const int64_t grain = std::max<int64_t>(1, kNormGrain / width);
   at::parallel_for(0, rows.numel() / width, grain, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; ++row) {
       rms_row(from + row * width, width, eps, by, to + row * width);

@@ -11,14 +11,14 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kTile = int64_t{1} << 18;   // widened numbers at a time: 1 MB in float32
-constexpr int64_t kGrain = int64_t{1} << 15;  // of them for a thread to be worth waking
+constexpr int64_t kWindow = int64_t{1} << 18;       // widened numbers at a time: 1 MB in float32
+constexpr int64_t kWindowGrain = int64_t{1} << 15;  // of them for a thread to be worth waking
 
 template <typename T>
 void fill(const QuantisedMatrix& m, int64_t row, int64_t rows, int64_t column, int64_t columns,
           at::Tensor& to) {
   T* const data = to.mutable_data_ptr<T>();
-  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, columns));
+  const int64_t grain = std::max<int64_t>(1, kWindowGrain / std::max<int64_t>(1, columns));
   at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) m.read(row + i, column, columns, data + i * columns);
   });
@@ -140,7 +140,7 @@ at::Tensor linear(const at::Tensor& x, const Quantised& weight, const QuantisedP
                   const at::Tensor& bias) {
   const at::Tensor rows = x.reshape({-1, x.size(-1)});
   const int64_t inputs = part.turned ? weight.rows() : weight.columns();
-  const int64_t step = std::max<int64_t>(1, kTile / std::max<int64_t>(1, inputs));
+  const int64_t step = std::max<int64_t>(1, kWindow / std::max<int64_t>(1, inputs));
   // Tiles share their memory (fresh pages cost more than what is done to them), unless autograd
   // keeps them.
   const bool graph = c10::GradMode::is_enabled() && x.requires_grad();

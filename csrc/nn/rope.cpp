@@ -13,7 +13,7 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // numbers that are worth a thread
+constexpr int64_t kRotationGrain = 1 << 15;  // numbers that are worth a thread
 
 // The same sums as of whole tensors, in one pass.
 template <typename T>
@@ -38,7 +38,7 @@ at::Tensor by_our_loop(const at::Tensor& x, const RopeTable& table, const Rope& 
         {in + rope.start, out + rope.start, c + angle, s + angle, heads, half, x.stride(2), width},
         rope.layout);
   };
-  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, heads * width));
+  const int64_t grain = std::max<int64_t>(1, kRotationGrain / std::max<int64_t>(1, heads * width));
   at::parallel_for(0, x.size(0) * positions, grain, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) position(i);
   });

@@ -7,10 +7,10 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kGrain = 1 << 16;  // products of a block of rows that are worth a thread
-constexpr int64_t kStripe = 480;     // columns, whose sums stay in the nearest cache
-constexpr int64_t kRows = 32;        // served by one pass over a tile of weights
-constexpr int64_t kTile = 1 << 17;   // numbers of a tile that many rows pass over
+constexpr int64_t kThinGrain = 1 << 16;  // products of a block of rows that are worth a thread
+constexpr int64_t kStripe = 480;         // columns, whose sums stay in the nearest cache
+constexpr int64_t kRows = 32;            // served by one pass over a tile of weights
+constexpr int64_t kThinTile = 1 << 17;   // numbers of a tile that many rows pass over
 
 ThinType type_of(at::ScalarType type) {
   if (type == at::kFloat) return ThinType::f32;
@@ -20,7 +20,7 @@ ThinType type_of(at::ScalarType type) {
 // task(first, last) over 0 to count; `unit` is never divided.
 template <class Task>
 void split(int64_t count, int64_t unit, int64_t cost_of_unit, const Task& task) {
-  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, cost_of_unit));
+  const int64_t grain = std::max<int64_t>(1, kThinGrain / std::max<int64_t>(1, cost_of_unit));
   at::parallel_for(0, (count + unit - 1) / unit, grain, [&](int64_t begin, int64_t end) {
     task(begin * unit, std::min(count, end * unit));
   });
@@ -58,7 +58,7 @@ void run(ThinKernel::Run kernel, const ThinWork& work, int64_t x_width, int64_t 
 void by_rows(ThinWork work, const at::Tensor& rows, ThinType type, const ThinKernel& kernel) {
   const at::Tensor x = packed(rows, kernel);
   const int64_t blocks = (work.rows + kThinBlock - 1) / kThinBlock;
-  const int64_t groups = std::max<int64_t>(1, kTile / (work.inputs * kernel.outputs));
+  const int64_t groups = std::max<int64_t>(1, kThinTile / (work.inputs * kernel.outputs));
   work.x = x.const_data_ptr<float>();
   split(work.outputs, kernel.outputs, kernel.outputs * work.inputs * blocks,
         [&](int64_t first, int64_t last) {

@@ -109,7 +109,7 @@ class Statistics(StatisticsParts):
             "offsets": self.offsets, "what": self.what, "kinds": list(self.parts),
             "provenance": self.provenance,
         }  # fmt: skip
-        save(path, states_of(self.parts), {"lenswright.collecting.statistics": json.dumps(facts)})
+        save(path, states_of(self.parts), {"lenswright.statistics": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: str | Path) -> Statistics:
@@ -121,7 +121,7 @@ class Statistics(StatisticsParts):
         """
         from lenswright.checkpoints.tensor_file import load
 
-        tensors, facts = load(path, "lenswright.collecting.statistics")
+        tensors, facts = load(path, "lenswright.statistics")
         parts = parts_of(tensors, facts["kinds"], facts["points"])
         shapes = {point: tuple(shape) for point, shape in facts["shapes"].items()}
         moments = parts.pop("moments")

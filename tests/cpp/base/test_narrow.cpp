@@ -11,7 +11,7 @@
 #include "base/widen.h"
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_narrow {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -96,4 +96,4 @@ TEST_CASE("narrow in bulk is narrow one by one, at any address") {
   REQUIRE_THROWS_AS(narrow(Dtype::i32, values.data(), 1, nullptr), std::invalid_argument);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_narrow

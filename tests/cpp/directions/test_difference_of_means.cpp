@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_difference_of_means {
 namespace {
 
 // Two samples a half at one position, so that every number can be worked out by hand.
@@ -63,4 +63,4 @@ TEST_CASE("classes without samples or of other shapes are refused") {
   REQUIRE_THROWS_AS(difference_of_means(good, wider), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_difference_of_means

@@ -7,7 +7,7 @@
 #include "catch.h"
 #include "directions/logistic.h"
 
-namespace lenswright {
+namespace lenswright::test_inlp {
 namespace {
 
 struct Data {
@@ -37,4 +37,4 @@ TEST_CASE("null spaces are orthonormal, and each takes from what the probe could
   REQUIRE_THROWS_AS(inlp(data.x, data.y, 11, 1.0), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_inlp

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_lda {
 namespace {
 
 at::Tensor covariance(int64_t n, int64_t width) {
@@ -33,4 +33,4 @@ TEST_CASE("discriminants do not change what they say under a change of coordinat
                     at::tensor({2.0, 0.0, 2.0}, at::kDouble)));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_lda

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_leace {
 namespace {
 
 struct Data {
@@ -77,4 +77,4 @@ TEST_CASE("classes that do not differ leave nothing to erase") {
   REQUIRE_THROWS_AS(binary_leace(data.covariance, at::zeros({5}, at::kDouble)), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_leace

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_logistic {
 namespace {
 
 struct Data {
@@ -46,4 +46,4 @@ TEST_CASE("labels other than two are refused") {
   REQUIRE_THROWS_AS(logistic_probe(data.x, data.y, 0.0), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_logistic

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_pca {
 namespace {
 
 at::Tensor rows(int64_t n, int64_t width) {
@@ -48,4 +48,4 @@ TEST_CASE("what lies across the data has its largest component positive") {
   REQUIRE_THROWS_AS(pca(moment, 1, at::ones({3}, at::kDouble)), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_pca

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_permutation {
 
 TEST_CASE("shuffled labels keep their number, and are as often here as there") {
   const at::Tensor labels = label_permutations(10, 3, 4000, 5);
@@ -19,4 +19,4 @@ TEST_CASE("shuffled labels keep their number, and are as often here as there") {
   REQUIRE_THROWS_AS(label_permutations(10, 10, 1, 0), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_permutation

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_random {
 
 TEST_CASE("random directions are unit vectors keyed by seed and row") {
   const at::Tensor all = random_directions(20, 33, 7);
@@ -29,4 +29,4 @@ TEST_CASE("widths without room are refused") {
   REQUIRE_THROWS_AS(random_directions(-1, 3, 0), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_random

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_shrinkage {
 namespace {
 
 at::Tensor covariance(int64_t n, int64_t width) {
@@ -35,4 +35,4 @@ TEST_CASE("shares of shrinkage are those of their formulas") {
   REQUIRE_THROWS_AS(shrunk(s, 1.5), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_shrinkage

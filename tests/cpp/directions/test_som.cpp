@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_som {
 
 TEST_CASE("neurons of a map find the clusters of its samples") {
   const at::Tensor i = at::arange(300 * 4, at::kDouble).reshape({300, 4});
@@ -21,4 +21,4 @@ TEST_CASE("neurons of a map find the clusters of its samples") {
   REQUIRE_THROWS_AS(som(x, {1, 4, 10, 0.0, 0.33, 0}), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_som

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_whitening {
 namespace {
 
 at::Tensor covariance(int64_t n, int64_t width) {
@@ -34,4 +34,4 @@ TEST_CASE("a covariance is solved, and one without full rank by its pseudo-inver
   REQUIRE_THROWS_AS(solve_covariance(full * std::nan(""), right), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_whitening

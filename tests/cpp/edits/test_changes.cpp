@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_changes {
 namespace {
 
 // Two of four experts whose matrices and biases lie in one tensor each, and a matrix of its own.
@@ -63,4 +63,4 @@ TEST_CASE("what does not fit the writers is refused") {
   REQUIRE_THROWS_AS(changes_of(Edit({shifting}, {}, {}), kWriters), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_changes

@@ -7,7 +7,7 @@
 #include "io/writer.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_commit_job {
 namespace {
 
 constexpr int64_t kExperts = 4, kRows = 300, kColumns = 700;
@@ -86,4 +86,4 @@ TEST_CASE("slices are edited, the others copied, and all of them hashed in order
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_commit_job

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_config_text {
 namespace {
 
 std::string untied(const std::string& text) {
@@ -50,4 +50,4 @@ TEST_CASE("a value that is no flag is refused") {
   REQUIRE_THROWS_AS(untied("{\"a\": }"), std::invalid_argument);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_config_text

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_edit {
 namespace {
 
 Part part(const std::string& writer, int64_t rows = 0) {
@@ -73,4 +73,4 @@ TEST_CASE("factors are cast once for each type") {
   REQUIRE(&cast.as(at::kFloat, at::kCPU) == &once);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_edit

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_factor_algebra {
 namespace {
 
 constexpr int64_t kOut = 7, kIn = 5;
@@ -96,4 +96,4 @@ TEST_CASE("rows of one edit meet another that has none") {
   REQUIRE(alike(edited(second, weights()), edited(one, edited(rows.row(1), weights()))));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_factor_algebra

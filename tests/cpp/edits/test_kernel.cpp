@@ -7,7 +7,7 @@
 #include "base/widen.h"
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_kernel {
 namespace {
 
 struct Case {
@@ -215,4 +215,4 @@ TEST_CASE("types that cannot be rounded to are refused") {
   REQUIRE_THROWS_AS(EditedMatrix({Dtype::i8, &byte, 1, 1, 0}, {}, 1), std::invalid_argument);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_kernel

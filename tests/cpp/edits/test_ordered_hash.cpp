@@ -5,7 +5,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_ordered_hash {
 
 TEST_CASE("pieces count in their order, whoever brings them when") {
   const std::string text = "abcdefgh";
@@ -36,4 +36,4 @@ TEST_CASE("who waits for a piece that failed hears why") {
   REQUIRE(heard == "the disk is full");
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_ordered_hash

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_targets {
 namespace {
 
 const std::vector<WriterSite> kWriters = {
@@ -49,4 +49,4 @@ TEST_CASE("what names no writer is refused with the nearest") {
   REQUIRE_THROWS_AS(index.named("blocks.2.attn.W_O"), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_targets

@@ -1,6 +1,6 @@
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_adapters {
 namespace {
 
 using test::ids;
@@ -101,4 +101,4 @@ TEST_CASE("an adapter's after sees what the writer read before it was changed") 
   REQUIRE(post.defined());
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_adapters

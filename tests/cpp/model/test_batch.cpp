@@ -2,7 +2,7 @@
 
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_batch {
 namespace {
 
 std::vector<int64_t> list(const at::Tensor& x) {
@@ -62,4 +62,4 @@ TEST_CASE("batches that make no sense are refused") {
   REQUIRE_THROWS_AS(Batch(tokens, {3, 0}, Side::left), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_batch

@@ -3,7 +3,7 @@
 #include "model/tiny.h"
 #include "spec/kinds.h"
 
-namespace lenswright {
+namespace lenswright::test_generate {
 namespace {
 
 using test::ids;
@@ -160,4 +160,4 @@ TEST_CASE("learned positions end generation before it begins") {
   REQUIRE(line.find("max_new_tokens is 4, expected at most 3") != std::string::npos);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_generate

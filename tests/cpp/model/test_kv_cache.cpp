@@ -2,7 +2,7 @@
 
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_kv_cache {
 
 TEST_CASE("keys and values stand in the slot of their position, row by row") {
   KvCache cache(2, 2, 3, 4, 5, 6, at::kDouble);  // values wider than keys
@@ -41,4 +41,4 @@ TEST_CASE("a cache knows what is in use and refuses more than it holds") {
       test::says(test::thrown<c10::ValueError>([&] { cache.extend_to(5); }), "holds 4 positions"));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_kv_cache

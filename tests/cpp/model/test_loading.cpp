@@ -1,6 +1,6 @@
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_loading {
 
 using test::llama_config;
 using test::Tiny;
@@ -94,4 +94,4 @@ TEST_CASE("untying gives the unembedding a tensor of its own, and back") {
   REQUIRE_THROWS_AS(own->untie(true), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_loading

@@ -4,7 +4,7 @@
 #include "nn/deterministic.h"
 #include "spec/kinds.h"
 
-namespace lenswright {
+namespace lenswright::test_model {
 namespace {
 
 using test::ids;
@@ -196,4 +196,4 @@ TEST_CASE("a model stored in 16 bits computes what its widened copy computes") {
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_model

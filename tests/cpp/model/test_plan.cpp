@@ -2,7 +2,7 @@
 
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_plan {
 namespace {
 
 Spec five_layers() {
@@ -117,4 +117,4 @@ TEST_CASE("layers out of range and hooks outside the run are refused") {
       test::says(refused({Site::ln_final_scale, -1}, {Logits::all, 0, 5}), "ln_final.hook_scale"));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_plan

@@ -2,7 +2,7 @@
 
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_taps {
 namespace {
 
 constexpr Point kHere{Site::resid_pre, 1}, kThere{Site::embed, -1};
@@ -75,4 +75,4 @@ TEST_CASE("a tensor that came back as it went in is told from one that did not")
   REQUIRE_FALSE(Unchanged(leaf)(leaf));  // gradients take the writers' path
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_taps

@@ -2,7 +2,7 @@
 
 #include "model/tiny.h"
 
-namespace lenswright {
+namespace lenswright::test_weight {
 namespace {
 
 std::shared_ptr<Stored> stored(at::Tensor value) {
@@ -221,4 +221,4 @@ TEST_CASE("a product leaves the bias out") {
   REQUIRE(test::relative(linear(x), linear.product(x) + linear.bias.view()) < 1e-14);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_weight

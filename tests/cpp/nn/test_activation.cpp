@@ -5,7 +5,7 @@
 #include "nn/deterministic.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_activation {
 namespace {
 
 double reference(double x, Activation function, double alpha) {
@@ -121,4 +121,4 @@ TEST_CASE("gradients go through an activation's weights, in deterministic runs t
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_activation

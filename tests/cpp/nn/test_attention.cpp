@@ -2,7 +2,7 @@
 
 #include "nn/attention_by_hand.h"
 
-namespace lenswright {
+namespace lenswright::test_attention {
 namespace {
 
 using test::Attended;
@@ -138,4 +138,4 @@ TEST_CASE("a sink takes its part of every gradient") {
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_attention

@@ -2,7 +2,7 @@
 
 #include "nn/attention_by_hand.h"
 
-namespace lenswright {
+namespace lenswright::test_attention_kernel {
 namespace {
 
 using test::ByHand;
@@ -67,4 +67,4 @@ TEST_CASE("large attention scores do not overflow, and a large sink takes all") 
   REQUIRE(z[2].count_nonzero().item<int64_t>() == 0);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_attention_kernel

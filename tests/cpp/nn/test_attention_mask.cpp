@@ -2,7 +2,7 @@
 
 #include "nn/attention_by_hand.h"
 
-namespace lenswright {
+namespace lenswright::test_attention_mask {
 namespace {
 
 using test::sees;
@@ -107,4 +107,4 @@ TEST_CASE("attention with linear biases adds slope times distance, from 0 or fro
   REQUIRE(shared[1][0][0][0].item<double>() == -1.0);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_attention_mask

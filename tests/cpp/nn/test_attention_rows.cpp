@@ -2,7 +2,7 @@
 
 #include "nn/attention_by_hand.h"
 
-namespace lenswright {
+namespace lenswright::test_attention_rows {
 namespace {
 
 using test::Attended;
@@ -123,4 +123,4 @@ TEST_CASE("gradients go through attention row by row, to the sinks too") {
   REQUIRE(relative(by_row, set.sinks.grad()) < 1e-12);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_attention_rows

@@ -5,7 +5,7 @@
 #include "nn/linear.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_deterministic {
 
 TEST_CASE("the guard nests and ends with its scope") {
   REQUIRE_FALSE(deterministic());
@@ -95,4 +95,4 @@ TEST_CASE("a row's product has the same bytes in any batch and with any padding"
   REQUIRE(test::same(linear(x.view({4, 50, 70}), weight, at::Tensor()).view({200, 53}), all));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_deterministic

@@ -5,7 +5,7 @@
 #include "nn/deterministic.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_linear {
 namespace {
 
 // Sums in float64, number by number.
@@ -107,4 +107,4 @@ TEST_CASE("a deterministic product is the product") {
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_linear

@@ -5,7 +5,7 @@
 #include "nn/deterministic.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_norm {
 namespace {
 
 constexpr double kEps = 1e-3;
@@ -153,4 +153,4 @@ TEST_CASE("a norm in one pass rounds as its two parts do") {
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_norm

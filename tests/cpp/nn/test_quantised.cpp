@@ -6,7 +6,7 @@
 #include "nn/linear.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_quantised {
 namespace {
 
 constexpr int64_t kExperts = 3;
@@ -132,4 +132,4 @@ TEST_CASE("an exponent of 255 is refused by both ways") {
   REQUIRE_THROWS(widened_by_torch(weight, {1, 5, 1, false}, at::kFloat));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_quantised

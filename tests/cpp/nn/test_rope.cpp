@@ -4,7 +4,7 @@
 
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_rope {
 namespace {
 
 at::Tensor places(int64_t first, int64_t count) {
@@ -190,4 +190,4 @@ TEST_CASE("turning in one pass rounds as whole tensors do, however x lies") {
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_rope

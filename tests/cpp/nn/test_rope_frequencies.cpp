@@ -7,7 +7,7 @@
 #include "nn/deterministic.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_rope_frequencies {
 namespace {
 
 using Numbers = std::vector<double>;
@@ -167,4 +167,4 @@ TEST_CASE("a row's rope frequencies are its own to the byte, in any company") {
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_rope_frequencies

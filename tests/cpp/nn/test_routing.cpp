@@ -4,7 +4,7 @@
 #include "nn/routing_by_hand.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_routing {
 namespace {
 
 using test::Choice;
@@ -206,4 +206,4 @@ TEST_CASE("in deterministic runs a router's choice depends on its own token only
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_routing

@@ -8,7 +8,7 @@
 #include "base/philox.h"
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_sampling {
 namespace {
 
 constexpr double kOut = -std::numeric_limits<double>::infinity();
@@ -172,4 +172,4 @@ TEST_CASE("numbers out of their range are refused by name") {
   REQUIRE(refused([=](Sampling& s) { s.presence_penalty = nan; }).find("presence_penalty") == 0);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_sampling

@@ -4,7 +4,7 @@
 
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_sinusoids {
 
 TEST_CASE("sinusoidal positions are sines, then cosines, of falling frequencies") {
   for (int64_t d : {4, 10, 11, 30}) {
@@ -40,4 +40,4 @@ TEST_CASE("sinusoidal positions do not depend on how many there are") {
   REQUIRE(test::same(sinusoids(70, 30).narrow(0, 0, 9), sinusoids(9, 30)));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_sinusoids

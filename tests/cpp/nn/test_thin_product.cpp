@@ -7,7 +7,7 @@
 
 #include "tensors.h"
 
-namespace lenswright {
+namespace lenswright::test_thin_product {
 namespace {
 
 constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
@@ -164,4 +164,4 @@ TEST_CASE("thin products say what they serve") {
   REQUIRE(thin_serves(x, sparse_rows.narrow(1, 2, 6)));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_thin_product

@@ -4,7 +4,7 @@
 
 #include "spec/configs.h"
 
-namespace lenswright {
+namespace lenswright::test_config_reader {
 
 using test::json;
 using test::says;
@@ -66,4 +66,4 @@ TEST_CASE("keys that nobody read are listed, in their order") {
   REQUIRE(reader.unknown_keys() == std::vector<std::string>{"sauce", "b"});
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_config_reader

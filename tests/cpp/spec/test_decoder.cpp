@@ -7,7 +7,7 @@
 #include "spec/config_reader.h"
 #include "spec/configs.h"
 
-namespace lenswright {
+namespace lenswright::test_decoder {
 namespace {
 
 using namespace test;  // NOLINT: tests only
@@ -239,4 +239,4 @@ TEST_CASE("a decoder may lie within a model that also sees, and its config withi
   REQUIRE(has_head(d));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_decoder

@@ -7,7 +7,7 @@
 
 #include "spec/kinds.h"
 
-namespace lenswright {
+namespace lenswright::test_family {
 namespace {
 
 using namespace test;  // NOLINT: tests only
@@ -197,4 +197,4 @@ TEST_CASE("unknown families and quantised checkpoints are refused by name") {
   REQUIRE_NOTHROW(read(with(llama_config(), "quantization_config", nullptr)));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_family

@@ -5,7 +5,7 @@
 
 #include "spec/configs.h"
 
-namespace lenswright {
+namespace lenswright::test_misreadings {
 namespace {
 
 struct Read {
@@ -78,4 +78,4 @@ TEST_CASE("groups of every n-th head repeat keys and values") {
   REQUIRE(misread(read, "key-value groups: neighbours").spec.n_kv_heads == 2);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_misreadings

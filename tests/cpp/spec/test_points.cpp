@@ -4,7 +4,7 @@
 
 #include "spec/kinds.h"
 
-namespace lenswright {
+namespace lenswright::test_points {
 namespace {
 
 using namespace test;  // NOLINT: tests only
@@ -190,4 +190,4 @@ TEST_CASE("a name that is no point is refused with the nearest") {
   REQUIRE_FALSE(says(refused("quite another thing"), "did you mean"));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_points

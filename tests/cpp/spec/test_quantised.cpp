@@ -4,7 +4,7 @@
 
 #include "spec/configs.h"
 
-namespace lenswright {
+namespace lenswright::test_quantised {
 namespace {
 
 using namespace test;  // NOLINT: tests only
@@ -169,4 +169,4 @@ TEST_CASE("what quantization_config may say") {
   }
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_quantised

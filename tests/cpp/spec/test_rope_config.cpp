@@ -4,7 +4,7 @@
 
 #include "spec/configs.h"
 
-namespace lenswright {
+namespace lenswright::test_rope_config {
 namespace {
 
 using namespace test;  // NOLINT: tests only
@@ -139,4 +139,4 @@ TEST_CASE("ropes by layer type are two, of full attention and of layers that sli
                     std::invalid_argument);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_rope_config

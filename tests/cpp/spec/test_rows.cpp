@@ -2,7 +2,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_rows {
 namespace {
 
 using Shape = std::vector<int64_t>;
@@ -103,4 +103,4 @@ TEST_CASE("rows of experts share tensors that hold them all, until they do no mo
   REQUIRE(list[12].experts == 0);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_rows

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_spec {
 namespace {
 
 // The names of an enum's values, which differ.
@@ -97,4 +97,4 @@ TEST_CASE("a spec says where a branch's norms stand, and how wide an embedding i
   REQUIRE(spec.embedding_width() == 12);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_spec

@@ -5,7 +5,7 @@
 
 #include "spec/kinds.h"
 
-namespace lenswright {
+namespace lenswright::test_writers {
 namespace {
 
 using namespace test;  // NOLINT: tests only
@@ -132,4 +132,4 @@ TEST_CASE("writer kinds have names of their own") {
   REQUIRE(names.contains("shared_expert"));
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_writers

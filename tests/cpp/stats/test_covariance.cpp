@@ -7,7 +7,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_covariance {
 namespace {
 
 at::Tensor samples(int64_t count, int64_t width, double offset) {
@@ -116,4 +116,4 @@ TEST_CASE("covariances refuse what does not fit") {
   REQUIRE(one.count().sum().item<int64_t>() == 0);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_covariance

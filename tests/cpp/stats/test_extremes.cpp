@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_extremes {
 namespace {
 
 at::Tensor ids(std::vector<int64_t> values) { return at::tensor(values, at::kLong); }
@@ -77,4 +77,4 @@ TEST_CASE("fewer samples than are kept leave empty places") {
   REQUIRE_THROWS_AS(Extremes(1, 1, 0), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_extremes

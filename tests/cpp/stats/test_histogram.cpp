@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_histogram {
 
 TEST_CASE("bins hold their left edge, the last one its right edge too") {
   Histogram bins(2, at::tensor({-1.0, 0.0, 2.0}, at::kDouble));
@@ -25,4 +25,4 @@ TEST_CASE("edges must ascend and agree") {
   REQUIRE_THROWS_AS(one.merge(Histogram(1, at::tensor({0.0, 2.0}, at::kDouble))), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_histogram

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_kept {
 namespace {
 
 at::Tensor ids(std::vector<int64_t> values) { return at::tensor(values, at::kLong); }
@@ -37,4 +37,4 @@ TEST_CASE("nothing kept is nothing") {
   REQUIRE_THROWS_AS(none.merge(Kept(3, 4)), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_kept

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_moments {
 namespace {
 
 at::Tensor samples(int64_t count, int64_t width, double offset) {
@@ -101,4 +101,4 @@ TEST_CASE("wrong shapes and cells are refused before anything is added") {
   REQUIRE(moments.count().sum().item<int64_t>() == 0);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_moments

@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_norms {
 
 TEST_CASE("norms have moments, extremes with where they come from, and quantiles") {
   const at::Tensor x = at::sin(at::arange(60, at::kDouble)).reshape({20, 3}) * 7;
@@ -26,4 +26,4 @@ TEST_CASE("norms have moments, extremes with where they come from, and quantiles
   REQUIRE(again.at(at::zeros({1}, at::kLong)).moments().count().item<int64_t>() == 40);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_norms

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_quantiles {
 namespace {
 
 Samples cells(int64_t count, int64_t cell = 0) {
@@ -68,4 +68,4 @@ TEST_CASE("magnitudes too small to matter count as zero") {
   REQUIRE_THROWS_AS(Quantiles(1, 1, 0.9), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_quantiles

@@ -8,7 +8,7 @@
 #include "stats/extremes.h"
 #include "stats/moments.h"
 
-namespace lenswright {
+namespace lenswright::test_reader {
 namespace {
 
 const Point kPoint{Site::z, 0};
@@ -61,4 +61,4 @@ TEST_CASE("rows, places and cells must be of one length") {
                     c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_reader

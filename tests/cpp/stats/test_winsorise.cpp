@@ -4,7 +4,7 @@
 
 #include "catch.h"
 
-namespace lenswright {
+namespace lenswright::test_winsorise {
 
 TEST_CASE("each row is clamped to the quantile of its own magnitudes") {
   const at::Tensor x = at::sin(at::arange(70, at::kDouble)).reshape({7, 10}) *
@@ -20,4 +20,4 @@ TEST_CASE("each row is clamped to the quantile of its own magnitudes") {
   REQUIRE_THROWS_AS(winsorised(x[0], 0.5), c10::ValueError);
 }
 
-}  // namespace lenswright
+}  // namespace lenswright::test_winsorise
