@@ -144,8 +144,8 @@ class Commit {
 void check_in_place(const Checkpoint& in) {
   std::vector<std::string> ours = in.shards();
   for (const std::string& name : in.other_files()) ours.push_back(name);
-  for (const std::string& name : {std::string("config.json"), in.index_name()})
-    ours.push_back(name);
+  ours.emplace_back("config.json");
+  ours.push_back(in.index_name());
   for (const auto& entry : std::filesystem::directory_iterator(in.folder())) {
     const std::string name = entry.path().filename().string();
     if (!entry.is_symlink() && std::ranges::count(ours, name) > 0) continue;

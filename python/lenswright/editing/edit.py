@@ -156,7 +156,7 @@ class Edit(EditArithmetic):
             target: folder to write; must not exist.
             progress: show it, or a function (bytes done, bytes in all) that returns False to stop.
             journal: also keep what `edits.revert` needs to bring the original back bit for bit:
-                about 1.5 % of the edited bytes (all codes of what was quantised).
+                about 0.5 % of the edited bytes (all codes of what was quantised).
             in_place: the new folder takes the source's place, in one step at the end, always with a
                 journal; until then it lies beside it and needs its room. Killed at any moment, the
                 folder is the old one or the new one.
