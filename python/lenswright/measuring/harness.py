@@ -136,11 +136,10 @@ class EvalModel(LM):
 
     def _batch(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, bool]]:
         size = self.model.cfg.n_ctx
-        for context, continuation in pairs:
+        for _, continuation in pairs:
             if not continuation or len(continuation) > size:
                 raise ValueError(f"a continuation has {len(continuation)} tokens, expected 1 to "
                                  f"{size}, the length of the context")  # fmt: skip
-            del context
         rows = [(before + after)[-(size + 1) : -1] for before, after in pairs]
         logits = self.model(rows)
         scores = []
