@@ -64,7 +64,11 @@ def test_what_is_allowed_in_cpp(layers: ModuleType, tmp_path: Path) -> None:
     ("module", "text", "breaches"),
     [
         ("checkpoints/checkpoint.py", "import torch", 1),
-        ("checkpoints/checkpoint.py", "try:\n    from torch import nn\nexcept ImportError:\n    pass", 2),
+        (
+            "checkpoints/checkpoint.py",
+            "try:\n    from torch import nn\nexcept ImportError:\n    pass",
+            2,
+        ),
         (
             "checkpoints/checkpoint.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch",
