@@ -76,7 +76,7 @@ def test_json_keeps_its_schema(tmp_path: Path) -> None:
     }  # fmt: skip
     html = page.read_text()
     assert html.startswith("<!doctype html>")
-    assert "default-src 'none'" in html
+    assert "default-src &#x27;none&#x27;" in html
     assert "http" not in html.replace("http-equiv", "")
 
 

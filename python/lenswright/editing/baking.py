@@ -14,7 +14,7 @@ import torch
 from lenswright import findings
 
 if TYPE_CHECKING:
-    from lenswright.editing.edit import Committed
+    from lenswright.editing.committing import Committed
     from lenswright.edits import Edit
     from lenswright.model import Model
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lm_eval.api.model import LM
 
+from lenswright.measuring.forcing import apart
 from lenswright.progress import Progress
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ class EvalModel(LM):
         if spaces:  # which tokenizers put before words, not behind them
             context, continuation = context[:-spaces], context[-spaces:] + continuation
         whole, before = self._ids(context + continuation), self._ids(context)
-        return whole[: len(before)], whole[len(before) :]
+        if whole[: len(before)] == before:
+            return before, whole[len(before) :]
+        return before, apart(self.model.tokenizer, before, continuation)
 
     def _windows(self, text: str) -> Iterator[tuple[list[int], list[int]]]:
         ids, size = self._ids(text), self.model.cfg.n_ctx
