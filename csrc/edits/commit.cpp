@@ -3,12 +3,18 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <functional>
+#include <optional>
+#include <stdexcept>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "edits/commit_job.h"
+#include "edits/commit_journal.h"
 #include "edits/commit_plan.h"
 #include "edits/commit_texts.h"
+#include "edits/record.h"
 #include "io/writer.h"
 
 namespace lenswright {
@@ -18,12 +24,16 @@ using Task = std::function<void()>;
 
 class Commit {
  public:
-  Commit(const Edit& edit, CommitPlan plan, FolderWriter& out, Progress* progress)
+  Commit(const Edit& edit, CommitPlan plan, FolderWriter& out, Progress* progress, bool journal)
       : edit_(edit),
         plan_(std::move(plan)),
         out_(out),
         progress_(progress),
-        threads_(at::get_num_threads()) {}
+        threads_(at::get_num_threads()) {
+    // What changes nothing needs no way back.
+    if (!journal || plan_.targets.empty()) return;
+    journal_.emplace(plan_, out_, journal_name(recorded_steps(*plan_.checkpoint) + 1));
+  }
 
   Committed run() {
     const auto before = check_bases(plan_, threads_);
@@ -36,6 +46,7 @@ class Commit {
     for (const auto& [name, hash] : before) done.changed[name] = {hash, jobs_.at(name)->hash()};
     for (const auto& [name, target] : plan_.targets) done.dequantised += target.quantised ? 1 : 0;
     if (done.dequantised > 0) done.form = plan_.form;
+    if (journal_) journal_->finish(edit_, done);
     if (!done.changed.empty()) {
       out_.write_text(kRecord, record_text(*plan_.checkpoint, edit_, done));
     }
@@ -70,6 +81,7 @@ class Commit {
   }
 
   void start(const std::string& shard, std::vector<Task>& tasks) {
+    if (journal_) journal_->start(shard, tasks);
     if (plan_.contents(shard).empty()) return;  // it held scales only
     FileWriter& file = open(shard);
     const auto map = plan_.checkpoint->map(shard);
@@ -93,7 +105,8 @@ class Commit {
   }
 
   void edit(const CommitTarget& target, FileWriter& file, std::vector<Task>& tasks) {
-    const auto job = std::make_shared<CommitJob>(*plan_.checkpoint, target, file);
+    const auto job = std::make_shared<CommitJob>(*plan_.checkpoint, target, file,
+                                                 journal_ ? &journal_->writer() : nullptr);
     jobs_[target.info.name] = job;
     for (size_t segment = 0; segment < job->segments(); ++segment) {
       begun_.push_back({tasks.size(), [job, segment] { job->prepare(segment); }});
@@ -122,19 +135,47 @@ class Commit {
   FolderWriter& out_;
   Progress* progress_;
   int threads_;
+  std::optional<CommitJournal> journal_;
   std::vector<std::pair<size_t, Task>> begun_;  // first task of a segment, and what to do before
   std::map<std::string, std::shared_ptr<CommitJob>> jobs_;  // by stored name
 };
 
+// The new folder takes the place of the old one whole, so nothing else may live there.
+void check_in_place(const Checkpoint& in) {
+  std::vector<std::string> ours = in.shards();
+  for (const std::string& name : in.other_files()) ours.push_back(name);
+  ours.emplace_back("config.json");
+  ours.push_back(in.index_name());
+  for (const auto& entry : std::filesystem::directory_iterator(in.folder())) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_symlink() && std::ranges::count(ours, name) > 0) continue;
+    throw std::invalid_argument("in place: the folder holds " + in_quotes(name) +
+                                ", which is no file of the checkpoint's own; expected to commit to "
+                                "a new folder");
+  }
+}
+
 }  // namespace
 
 Committed commit(const Edit& edit, const std::filesystem::path& input,
-                 const std::filesystem::path& output, Progress* progress) {
+                 const std::filesystem::path& output, Progress* progress,
+                 const CommitOptions& options) {
   CommitPlan plan = plan_commit(edit, input);
-  const std::vector<std::filesystem::path> inputs = {plan.checkpoint->folder()};
-  FolderWriter out(output, inputs);
+  std::optional<FolderWriter> out;
+  if (options.in_place) {
+    if (!options.journal) {
+      throw std::invalid_argument(
+          "in place without a journal, expected journal to be true: the "
+          "original is gone afterwards");
+    }
+    check_in_place(*plan.checkpoint);
+    out.emplace(InPlace{plan.checkpoint->folder()});
+  } else {
+    const std::vector<std::filesystem::path> inputs = {plan.checkpoint->folder()};
+    out.emplace(output, inputs);
+  }
   if (progress) progress->set_total(plan.bytes());
-  return Commit(edit, std::move(plan), out, progress).run();
+  return Commit(edit, std::move(plan), *out, progress, options.journal).run();
 }
 
 }  // namespace lenswright

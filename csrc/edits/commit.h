@@ -21,6 +21,13 @@ struct Committed {
       left_behind;          // weight files of the folder that the checkpoint does not use
   int64_t dequantised = 0;  // tensors that were quantised, and are in BF16 now
   Quantisation form = Quantisation::none;  // how they were
+  std::string journal{};                   // the file that leads back, or ""
+  uint64_t journal_bytes = 0;
+};
+
+struct CommitOptions {
+  bool journal = false;   // keep what revert() needs: about 0.5 % of what is edited
+  bool in_place = false;  // the output is the input; it needs the journal
 };
 
 /// Writes the checkpoint folder `input` to the new folder `output` with the edit in its weights:
@@ -30,9 +37,13 @@ struct Committed {
 /// or not, under the name that transformers has for it, and config.json and the index say so;
 /// unless the edit touches nothing. Streams: memory does not grow with the checkpoint.
 ///
+/// In place the folder is written anew beside the old one, which then makes way for it in one step:
+/// whenever the process dies, the folder is the old one or the new one with its journal.
+///
 /// Throws before the first byte is written where anything is wrong: see plan_commit and
 /// FolderWriter.
 Committed commit(const Edit& edit, const std::filesystem::path& input,
-                 const std::filesystem::path& output, Progress* progress = nullptr);
+                 const std::filesystem::path& output, Progress* progress = nullptr,
+                 const CommitOptions& options = {});
 
 }  // namespace lenswright

@@ -4,39 +4,21 @@
 #include <memory>
 
 namespace lenswright {
-namespace {
 
-// Bytes of a tensor that one thread works on at a time
-constexpr int64_t kStretch = int64_t{1} << 20;
-
-}  // namespace
-
-CommitJob::CommitJob(const Checkpoint& checkpoint, const CommitTarget& target, FileWriter& file)
-    : checkpoint_(checkpoint), target_(target), file_(file) {
-  const TensorInfo& info = target.info;
-  pieces_ = target.quantised ? target.change.all_pieces(info.shape) : target.change.pieces;
-  uint64_t done = 0;
-  for (const Piece& piece : pieces_) {
-    const auto begin = static_cast<uint64_t>(piece.offset(info.dtype, info.shape));
-    const StoredMatrix matrix = matrix_of(piece);
-    add(done, static_cast<int64_t>(begin - done), 1, nullptr);
-    add(begin, matrix.rows, matrix.row_bytes(), &piece);
-    done = begin + segments_.back().bytes();
+CommitJob::CommitJob(const Checkpoint& checkpoint, const CommitTarget& target, FileWriter& file,
+                     UndoWriter* journal)
+    : checkpoint_(checkpoint),
+      target_(target),
+      pieces_(target.quantised ? target.change.all_pieces(target.info.shape)
+                               : target.change.pieces),
+      file_(file),
+      journal_(target.quantised ? nullptr : journal) {  // its codes are kept as they are
+  for (const Segment& segment : segments_of(target.info, pieces_)) {
+    Work& work = segments_.emplace_back(segment);
+    if (!journal_ || !segment.piece) continue;
+    work.kept = journal_->reserve(target.info.name, static_cast<size_t>(segment.slabs()) + 1);
+    work.undo.emplace(matrix_of(*segment.piece), segment.piece->factors, target.info.name);
   }
-  add(done, static_cast<int64_t>(info.bytes() - done), 1, nullptr);
-}
-
-void CommitJob::add(uint64_t begin, int64_t rows, int64_t row_bytes, const Piece* piece) {
-  if (rows == 0) return;
-  Segment& segment = segments_.emplace_back();
-  segment.begin = begin;
-  segment.rows = rows;
-  segment.row_bytes = row_bytes;
-  segment.piece = piece;
-  segment.step = std::max<int64_t>(1, kStretch / std::max<int64_t>(1, row_bytes));
-  segment.first_slab = all_slabs_;
-  segment.left = segment.slabs();
-  all_slabs_ += segment.slabs();
 }
 
 StoredMatrix CommitJob::matrix_of(const Piece& piece) const {
@@ -46,16 +28,18 @@ StoredMatrix CommitJob::matrix_of(const Piece& piece) const {
 }
 
 void CommitJob::prepare(size_t index) {
-  Segment& segment = segments_[index];
+  Work& segment = segments_[index];
   std::call_once(segment.prepared, [&] {
     checkpoint_.map(target_.info.file)->check_unchanged();
     for (const TensorInfo& part : target_.parts) checkpoint_.map(part.file)->check_unchanged();
-    if (segment.piece) segment.matrix.emplace(matrix_of(*segment.piece), segment.piece->factors, 1);
+    if (!segment.piece) return;
+    segment.matrix.emplace(matrix_of(*segment.piece), segment.piece->factors, 1);
+    if (segment.undo) journal_->put(segment.kept, segment.undo->keep(segment.matrix->along()));
   });
 }
 
 void CommitJob::write(size_t index, int64_t slab, Progress* progress) {
-  Segment& segment = segments_[index];
+  Work& segment = segments_[index];
   try {
     prepare(index);
     put(segment, slab, progress);
@@ -65,6 +49,7 @@ void CommitJob::write(size_t index, int64_t slab, Progress* progress) {
   }
   if (--segment.left > 0) return;
   segment.matrix.reset();
+  segment.undo.reset();
   target_.quantised ? release_quantised(segment) : release(segment.begin, segment.bytes());
 }
 
@@ -83,9 +68,15 @@ void CommitJob::release(uint64_t offset, uint64_t size) const {
   checkpoint_.map(target_.info.file)->release(begin, begin + size);
 }
 
-void CommitJob::put(Segment& segment, int64_t slab, Progress* progress) {
-  const int64_t first = slab * segment.step, count = std::min(segment.step, segment.rows - first);
-  const uint64_t offset = segment.begin + static_cast<uint64_t>(first * segment.row_bytes);
+void CommitJob::note(const Work& segment, int64_t slab, const std::byte* after) {
+  const std::byte* const before = checkpoint_.data(target_.info).data() + segment.offset(slab);
+  journal_->put(segment.kept + 1 + static_cast<size_t>(slab),
+                segment.undo->encode(slab * segment.step, segment.rows_of(slab), before, after));
+}
+
+void CommitJob::put(Work& segment, int64_t slab, Progress* progress) {
+  const int64_t first = slab * segment.step, count = segment.rows_of(slab);
+  const uint64_t offset = segment.offset(slab);
   const auto size = static_cast<size_t>(count * segment.row_bytes);
   std::unique_ptr<std::byte[]> buffer;
   std::span<const std::byte> bytes;
@@ -93,6 +84,7 @@ void CommitJob::put(Segment& segment, int64_t slab, Progress* progress) {
     buffer = std::make_unique_for_overwrite<std::byte[]>(size);
     segment.matrix->write(first, count, buffer.get());
     bytes = {buffer.get(), size};
+    if (segment.undo) note(segment, slab, bytes.data());
   } else {
     bytes = checkpoint_.data(target_.info).subspan(offset, size);
   }

@@ -203,7 +203,7 @@ std::string hash_of(const Checkpoint& checkpoint, const CommitTarget& target) {
 
 }  // namespace
 
-std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threads) {
+std::map<std::string, std::string> hashes_of(const CommitPlan& plan, int threads) {
   std::vector<const CommitTarget*> targets;
   std::map<std::string, std::string> hashes;
   for (const auto& [name, target] : plan.targets) {
@@ -216,6 +216,11 @@ std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threa
   parallel_for(static_cast<int64_t>(targets.size()), threads, [&](int64_t i) {
     hashes.at(targets[i]->info.name) = hash_of(*plan.checkpoint, *targets[i]);
   });
+  return hashes;
+}
+
+std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threads) {
+  auto hashes = hashes_of(plan, threads);
   for (const auto& [name, hash] : hashes) {
     const std::string& expected = plan.targets.at(name).change.expected;
     TORCH_CHECK_VALUE(expected.empty() || expected == hash, "tensor '", name, "' in ",

@@ -44,7 +44,11 @@ struct CommitPlan {
 /// CheckpointError where a tensor is missing or not as config.json says.
 CommitPlan plan_commit(const Edit& edit, const std::filesystem::path& input);
 
-/// SHA-256 of every target as it is, by name. ValueError where the edit was made for another.
+/// SHA-256 of every target that the edit is about, by name; of a quantised one of its codes and
+/// then its scales.
+std::map<std::string, std::string> hashes_of(const CommitPlan& plan, int threads);
+
+/// The same. ValueError where the edit was made for another.
 std::map<std::string, std::string> check_bases(const CommitPlan& plan, int threads);
 
 }  // namespace lenswright

@@ -1,6 +1,5 @@
 #include "edits/commit_texts.h"
 
-#include <algorithm>
 #include <functional>
 #include <numeric>
 
@@ -11,40 +10,6 @@ namespace lenswright {
 namespace {
 
 constexpr const char* kTied = "tie_word_embeddings";
-
-}  // namespace
-
-std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done) {
-  Json step = Json::object(), tensors = Json::object(), steps = Json::array();
-  for (const auto& [name, change] : done.changed) {
-    Json hashes = Json::object();
-    hashes.set("before", change.before);
-    hashes.set("after", change.after);
-    tensors.set(name, hashes);
-  }
-  step.set("edit", edit.id());
-  step.set("provenance", edit.provenance());
-  step.set("tensors", tensors);
-  if (!done.added.empty()) step.set("added", done.added);
-  if (done.dequantised > 0) {
-    Json dequantised = Json::object();
-    dequantised.set("tensors", done.dequantised);
-    dequantised.set("from", name_of(done.form));
-    dequantised.set("to", wire_name(kDequantised));
-    step.set("dequantised", dequantised);
-  }
-  const auto files = input.other_files();
-  if (std::ranges::find(files, kRecord) != files.end()) {
-    steps = Json::parse(read_text(input.file(kRecord)), kRecord).at("steps");
-  }
-  steps.push_back(step);
-  Json record = Json::object();
-  record.set("format", "lenswright record 1");
-  record.set("steps", steps);
-  return record.dump(2) + "\n";
-}
-
-namespace {
 
 // How many bytes and numbers more than the checkpoint the plan writes.
 std::pair<int64_t, int64_t> growth(const CommitPlan& plan) {

@@ -1,17 +1,10 @@
 #pragma once
 
-#include "edits/commit.h"
 #include "edits/commit_plan.h"
 
 namespace lenswright {
 
 // The small files beside a committed checkpoint's weights.
-
-/// Name of the file that says what was done.
-inline constexpr const char* kRecord = "lenswright.json";
-
-/// Its text: what earlier commits wrote, and this one.
-std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done);
 
 /// The index with the tensors that the plan writes.
 std::string index_text(const CommitPlan& plan);

@@ -51,6 +51,8 @@ class EditedMatrix {
   void write(int64_t first, int64_t count, std::byte* to) const;
 
   const StoredMatrix& source() const { return source_; }
+  /// VᵀW, [k, in]; empty where the residual lies along the columns.
+  std::span<const double> along() const { return along_; }
 
  private:
   void reduce(int64_t first_column, int64_t count);

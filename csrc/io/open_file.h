@@ -67,6 +67,9 @@ OpenFile create_file(const std::filesystem::path& path, uint64_t bytes = 0);
 /// Renames without ever replacing what has the new name already (FileError, EEXIST).
 void rename_new(const std::filesystem::path& from, const std::filesystem::path& to);
 
+/// Gives two paths each other's names, in one step.
+void exchange(const std::filesystem::path& one, const std::filesystem::path& other);
+
 /// `.NAME.partial-PID-xxxx` beside `path`.
 std::filesystem::path partial_path(const std::filesystem::path& path);
 

@@ -108,6 +108,11 @@ void rename_new(const std::filesystem::path& from, const std::filesystem::path& 
   throw_errno("cannot give the finished output its name", to.string());
 }
 
+void exchange(const std::filesystem::path& one, const std::filesystem::path& other) {
+  if (::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0) return;
+  throw_errno("cannot give the finished output the name of", other.string());
+}
+
 std::filesystem::path partial_path(const std::filesystem::path& path) {
   char tail[48];
   std::snprintf(tail, sizeof tail, ".partial-%d-%08x", static_cast<int>(::getpid()),

@@ -64,6 +64,15 @@ FolderWriter::FolderWriter(const fs::path& target, std::span<const fs::path> inp
                            std::string_view key, bool resume)
     : target_(without_slash(target)), resume_(resume) {
   check_target(inputs);
+  lock(key);
+}
+
+FolderWriter::FolderWriter(const InPlace& place)
+    : target_(without_slash(fs::canonical(place.folder))), over_(true) {
+  lock("in-place");
+}
+
+void FolderWriter::lock(std::string_view key) {
   std::string name = ".";  // appended piece by piece: GCC 12 warns of "." + string
   name.append(target_.filename().string()).append(".partial-").append(key);
   temporary_ = target_.parent_path() / name;
@@ -72,10 +81,10 @@ FolderWriter::FolderWriter(const fs::path& target, std::span<const fs::path> inp
   if (lock_.get() < 0) throw_errno("cannot open", temporary_.string());
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     done_ = true;
-    throw FileError(EWOULDBLOCK, "another process is writing " + in_quotes(target.string()));
+    throw FileError(EWOULDBLOCK, "another process is writing " + in_quotes(target_.string()));
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(temporary_)) {
-    const bool kept = resume && entry.path().filename().string().ends_with(".partial");
+    const bool kept = resume_ && entry.path().filename().string().ends_with(".partial");
     if (!kept) fs::remove_all(entry.path());
   }
 }
@@ -144,8 +153,10 @@ void FolderWriter::copy_file(const fs::path& from, std::string_view name) {
   copy_range(source.get(), 0, target.get(), 0, size);
 }
 
+OpenFile FolderWriter::create(std::string_view name) { return create_file(claim(name)); }
+
 void FolderWriter::write_text(std::string_view name, std::string_view text) {
-  const OpenFile target = create_file(claim(name));
+  const OpenFile target = create(name);
   write_at(target.get(), 0, std::as_bytes(std::span(text.data(), text.size())));
 }
 
@@ -186,9 +197,10 @@ void FolderWriter::commit(Progress* progress) {
   for (const auto& [name, writer] : shards_) writer->publish();
   for (const fs::path& path : asides_) fs::remove(path);
   sync_folder(temporary_);
-  rename_new(temporary_, target_);
+  over_ ? exchange(temporary_, target_) : rename_new(temporary_, target_);
   done_ = true;
   sync_folder(target_.parent_path());
+  if (over_) fs::remove_all(temporary_);
 }
 
 }  // namespace lenswright

@@ -16,6 +16,11 @@ namespace lenswright {
 
 class Checkpoint;
 
+/// A folder that is there and is to be replaced.
+struct InPlace {
+  std::filesystem::path folder;
+};
+
 /// Writes a checkpoint folder that appears whole or not at all. Everything goes to
 /// `.NAME.partial-PID-xxxx` beside the target, where shards carry the suffix `.partial`; commit()
 /// makes it durable and renames it. A killed process may leave that hidden folder behind: it is
@@ -33,6 +38,11 @@ class FolderWriter {
   /// process is at it.
   FolderWriter(const std::filesystem::path& target, std::span<const std::filesystem::path> inputs,
                std::string_view key, bool resume);
+  /// One that takes the place of a folder, in one step at the end; the old one is removed then.
+  /// What a killed process left beside it, `.NAME.partial-in-place`, is removed first: it is a
+  /// folder that was never finished, or an old one. FileError (EWOULDBLOCK) where another process
+  /// is at it.
+  explicit FolderWriter(const InPlace& place);
   /// Abandons what is not committed.
   ~FolderWriter();
   FolderWriter(const FolderWriter&) = delete;
@@ -53,6 +63,8 @@ class FolderWriter {
   /// Copies a plain file under its own name, or under `name`.
   void copy_file(const std::filesystem::path& from, std::string_view name = {});
   void write_text(std::string_view name, std::string_view text);
+  /// A plain file for the caller to write.
+  OpenFile create(std::string_view name);
   /// Writes model.safetensors.index.json for the shards started so far.
   void write_index(std::string_view name = "model.safetensors.index.json");
 
@@ -63,6 +75,7 @@ class FolderWriter {
 
  private:
   std::filesystem::path claim(std::string_view name);
+  void lock(std::string_view key);
   void check_target(std::span<const std::filesystem::path> inputs) const;
 
   std::filesystem::path target_;
@@ -73,6 +86,7 @@ class FolderWriter {
   std::vector<std::filesystem::path> asides_;
   OpenFile lock_;        // of the hidden folder, where it has a key
   bool resume_ = false;  // keep what is there, and what is not finished
+  bool over_ = false;    // the target is there and makes way
   bool done_ = false;    // committed or abandoned
 };
 

@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'sum_edits', 'try_edit', 'winsorised']
+__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'sum_edits', 'try_edit', 'winsorised']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -401,8 +401,6 @@ class Edit:
         ...
     def apply(self, model: Model) -> None:
         ...
-    def commit(self, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any = None) -> dict:
-        ...
     def describe(self) -> list:
         ...
     def factors(self) -> dict[str, dict[str, torch.Tensor]]:
@@ -464,6 +462,10 @@ def before_norm(model: Model, writer: str, directions: torch.Tensor) -> torch.Te
 def binary_leace(covariance: torch.Tensor, difference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     The same for two classes, in closed form.
+    """
+def commit_edit(edit: Edit, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any, journal: bool, in_place: bool) -> dict:
+    """
+    Writes a checkpoint folder with an edit in its weights.
     """
 def compose_edits(first: Edit, then: Edit) -> Edit:
     """
@@ -555,6 +557,10 @@ def read_statistics(accumulators: collections.abc.Sequence[Accumulator], taps: T
     """
     Adds those places of a point to every accumulator during the next run.
     """
+def recheck(folder: os.PathLike | str | bytes, base: os.PathLike | str | bytes | None, progress: typing.Any) -> dict:
+    """
+    Compares a committed folder with its record, and with what that makes of its base.
+    """
 def reread(model: Model, misreadings: collections.abc.Sequence[str] = [], dtype: str = '') -> Model:
     """
     The same tensors, misread on purpose or computed in another type.
@@ -566,6 +572,10 @@ def restrict_edit(edit: Edit, writers: collections.abc.Sequence[str], layers: co
 def restrict_edit_to_heads(model: Model, edit: Edit, heads: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> Edit:
     """
     What an edit does to the attention's outputs through some heads.
+    """
+def revert_commit(folder: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any) -> dict:
+    """
+    Writes what the last commit to a folder was made of, from its journal.
     """
 def scale_edit(edit: Edit, scale: typing.SupportsFloat | typing.SupportsIndex) -> Edit:
     """

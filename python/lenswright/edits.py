@@ -15,10 +15,11 @@ from lenswright import _core
 from lenswright.directions import Directions
 from lenswright.editing.adding import add, affine, leace
 from lenswright.editing.aiming import count_of, noise, optional, unpacked
+from lenswright.editing.committing import Committed, Recheck, Reverted, revert, verify
 from lenswright.editing.conditioning import BLOCK_WRITERS, condition
 from lenswright.editing.control_vector import save_control_vector
 from lenswright.editing.description import Description
-from lenswright.editing.edit import Committed, Edit
+from lenswright.editing.edit import Edit
 from lenswright.editing.strengths import Kernel, Strength, finite, resolve_strength
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ __all__ = [
     "Description",
     "Edit",
     "Kernel",
+    "Recheck",
+    "Reverted",
     "ablate",
     "ablate_tensors",
     "add",
@@ -43,7 +46,9 @@ __all__ = [
     "leace",
     "load",
     "random_like",
+    "revert",
     "save_control_vector",
+    "verify",
 ]
 
 Vectors = torch.Tensor | Mapping[int, torch.Tensor]

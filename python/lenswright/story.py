@@ -72,6 +72,7 @@ class Plan:
     batch_size: int = 128
     probes: Mapping[str, Probe] | None = None
     progress: bool = True
+    journal: bool = False  # keep what reverting the written folder needs
 
     def __post_init__(self) -> None:
         for name, least in (("null", 0), ("null_prompts", 1), ("max_new_tokens", 1),
@@ -158,11 +159,11 @@ def tell(
         probes=plan.probes, batch_size=size, progress=progress,
     )  # fmt: skip
     for effect in report.data["effects"]:
-        say("measure  " + _line(effect))
+        say("measure  " + effect_line(effect))
     baked = None
     if folder is not None:
         rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
-        baked = bake(model, edit, folder, rows)
+        baked = bake(model, edit, folder, rows, plan.journal)
         pairs = ", ".join(
             f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
         )
@@ -203,7 +204,9 @@ def _number(value: float | None, form: str) -> str:
     return "unknown (too few prompts)" if value is None else format(value, form)
 
 
-def _line(effect: Mapping[str, Any]) -> str:
+def effect_line(effect: Mapping[str, Any]) -> str:
+    """One measure as a line: before, after, its interval, random directions."""
+
     def shown(value: float) -> str:
         return f"{value:.1%}" if effect["unit"] == "rate" else f"{value:.4f}"
 
@@ -233,7 +236,7 @@ def _whole(
         "held-out prompts: none of them had a part in finding or choosing the edit"
     )
     data["edit"] = {
-        "method": "plain orthogonalisation, W' = (I - s v vᵀ) W",
+        "method": PLAIN if plan.method == "plain" else plan.method,
         "strength": plan.strength,
         "direction from": f"{choice.point}, position '{choice.position}'",
     } | {f"remark {i + 1}": text for i, text in enumerate(edit.provenance.get("remarks", []))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,25 @@ def test_results_are_rounded_once_to_the_type_they_had(
         step = torch.finfo(found.dtype).eps / 2 * 1.001
         tiny_number = torch.finfo(found.dtype).tiny * torch.finfo(found.dtype).eps / 2
         assert ((found.double() - w).abs() <= step * w.abs() + tiny_number + 1e-14).all()
+
+
+def test_a_direction_is_taken_out_as_rank_one(tiny: Tiny, tmp_path: Path) -> None:
+    """ErisForge multiplies by a d x d matrix; factors of rank one are shared by all writers."""
+    model = loaded(tiny, tmp_path, "llama")
+    factors = lw.edits.ablate(model, direction(model)).factors()
+    width = model.cfg.d_model
+    assert all(f["U"].shape == f["V"].shape == (1, width) for f in factors.values())
+    assert all(set(f) == {"U", "V"} for f in factors.values())
+    assert len({f["U"].data_ptr() for f in factors.values()}) == 1
+
+
+def test_the_page_of_defects_names_tests_that_exist() -> None:
+    tests = Path(__file__).parent
+    page = (tests.parents[1] / "docs" / "defects.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and " test |" not in line]
+    assert len(rows) > 40
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row)
+        assert named, row
+        for file, test in named:
+            assert f"\ndef {test}(" in (tests / file).read_text(), f"{file}::{test}"

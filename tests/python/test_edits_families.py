@@ -111,7 +111,7 @@ def test_committed_is_applied(
     tokens = random_tokens(2, 8)
     for label, edit in edits_of(model).items():
         out = tmp_path / label
-        done = edit.commit(source, out, progress=False)
+        done = edit.commit(source, out, progress=False, journal=True)
         edit.apply(model)
         after = committed_hashes(out)
         applied = hashes(model)
@@ -125,6 +125,9 @@ def test_committed_is_applied(
         assert same(lw.load(out)(tokens), model(tokens))
         edit.revert(model)
         assert hashes(model) == {n: h for n, h in before.items() if n in hashes(model)}
+        assert lw.edits.verify(out, source, progress=False).ok
+        lw.edits.revert(out, tmp_path / f"{label} back", progress=False)
+        assert file_hashes(tmp_path / f"{label} back") == original
     assert file_hashes(source) == original
 
 
@@ -175,6 +178,37 @@ def test_nothing_is_left_along_the_direction(
         along = removed @ new if writer["residual_axis"] == 0 else new @ removed
         # A norm's bias is a handful of numbers: their rounding errors do not average out.
         assert along.norm() / old.norm() <= (4e-7 if len(new) == 1 else 1e-7), writer["name"]
+
+
+IMPOSSIBLE = {
+    "behind": "a norm behind the sum of residual and branch turns what has no component along v",
+    "sinusoidal": "positions are computed, so that no weight holds what they have along v",
+}
+"""Why a residual may keep a component along an ablated direction, by what the spec says."""
+
+
+@every_case
+def test_no_residual_in_transformers_has_a_component_along_it(
+    family: Family, tmp_path: Path, name: str, knob: str, fused: bool
+) -> None:
+    source = prepared(family, tmp_path, (name, knob, fused), "float32")
+    model = lw.load(source)
+    lw.edits.ablate(model, direction(model)).commit(source, tmp_path / "out", progress=False)
+    v = direction(model) / direction(model).norm()
+    reference = Reference(tmp_path / "out", torch.float32)
+    sites = "hook_resid_pre", "hook_resid_mid", "hook_resid_post"
+    names = [point for point in reference.names() if point.endswith(sites)]
+    assert len(names) >= 2 * model.cfg.n_layers
+    along = {}
+    for point, residual in reference.points(random_tokens(2, 9), names).items():
+        x = residual.double()
+        along[point] = float(((x @ v).abs() / x.norm(dim=-1)).max())
+    spec = model.spec
+    why = IMPOSSIBLE.get("behind" if spec["norms"] == "behind" else str(spec["position"]))
+    if why is None:
+        assert max(along.values()) <= 1e-5, along
+    else:
+        assert max(along.values()) > 1e-3, f"it was thought impossible: {why}"
 
 
 @every_case

@@ -278,3 +278,19 @@ def test_a_number_beyond_bfloat16_is_refused(checkpoint, tmp_path):
     with pytest.raises(ValueError, match=f"{name}.*beyond BF16"):
         edit.commit(folder, tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_quantised_original_comes_back(checkpoint, tmp_path, case):
+    source = checkpoint(case, shards=2)
+    original = file_hashes(source)
+    model = lw.load(source)
+    for label, edit in (
+        ("plain", lw.edits.ablate(model, direction(model))),
+        ("general", lw.edits.from_factors(model, factors_for(model))),
+    ):
+        done = edit.commit(source, tmp_path / label, progress=False, journal=True)
+        assert done.dequantised is not None
+        assert lw.edits.verify(tmp_path / label, source, progress=False).ok
+        lw.edits.revert(tmp_path / label, tmp_path / f"{label} back", progress=False)
+        assert file_hashes(tmp_path / f"{label} back") == original

@@ -15,6 +15,7 @@ void bind_generate(pybind11::module_& m);
 void bind_statistics(pybind11::module_& m);
 void bind_directions(pybind11::module_& m);
 void bind_edits(pybind11::module_& m);
+void bind_commits(pybind11::module_& m);
 void bind_edit_methods(pybind11::module_& m);
 void bind_edit_algebra(pybind11::module_& m);
 

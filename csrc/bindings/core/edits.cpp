@@ -7,10 +7,8 @@
 #include "base/error.h"
 #include "bindings/core/bindings.h"
 #include "bindings/core/taps.h"
-#include "bindings/files/progress.h"
 #include "edits/apply.h"
 #include "edits/behind_norm.h"
-#include "edits/commit.h"
 #include "edits/make_edit.h"
 #include "edits/targets.h"
 #include "edits/trial.h"
@@ -102,28 +100,6 @@ std::map<std::string, std::string> bases(const Edit& edit) {
   return hashes;
 }
 
-py::dict commit_edit(const Edit& edit, const std::filesystem::path& input,
-                     const std::filesystem::path& output, py::object callback) {
-  Committed done;
-  {
-    Progress progress(python_report(std::move(callback)));
-    py::gil_scoped_release release;
-    done = commit(edit, input, output, &progress);
-  }
-  py::dict changed;
-  for (const auto& [name, change] : done.changed) {
-    changed[py::str(name)] = py::make_tuple(change.before, change.after);
-  }
-  py::dict result;
-  result["changed"] = changed;
-  result["added"] = done.added.empty() ? py::object(py::none()) : py::str(done.added);
-  result["left_behind"] = done.left_behind;
-  result["dequantised"] = done.dequantised == 0
-                              ? py::object(py::none())
-                              : py::make_tuple(name_of(done.form), done.dequantised);
-  return result;
-}
-
 }  // namespace
 
 void bind_edits(py::module_& m) {
@@ -153,9 +129,7 @@ void bind_edits(py::module_& m) {
           "revert", [](const Edit& e, Model& model) { revert(model, e); }, py::arg("model"), free)
       .def(
           "is_applied", [](const Edit& e, const Model& model) { return is_applied(model, e); },
-          py::arg("model"))
-      .def("commit", &commit_edit, py::arg("input"), py::arg("output"),
-           py::arg("progress") = py::none());
+          py::arg("model"));
   m.def("make_edit", &edit_of, py::arg("model"), py::arg("factors"), py::arg("provenance"),
         py::arg("reasons") = std::map<std::string, std::string>(), free,
         "An edit from factors by writer and name.");

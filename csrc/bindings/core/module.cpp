@@ -15,6 +15,7 @@ PYBIND11_MODULE(_core, m) {
   lenswright::bind_statistics(m);
   lenswright::bind_directions(m);
   lenswright::bind_edits(m);
+  lenswright::bind_commits(m);
   lenswright::bind_edit_methods(m);
   lenswright::bind_edit_algebra(m);
 }

@@ -21,6 +21,7 @@ VERBS = {
     "inspect": "say what a checkpoint is, reading headers only; --check reads every byte",
     "directions": "find how two sets of prompts differ inside a model, and how surely",
     "ablate": "find a direction from two sets of prompts and take it out of the weights",
+    "revert": "take an edit out of a checkpoint again, bit for bit, by the journal it kept",
     "chat": "talk to a model, as it is or with an edit or a steering",
     "steer": "make a steering, and show what prompts are answered with it and without",
     "merge": "merge checkpoints by a recipe of mergekit's grammar",
@@ -32,7 +33,9 @@ VERBS = {
     "review": "look back at a merge: differences, weights, losses, as a page",
     "lineage": "find of which models a checkpoint was merged, and how much of each",
     "diff": "compare two checkpoints tensor by tensor",
-    "verify": "test that a model is read as it was meant, alone or against transformers",
+    "verify": "test that a model is read as it was meant, or a committed folder as its record says",
+    "measure": "measure a model on prompts, or what an edit does to it, as a report",
+    "report": "compare two reports, measure by measure",
 }
 
 OVERVIEW = """\

@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="edited checkpoint to write; must not exist (default: nothing is written)",
     )
+    add("--journal", action="store_true",
+        help="keep in OUT what 'lenswright revert' needs to bring the original back")  # fmt: skip
     add("--report", type=Path, metavar="FOLDER", help="folder for report.html and report.json "
         "(default: OUT-report, beside OUT)")  # fmt: skip
     add(
@@ -101,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         refusal=args.refusal, score=score, by=args.by,
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size, probes=probes,
+        batch_size=args.batch_size, probes=probes, journal=args.journal,
     )  # fmt: skip
     told = tell(
         model, splits, plan, args.out, lambda _: None if args.json else print(_, flush=True)
@@ -119,6 +121,8 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if bool(args.positive_words) != bool(args.negative_words):
         raise ValueError("--positive-words and --negative-words go together, but one is missing")
+    if args.journal and args.out is None:
+        raise ValueError("--journal belongs to --out, which is missing")
     if args.own < 0:
         raise ValueError(f"--own is {args.own}, expected 0 or more")
     if args.out is not None and args.out.exists():

@@ -21,12 +21,18 @@ block, and compare the logits and the activation at every named point. The refer
 float64 throughout, so the error printed is ours. Needs transformers, and memory for the weights as
 stored, twice, and one block in float64.
 
+With --edit: is a folder that a commit wrote what its lenswright.json says? Edited tensors must have
+the hashes that were written. With --base ORIGINAL each is also made again from the original's
+tensor and the recorded factors, and every other tensor must be the original's; whatever is not, is
+named.
+
 Exit code: 0 when nothing is wrong, 1 when something is, 2 when the call itself was wrong.
 
   lenswright verify my-model/
   lenswright verify my-model/ --text essays.txt --json
   lenswright verify my-model/ --against transformers --dtype float32
   lenswright verify my-model/ --against transformers --points "blocks.3.*" --expanded
+  lenswright verify edited/ --edit --base my-model/
 """
 
 AGAINST = {
@@ -41,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="checkpoint folder, or a hub id")
     add("--against", choices=["transformers"], help="compare with this implementation")
+    add("--edit", action="store_true", help="check a committed folder against its lenswright.json")
+    add("--base", metavar="ORIGINAL", help="with --edit: what the first commit was made of")
     add(
         "--dtype",
         metavar="TYPE",
@@ -92,16 +100,30 @@ def run(args: argparse.Namespace) -> int:
     if args.against is not None and args.text is not None:
         raise ValueError("--text belongs to the self-test; expected --prompt beside --against")
 
+    if args.base is not None and not args.edit:
+        raise ValueError("--base belongs to --edit, which is missing")
+    if args.edit and (args.against is not None or args.text is not None):
+        raise ValueError("--edit stands alone; expected no --against and no --text beside it")
+
     def progress(stage: str) -> None:
         if sys.stderr.isatty():
             print(f"\r\033[K{stage}", end="", file=sys.stderr, flush=True)
 
     try:
-        found = _tested(args, progress) if args.against is None else _compared(args, progress)
+        if args.edit:
+            found = _rechecked(args)
+        else:
+            found = _tested(args, progress) if args.against is None else _compared(args, progress)
     finally:
         progress("")
     print(json.dumps(found.to_json(), indent=2) if args.json else found)
     return 0 if found.ok else 1
+
+
+def _rechecked(args: argparse.Namespace) -> Any:
+    from lenswright import edits
+
+    return edits.verify(args.model, args.base)
 
 
 def _tested(args: argparse.Namespace, progress: Callable[[str], None]) -> Any:

@@ -14,7 +14,7 @@ import torch
 from lenswright import findings
 
 if TYPE_CHECKING:
-    from lenswright.editing.edit import Committed
+    from lenswright.editing.committing import Committed
     from lenswright.edits import Edit
     from lenswright.model import Model
 
@@ -69,13 +69,16 @@ def _ours(model: Model, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
         return [model(torch.tensor([list(row)]))[0] for row in rows]
 
 
-def bake(model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]]) -> Baked:
+def bake(
+    model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]], journal: bool = False
+) -> Baked:
     """Apply, commit and revert an edit, and compare every way to its numbers.
 
     Args:
         model: unedited; it is so again afterwards.
         folder: to write; must not exist.
         rows: token ids to compare logits on.
+        journal: keep what `edits.revert` needs, as in `Edit.commit`.
 
     Returns:
         `.differences`: the largest relative difference of logits of each pair of ways. Tried and
@@ -91,7 +94,7 @@ def bake(model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]]) 
     before_hashes = _hashes(model)
     with model.edited(edit):
         tried = _ours(model, rows)
-    done = edit.commit(model.folder, folder)
+    done = edit.commit(model.folder, folder, journal=journal)
     edit.apply(model)
     try:
         applied, applied_hashes = _ours(model, rows), _hashes(model)
@@ -141,6 +144,8 @@ def bake(model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]]) 
 
 def _facts(done: Committed, folder: Path, tensors: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"folder": folder.name, "tensors rewritten": len(done.changed)}
+    if done.journal is not None:
+        facts["bytes of the journal"] = done.journal[1]
     if done.dequantised is None:
         return facts | {"tensors carried over": tensors - len(done.changed)}
     form, count = done.dequantised

@@ -6,56 +6,24 @@ import html
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lenswright import _core
-from lenswright.checkpoints.hub import resolve
+from lenswright.editing import committing
+from lenswright.editing.committing import Committed, Report
 from lenswright.editing.description import Description
 from lenswright.editing.edit_arithmetic import EditArithmetic
-from lenswright.progress import Progress
 
 if TYPE_CHECKING:
     from lenswright.editing.lora import Adapter
     from lenswright.model import Model
 
-Report = Callable[[int, int], object]
-
 Again = Callable[[int, int], "Edit"]  # (seed, index): the same edit with random directions
 
 _ROLES = ("fit", "select")  # entries of a direction's provenance that say which prompts it has seen
-
-
-@dataclass(frozen=True)
-class Committed:
-    """A folder that a commit wrote.
-
-    changed: by stored name of every tensor that was edited, SHA-256 of its bytes before and after
-    (equal where rounding swallowed the change). added: the unembedding that
-    embeddings got which were tied, or None. left_behind: weight files of the input folder that its
-    checkpoint does not use. dequantised: how the checkpoint was quantised and how many tensors,
-    edited or not, were therefore written in bfloat16; None where nothing was.
-    """
-
-    folder: Path
-    changed: dict[str, tuple[str, str]]
-    added: str | None
-    left_behind: list[str]
-    dequantised: tuple[str, int] | None = None
-
-    def __str__(self) -> str:
-        lines = [f"{self.folder}: {len(self.changed)} tensors edited"]
-        if self.added is not None:
-            lines.append(f"added {self.added}: the embeddings were tied")
-        if self.dequantised is not None:
-            form, count = self.dequantised
-            lines.append(f"{count} tensors written in BF16 that were {form}")
-        if self.left_behind:
-            lines.append(f"left behind: {', '.join(self.left_behind)}")
-        return "\n".join(lines)
 
 
 class Edit(EditArithmetic):
@@ -167,14 +135,17 @@ class Edit(EditArithmetic):
     def commit(
         self,
         source: str | os.PathLike[str],
-        target: str | os.PathLike[str],
+        target: str | os.PathLike[str] | None = None,
         progress: bool | Report = True,
+        *,
+        journal: bool = False,
+        in_place: bool = False,
     ) -> Committed:
         """Write a checkpoint with the edit in its weights to a new folder.
 
         Streams shard by shard in constant memory. What the edit does not touch is carried over byte
         for byte; tied embeddings whose token embedding is edited are untied; `lenswright.json` in
-        the folder says what was done. The folder appears whole or not at all.
+        the folder says what was done, factors included. The folder appears whole or not at all.
 
         Nothing stays quantised beside an edit: of an fp8 or MXFP4 checkpoint every quantised tensor
         is written in bfloat16, under the name that `transformers` has for it, and config.json says
@@ -184,26 +155,20 @@ class Edit(EditArithmetic):
             source: checkpoint folder, or a hub id.
             target: folder to write; must not exist.
             progress: show it, or a function (bytes done, bytes in all) that returns False to stop.
+            journal: also keep what `edits.revert` needs to bring the original back bit for bit:
+                about 0.5 % of the edited bytes (all codes of what was quantised).
+            in_place: the new folder takes the source's place, in one step at the end, always with a
+                journal; until then it lies beside it and needs its room. Killed at any moment, the
+                folder is the old one or the new one.
 
         Raises:
             FileExistsError: the target exists.
             FileNotFoundError: no such source, or nowhere to put the target.
             CheckpointError: the files are not what they claim to be.
             ValueError: the checkpoint has other writers, sizes or tensors than the edit was made
-                for; source and target overlap.
+                for; source and target overlap; in place, the folder holds other files as well.
         """
-        target = Path(target)
-        if callable(progress):
-            done = self.native.commit(resolve(source), target, progress)
-        else:
-            with Progress("commit", 0, "MB", progress) as bar:
-
-                def report(count: int, total: int) -> None:
-                    bar.total = total // 1_000_000
-                    bar.step(count // 1_000_000 - bar.done)
-
-                done = self.native.commit(resolve(source), target, report)
-        return Committed(target, **done)
+        return committing.commit(self.native, source, target, progress, journal, in_place)
 
     def to_lora(
         self,

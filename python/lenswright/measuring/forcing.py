@@ -65,13 +65,14 @@ def continuation_ids(model: Model, prompt: Prompt, continuation: Continuation) -
             text = tokenizer.render_chat([{"role": "user", "content": prompt.text}])
             before, whole = (tokenizer.encode_verbatim(text + more) for more in ("", continuation))
         joined = whole[: len(before)] != before
-        ids = _apart(tokenizer, before, continuation) if joined else whole[len(before) :]
+        ids = apart(tokenizer, before, continuation) if joined else whole[len(before) :]
     if not ids:
         raise ValueError(f"continuation {continuation!r} has no tokens, expected at least one")
     return ids
 
 
-def _apart(tokenizer: Tokenizer, before: list[int], continuation: str) -> list[int]:
+def apart(tokenizer: Tokenizer, before: list[int], continuation: str) -> list[int]:
+    """Token ids of a text that would become one with what stands before it, by itself."""
     alone = tokenizer.encode_verbatim(continuation)
     expected = tokenizer.decode(before) + continuation
     for ids in (alone, tokenizer.encode_verbatim(continuation.removeprefix(" "))):

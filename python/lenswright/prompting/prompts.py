@@ -147,6 +147,17 @@ class Splits:
         return f"<table><tr>{head}</tr>{rows}</table>"
 
 
+def read_test_set(negative: str | Path, positive: str | Path | None = None) -> PromptSet:
+    """Prompts to measure with that are not split, from files as `Splits.from_files` reads them.
+
+    Args:
+        negative: prompts that do not show the behaviour.
+        positive: prompts that do; None: there are none.
+    """
+    shown = [] if positive is None else _unique(_from_file(positive, True), "positive")
+    return PromptSet("test", shown, _unique(_from_file(negative, False), "negative"))
+
+
 def _from_file(path: str | Path, positive: bool) -> list[Prompt]:
     return [_prompt(row, place) for place, row in read_rows(path, positive)]
 

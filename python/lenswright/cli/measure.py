@@ -1,0 +1,103 @@
+"""`lenswright measure`: what an edit or a steering does on prompts, as a report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lenswright.edits import Edit
+    from lenswright.model import Model
+    from lenswright.steering import Steering
+
+HELP = """\
+Measure a model on prompts: refusals, true answers where answers are known, empty and repeating
+answers, losses; with --edit or --steer what that changes, beside random directions of equal norm:
+the divergence of the words over whole answers, with intervals. No weight changes.
+
+A file is JSON lines {"prompt": ..., "answer": ... (optional), "class": ... (optional)}, a JSON
+array, a CSV table, or plain lines. No prompt may have had a part in making the edit.
+
+  lenswright measure MODEL --prompts benign.jsonl
+  lenswright measure MODEL --edit edit.safetensors --prompts benign.jsonl \\
+      --positive restricted.jsonl --save report/
+
+Exit code: 0 when done, 2 when the call itself was wrong.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the verb."""
+    add = parser.add_argument
+    add("model", help="checkpoint folder, or a hub id")
+    add("--edit", metavar="FILE", help="an edit to try, as Edit.save wrote it")
+    add("--steer", metavar="FILE", help="a steering to try, as 'lenswright steer --save' wrote it")
+    add("--prompts", required=True, metavar="FILE", help="prompts that shall be answered as before")
+    add("--positive", metavar="FILE", help="prompts that show the behaviour the edit is about")
+    add("--refusal", nargs="+", metavar="TEXT", help="texts of refusals (default: common ones)")
+    add("--text", action="append", default=[], metavar="FILE",
+        help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
+    add("--null", type=int, metavar="N", help="random directions (default: 20; 0 without an edit, "
+        "and where there is none like it)")  # fmt: skip
+    add("--seed", type=int, default=0, help="of random directions and the bootstrap (default: 0)")
+    add("--max-new-tokens", type=int, default=32, metavar="N",
+        help="length of answers (default: 32)")  # fmt: skip
+    add("--batch-size", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
+    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
+    add("--device", default="cpu", help="where to compute (default: cpu)")
+    add("--save", type=Path, metavar="FOLDER", help="write report.html and report.json there")
+    add("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    import lenswright
+    from lenswright import findings
+    from lenswright.measuring.probes import text_loss
+    from lenswright.prompting.prompts import read_test_set
+    from lenswright.report import Report
+    from lenswright.story import effect_line
+
+    if args.edit is not None and args.steer is not None:
+        raise ValueError("--edit and --steer are both given, expected one of them")
+    given = args.edit is not None or args.steer is not None
+    if not given and args.null:
+        raise ValueError(f"--null is {args.null}, but without --edit or --steer nothing is tried")
+    prompts = read_test_set(args.prompts, args.positive)
+    model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
+    change = _change(model, args)
+    null = args.null if args.null is not None else 20 if given else 0
+    probes = {f"loss, {Path(name).name}": text_loss(model, name) for name in args.text}
+    report = lenswright.measure(
+        model, change, prompts, refusal=args.refusal, null=null, seed=args.seed,
+        max_new_tokens=args.max_new_tokens, batch_size=args.batch_size, probes=probes,
+    )  # fmt: skip
+    data: dict[str, Any] = dict(report.data)
+    data["model"] = findings.model_facts(model)
+    data["run"] = findings.run_facts(args.seed) | {"prompts": {"test": len(prompts)}}
+    data["edit"] = {"from": args.edit or args.steer or "nothing: the model as it is"}
+    if not given:
+        data["title"] = "The model as it is"
+    report = Report(data)
+    if args.json:
+        print(report.to_json(), end="")
+    else:
+        print(f"{data['title']} ({len(prompts)} prompts)")
+        for effect in report.data["effects"]:
+            print(effect_line(effect))
+    if args.save:
+        page = report.save(args.save)
+        if not args.json:
+            print(f"report   {page}")
+    return 0
+
+
+def _change(model: Model, args: argparse.Namespace) -> Edit | Steering:
+    from lenswright import edits, steering
+
+    if args.steer is not None:
+        return steering.load(args.steer)
+    if args.edit is not None:
+        return edits.load(args.edit)
+    return edits.from_factors(model, {})
