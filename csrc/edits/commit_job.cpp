@@ -6,8 +6,8 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kStretch = int64_t{1}
-                             << 20;  // bytes of a tensor that one thread works on at a time
+// Bytes of a tensor that one thread works on at a time.
+constexpr int64_t kStretch = int64_t{1} << 20;
 
 }  // namespace
 
