@@ -66,7 +66,7 @@ TEST_CASE("Undo: every number comes back") {
                        back.data() + first * row);
           size += piece.size();
         }
-        CHECK(back == scene.before);
+        CHECK((back == scene.before));
         // Of a plain edit little is left to say; most of that here is P and the learning.
         if (plain && dtype == Dtype::bf16) CHECK(size < scene.before.size() / 8);
       }
