@@ -46,6 +46,8 @@ METHODS = (
 )  # fmt: skip
 """Ways to edit that need no more than a direction and the prompts it came from."""
 
+PLAIN = "plain orthogonalisation, W' = (I - s v vᵀ) W"
+
 FRONT = 5
 """Rows of the Pareto front that are told; the report has all."""
 
