@@ -7,7 +7,7 @@ import os
 import pathlib
 import typing
 import typing_extensions
-__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'MergePlan', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'compare', 'compare_json', 'dtypes', 'families', 'make_header', 'merge_methods', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'plan_merge', 'quantised_tensors', 'read_spec', 'recipe_models', 'sha256', 'task_statistics']
+__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'MergePlan', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'assign', 'compare', 'compare_json', 'dtypes', 'families', 'make_header', 'merge_methods', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'plan_assembly', 'plan_merge', 'quantised_tensors', 'read_spec', 'recipe_models', 'sha256', 'task_statistics']
 class CheckpointError(ValueError):
     """
     A checkpoint that is not what it claims to be.
@@ -352,6 +352,10 @@ class Philox:
         """
         A 32-bit word.
         """
+def assign(cost: typing_extensions.Buffer, n: typing.SupportsInt | typing.SupportsIndex) -> list[int]:
+    """
+    The column of each row in the assignment of least cost; `cost` is float64 [n, n].
+    """
 def compare(a: Checkpoint, b: Checkpoint, progress: typing.Any = None, threads: typing.SupportsInt | typing.SupportsIndex = 0) -> list[TensorChange]:
     """
     Compare two checkpoints tensor by tensor.
@@ -392,9 +396,13 @@ def parse_json(text: str, where: str = 'text', indent: typing.SupportsInt | typi
     """
     Parse strict JSON and write it out again.
     """
-def plan_merge(document: str, where: str, inputs: list, mode: str = 'strict', seed: typing.SupportsInt | typing.SupportsIndex = 0, shard_bytes: typing.SupportsInt | typing.SupportsIndex = 5000000000, mix: bool = False, vocabulary: str = '') -> MergePlan:
+def plan_assembly(inputs: list, donor: str, pieces: collections.abc.Sequence[tuple[str, str, str, str, typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]], config: str, seed: typing.SupportsInt | typing.SupportsIndex = 0, shard_bytes: typing.SupportsInt | typing.SupportsIndex = 5000000000) -> MergePlan:
     """
-    Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of every model it names.
+    Plan a model put together: inputs as of plan_merge, and (name, model, tensor, dtype or "" as stored, scale, noise) of every tensor.
+    """
+def plan_merge(document: str, where: str, inputs: list, mode: str = 'strict', seed: typing.SupportsInt | typing.SupportsIndex = 0, shard_bytes: typing.SupportsInt | typing.SupportsIndex = 5000000000, mix: bool = False, vocabulary: str = '', solver: collections.abc.Callable | None = None) -> MergePlan:
+    """
+    Plan a merge: a document of the grammar as JSON, and (name, path | MergePlan | tensors) of every model it names. solver(tensor, inputs, out) computes what whole tensors make, all as bytes of float64.
     """
 def quantised_tensors(checkpoint: Checkpoint) -> dict:
     """

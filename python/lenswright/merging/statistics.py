@@ -75,7 +75,8 @@ def merge_statistics(
 
 def _rows(model: Model, texts: Texts) -> list[list[int]]:
     rows = [
-        model.to_tokens(text)[0].tolist() if isinstance(text, str) else list(text) for text in texts
+        torch.as_tensor(model.to_tokens(text)[0]).tolist() if isinstance(text, str) else list(text)
+        for text in texts
     ]
     short = [i for i, row in enumerate(rows) if len(row) < 2]
     if not rows or short:

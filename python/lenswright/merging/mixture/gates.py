@@ -77,7 +77,7 @@ def _mean(model: Model, prompts: Sequence[str], mode: str, bar: Progress) -> tor
     total = torch.zeros(1, model.cfg.d_model, dtype=torch.float64)
     for start in range(0, len(prompts), _TOGETHER):
         batch = list(prompts[start : start + _TOGETHER])
-        rows = [model.to_tokens(text)[0] for text in batch]
+        rows = [torch.as_tensor(model.to_tokens(text)[0]) for text in batch]
         if mode == "cheap_embed":
             table = model.W_E
             total = total + sum(table[row].double().sum(0) for row in rows)
