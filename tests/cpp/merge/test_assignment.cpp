@@ -10,7 +10,7 @@ using lenswright::assign;
 
 namespace {
 
-double total(const std::vector<double>& cost, const std::vector<int64_t>& columns) {
+double cost_of(const std::vector<double>& cost, const std::vector<int64_t>& columns) {
   double sum = 0;
   for (size_t row = 0; row < columns.size(); ++row) {
     sum += cost[row * columns.size() + static_cast<size_t>(columns[row])];
@@ -30,12 +30,12 @@ TEST_CASE("assignment: the least of all permutations") {
       }
       std::vector<int64_t> order(static_cast<size_t>(n));
       std::iota(order.begin(), order.end(), int64_t{0});
-      double least = total(cost, order);
+      double least = cost_of(cost, order);
       while (std::next_permutation(order.begin(), order.end())) {
-        least = std::min(least, total(cost, order));
+        least = std::min(least, cost_of(cost, order));
       }
       const std::vector<int64_t> found = assign(cost, n);
-      CHECK(std::abs(total(cost, found) - least) < 1e-12);
+      CHECK(std::abs(cost_of(cost, found) - least) < 1e-12);
       std::vector<int64_t> sorted = found;
       std::ranges::sort(sorted);
       std::iota(order.begin(), order.end(), int64_t{0});
