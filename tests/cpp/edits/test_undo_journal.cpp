@@ -25,7 +25,8 @@ std::string written(const std::filesystem::path& path, const std::vector<size_t>
   for (const size_t i : order) writer.put(i, std::string(i, static_cast<char>('a' + i)));
   Json about = Json::object();
   about.set("format", "x");
-  CHECK(writer.finish(about) == std::filesystem::file_size(path));
+  const uint64_t size = writer.finish(about);
+  CHECK(size == std::filesystem::file_size(path));
   CHECK(writer.range("b").count == 3);
   return contents(path);
 }
