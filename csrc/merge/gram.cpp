@@ -43,7 +43,7 @@ std::vector<size_t> vectors_of(const Task& task, bool deltas) {
 
 // Vectors have no columns of their own.
 Lines lines_of(const Task& task, Lines lines) {
-  return task.shape.rows == 1 ? Lines::whole : lines;
+  return task.matrix ? lines : Lines::whole;
 }
 
 size_t grams(const Task& task, Lines lines) {

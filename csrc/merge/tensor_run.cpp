@@ -14,6 +14,7 @@ Task task_of(const Job& job, const MergeOptions& options, bool draws = true) {
   Task task;
   task.tensor = job.name;
   task.shape = Shape2::of(job.shape);
+  task.matrix = job.shape.size() > 1;
   task.inputs = job.operands.size();
   task.base = job.base;
   task.mode = options.mode;

@@ -43,6 +43,7 @@ using Solver = std::function<void(const Task& task, const std::vector<std::span<
 struct Task {
   std::string tensor;
   Shape2 shape;
+  bool matrix = true;  // of two dimensions or more, though there may be one row
   size_t inputs = 0;  // the base included
   int base = -1;      // which input it is; -1: there is none
   Mode mode = Mode::strict;

@@ -23,7 +23,7 @@ import lenswright as lw
 import merging_models as models
 import test_merge_adapters as adapters
 from lenswright.cli import VERBS, main
-from merging_reference import METHODS, merged
+from merging_reference import merged
 from test_merge_methods import CASES, recipe_of
 from test_merge_slices import config_of, franken, linear
 from test_merge_vocabularies import recipe as recipe_of_words
@@ -119,7 +119,7 @@ def test_d15_d16_embeddings_of_other_sizes(tmp_path: Path) -> None:
         models.judge(name, models.load(tmp_path / method)[name], want, 5e-6)
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"passthrough"}))
+@pytest.mark.parametrize("method", sorted(set(CASES) - {"passthrough"}))
 def test_d16_no_model_is_skipped(method: str, tmp_path: Path) -> None:
     """A model whose tensor has another shape is an error that names both, in both modes."""
     count, base, shared, own = CASES[method]

@@ -254,3 +254,18 @@ def test_memory_is_planned(four: list[Path], tmp_path: Path) -> None:
     done = lw.merge(recipe("tsv", four), tmp_path / "out", dry_run=True)
     largest = max(value.numel() for value in models.load(four[0]).values())
     assert done.memory_bytes >= 5 * 8 * largest
+
+
+@pytest.mark.parametrize("method", ["ema", "iso_c", "tsv", "wudi"])
+def test_no_model_is_skipped(method: str) -> None:
+    """A model whose tensor has another shape is an error that names both (D16)."""
+    tensors = {f"m{i}": {"model.layers.0.w": torch.ones(3, 4 + (i == 2))} for i in range(3)}
+    recipe: dict[str, Any] = {
+        "merge_method": method,
+        "models": [{"model": f"m{i}"} for i in range(method != "ema", 3)],
+        "parameters": {"decay": 0.5} if method == "ema" else {},
+    }
+    if method != "ema":
+        recipe["base_model"] = "m0"
+    with pytest.raises(ValueError, match=r"\[3, 4\].*\[3, 5\]|\[3, 5\].*\[3, 4\]"):
+        lw.merge_state_dicts(tensors, recipe)
