@@ -42,9 +42,7 @@ std::vector<size_t> vectors_of(const Task& task, bool deltas) {
 }
 
 // Vectors have no columns of their own.
-Lines lines_of(const Task& task, Lines lines) {
-  return task.matrix ? lines : Lines::whole;
-}
+Lines lines_of(const Task& task, Lines lines) { return task.matrix ? lines : Lines::whole; }
 
 size_t grams(const Task& task, Lines lines) {
   const int64_t tiles = Tiling(task.shape, Cut::elements).tiles();

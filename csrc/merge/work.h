@@ -44,8 +44,8 @@ struct Task {
   std::string tensor;
   Shape2 shape;
   bool matrix = true;  // of two dimensions or more, though there may be one row
-  size_t inputs = 0;  // the base included
-  int base = -1;      // which input it is; -1: there is none
+  size_t inputs = 0;   // the base included
+  int base = -1;       // which input it is; -1: there is none
   Mode mode = Mode::strict;
   Values values;            // of the merge
   std::vector<Values> own;  // of each input; the base's may be empty
