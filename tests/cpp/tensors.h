@@ -21,6 +21,19 @@ inline double relative(const at::Tensor& a, const at::Tensor& b) {
   return ((x - y).abs().max() / y.abs().max()).item<double>();
 }
 
+/// max |a - b|.
+inline double farthest(const at::Tensor& a, const at::Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+/// The covariance of `n` samples of waves, [width, width]; not of full rank where n <= width.
+inline at::Tensor covariance(int64_t n, int64_t width) {
+  const at::Tensor i = at::arange(n * width, at::kDouble).reshape({n, width});
+  const at::Tensor x = at::sin(i * 1.37 + i.square() * 0.01);
+  const at::Tensor centred = x - x.mean(0, true);
+  return at::mm(centred.t(), centred) / n;
+}
+
 /// Equal bit for bit (numbers that are no NaN and no signed zero).
 inline bool same(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a, b);

@@ -18,8 +18,6 @@ from lenswright.cli import main
 from lenswright.soups.space import Space
 from test_merge_slices import config_of
 
-pytest.importorskip("cmaes")
-
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> list[str]:

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "catch.h"
+#include "tensors.h"
 
 namespace lenswright::test_pca {
 namespace {
@@ -12,9 +13,7 @@ at::Tensor rows(int64_t n, int64_t width) {
   return at::sin(i * 1.37) * (1 + at::arange(width, at::kDouble)) + 0.3;
 }
 
-double worst(const at::Tensor& a, const at::Tensor& b) {
-  return (a - b).abs().max().item<double>();
-}
+using test::farthest;
 
 }  // namespace
 
@@ -22,12 +21,13 @@ TEST_CASE("principal directions are eigenvectors, the greatest first") {
   const at::Tensor x = rows(50, 6), moment = at::mm(x.t(), x) / 50;
   const at::Tensor towards = at::ones({6}, at::kDouble);
   const Principal found = pca(moment, 3, towards);
-  REQUIRE(worst(at::mm(found.vectors, moment), found.values.unsqueeze(1) * found.vectors) < 1e-9);
-  REQUIRE(worst(at::mm(found.vectors, found.vectors.t()), at::eye(3, at::kDouble)) < 1e-12);
+  REQUIRE(farthest(at::mm(found.vectors, moment), found.values.unsqueeze(1) * found.vectors) <
+          1e-9);
+  REQUIRE(farthest(at::mm(found.vectors, found.vectors.t()), at::eye(3, at::kDouble)) < 1e-12);
   REQUIRE((found.values.diff() < 0).all().item<bool>());
   REQUIRE((at::mv(found.vectors, towards) > 0).all().item<bool>());
   const Principal turned = pca(moment, 3, -towards);
-  REQUIRE(worst(turned.vectors, -found.vectors) < 1e-12);
+  REQUIRE(farthest(turned.vectors, -found.vectors) < 1e-12);
 }
 
 TEST_CASE("rows give the same through either Gram matrix") {
@@ -35,8 +35,8 @@ TEST_CASE("rows give the same through either Gram matrix") {
     const at::Tensor x = rows(n, 12), towards = x.mean(0);
     const Principal direct = pca(at::mm(x.t(), x) / n, 3, towards);
     const Principal found = pca_of_rows(x, 3, towards);
-    REQUIRE(worst(found.vectors, direct.vectors) < 1e-8);
-    REQUIRE(worst(found.values, direct.values) < 1e-9);
+    REQUIRE(farthest(found.vectors, direct.vectors) < 1e-8);
+    REQUIRE(farthest(found.values, direct.values) < 1e-9);
   }
 }
 
