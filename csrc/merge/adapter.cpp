@@ -14,15 +14,12 @@
 #include "merge/kernel.h"
 #include "merge/names.h"
 #include "merge/plan_config.h"
+#include "merge/refuse.h"
 
 namespace lenswright {
 namespace {
 
 constexpr size_t kKept = 8;  // weights whose factors stay in memory
-
-[[noreturn]] void fail(const std::string& adapter, const std::string& message) {
-  throw std::invalid_argument("adapter " + in_quotes(adapter) + ": " + message);
-}
 
 /// The pair of one weight: W += scale · B A, or its transpose. Of a bias, b += scale · B, A is
 /// null.
@@ -216,8 +213,9 @@ class Reader {
     }
     const std::string target = known(saved, tensor);
     if (model_.find(target)->shape != tensor.shape) {
-      fail(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is of another shape than " +
-                                in_quotes(target) + " of the model");
+      refuse_adapter(adapter_.name(), "tensor " + in_quotes(tensor.name) +
+                                          " is of another shape than " + in_quotes(target) +
+                                          " of the model");
     }
     replaced[target] = &tensor;
   }
@@ -226,8 +224,9 @@ class Reader {
     if (model_.find(name) != nullptr) return name;
     std::vector<std::string> names;
     for (const TensorInfo& one : model_.tensors()) names.push_back(one.name);
-    fail(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is for " + in_quotes(name) +
-                              ", which the model lacks" + did_you_mean(name, names));
+    refuse_adapter(adapter_.name(), "tensor " + in_quotes(tensor.name) + " is for " +
+                                        in_quotes(name) + ", which the model lacks" +
+                                        did_you_mean(name, names));
   }
 
   // PEFT saves a head that is tied to the embedding beside it: the same bytes.
@@ -240,8 +239,8 @@ class Reader {
     for (const auto& [target, tensor] : replaced) {
       if (is_token_embedding(target) && bytes(*tensor) == bytes(head)) return;
     }
-    fail(adapter_.name(), "tensor " + in_quotes(head.name) +
-                              " differs from the embedding, which the model ties it to");
+    refuse_adapter(adapter_.name(), "tensor " + in_quotes(head.name) +
+                                        " differs from the embedding, which the model ties it to");
   }
 
   // The rank that a bias is scaled by is that of its module's weight.
@@ -250,7 +249,8 @@ class Reader {
     const auto weight = pairs.find(module + ".weight");
     if (weight == pairs.end() || weight->second.a == nullptr ||
         pair.b->shape != model_.find(target)->shape) {
-      fail(adapter_.name(), "tensor " + in_quotes(pair.b->name) + " fits no bias of the model");
+      refuse_adapter(adapter_.name(),
+                     "tensor " + in_quotes(pair.b->name) + " fits no bias of the model");
     }
     pair.scale = config_.scale(module, weight->second.a->shape.front());
   }
@@ -258,14 +258,15 @@ class Reader {
   void check(const std::string& target, Pair& pair) const {
     if (target.ends_with(".bias")) return check_bias(target, pair);
     if (pair.a == nullptr || pair.b == nullptr) {
-      fail(adapter_.name(), "only one factor for " + in_quotes(target));
+      refuse_adapter(adapter_.name(), "only one factor for " + in_quotes(target));
     }
     pair.transposed = pair.transposed || config_.flag("fan_in_fan_out");
     const auto &a = pair.a->shape, &b = pair.b->shape, &w = model_.find(target)->shape;
     const bool fits = a.size() == 2 && b.size() == 2 && w.size() == 2 && a[0] == b[1] &&
                       w[pair.transposed ? 0 : 1] == a[1] && w[pair.transposed ? 1 : 0] == b[0];
     if (!fits)
-      fail(adapter_.name(), "the factors for " + in_quotes(target) + " do not fit its shape");
+      refuse_adapter(adapter_.name(),
+                     "the factors for " + in_quotes(target) + " do not fit its shape");
     pair.scale = config_.scale(target.substr(0, target.size() - 7), a[0]);
   }
 

@@ -5,29 +5,22 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "merge/refuse.h"
 
 namespace lenswright {
-namespace {
-
-[[noreturn]] void fail(const std::string& adapter, const std::string& message) {
-  throw std::invalid_argument("adapter " + in_quotes(adapter) + ": " + message);
-}
-
-}  // namespace
-
 AdapterConfig::AdapterConfig(const std::string& adapter, const Json& json) : json_(json) {
   const auto text = [&](const char* key) {
     return json.contains(key) && json.at(key).is_string() ? json.at(key).as_string() : "";
   };
   if (text("peft_type") != "LORA") {
-    fail(adapter, "peft_type is " + in_quotes(text("peft_type")) + ", expected 'LORA'");
+    refuse_adapter(adapter, "peft_type is " + in_quotes(text("peft_type")) + ", expected 'LORA'");
   }
-  if (flag("use_dora")) fail(adapter, "use_dora is true; DoRA is not supported");
+  if (flag("use_dora")) refuse_adapter(adapter, "use_dora is true; DoRA is not supported");
   const std::string start = text("init_lora_weights");
   for (const char* kind : {"pissa", "olora", "corda", "loftq"}) {
     if (start.starts_with(kind)) {
-      fail(adapter,
-           "init_lora_weights is " + in_quotes(start) + ", which changes the model itself");
+      refuse_adapter(
+          adapter, "init_lora_weights is " + in_quotes(start) + ", which changes the model itself");
     }
   }
 }

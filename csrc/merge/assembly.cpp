@@ -9,11 +9,10 @@
 #include "base/widen.h"
 #include "merge/kernel.h"
 #include "merge/plan_layout.h"
+#include "merge/refuse.h"
 
 namespace lenswright {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
 
 class Assembled final : public Work {
  public:
@@ -56,15 +55,15 @@ std::shared_ptr<const Input> known_input(const Inputs& inputs, const std::string
     if (one->name() == name) return one;
     names.push_back(one->name());
   }
-  fail("no model " + in_quotes(name) + did_you_mean(name, names));
+  refuse("no model " + in_quotes(name) + did_you_mean(name, names));
 }
 
 const TensorInfo& known_tensor(const Input& input, const std::string& name) {
   if (const TensorInfo* found = input.find(name)) return *found;
   std::vector<std::string> names;
   for (const TensorInfo& one : input.tensors()) names.push_back(one.name);
-  fail("model " + in_quotes(input.name()) + " has no tensor " + in_quotes(name) +
-       did_you_mean(name, names));
+  refuse("model " + in_quotes(input.name()) + " has no tensor " + in_quotes(name) +
+         did_you_mean(name, names));
 }
 
 Job job_of(const Piece& piece, const Inputs& inputs) {
@@ -81,9 +80,9 @@ Job job_of(const Piece& piece, const Inputs& inputs) {
   const bool as_it_is = piece.scale == 1 && piece.noise == 0 && job.dtype == info.dtype;
   job.copy = as_it_is && input->stored(info) == info.dtype && input->holder(info) != nullptr;
   if (!job.copy && (!can_widen(info.dtype) || !can_narrow(job.dtype))) {
-    fail("tensor " + in_quotes(piece.tensor) + " of " + in_quotes(piece.input) + " is of type " +
-         std::string(wire_name(info.dtype)) + ", which cannot be written as " +
-         std::string(wire_name(job.dtype)) + "; expected floating-point tensors");
+    refuse("tensor " + in_quotes(piece.tensor) + " of " + in_quotes(piece.input) + " is of type " +
+           std::string(wire_name(info.dtype)) + ", which cannot be written as " +
+           std::string(wire_name(job.dtype)) + "; expected floating-point tensors");
   }
   return job;
 }
@@ -102,11 +101,11 @@ MergePlan plan_assembly(const Inputs& inputs, const std::string& donor,
   std::set<const TensorInfo*> used;
   for (const Piece& piece : pieces) {
     if (!names.insert(piece.name).second)
-      fail("tensor " + in_quotes(piece.name) + " is made twice");
+      refuse("tensor " + in_quotes(piece.name) + " is made twice");
     plan.jobs.push_back(job_of(piece, inputs));
     used.insert(plan.jobs.back().operands.front().info);
   }
-  if (plan.jobs.empty()) fail("no tensors to put together");
+  if (plan.jobs.empty()) refuse("no tensors to put together");
   for (const auto& one : inputs) {
     for (const TensorInfo& tensor : one->tensors()) {
       if (!used.contains(&tensor))

@@ -10,12 +10,11 @@
 #include "merge/plan_job.h"
 #include "merge/plan_layout.h"
 #include "merge/plan_parts.h"
+#include "merge/refuse.h"
 #include "merge/stacks.h"
 
 namespace lenswright {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
 
 class Planner {
  public:
@@ -29,7 +28,7 @@ class Planner {
     plan_.donor = input_of(plan_.inputs, recipe_.base.value_or(recipe_.models().front()));
     check_inputs(recipe_, plan_);
     for (const RecipeModule& module : recipe_.modules) add(module);
-    if (plan_.jobs.empty()) fail("the models have no tensors");
+    if (plan_.jobs.empty()) refuse("the models have no tensors");
     account();
     if (!plan_.donor->config().is_null()) plan_.config = merged_config(plan_, origins_);
     plan_.shards = shards_of(plan_.jobs, plan_.options.shard_bytes);
@@ -77,7 +76,7 @@ class Planner {
       if (part.input == plan_.donor) collect(*part.input);
     }
     for (const Part& part : parts.parts) collect(*part.input);
-    if (names.empty()) fail("modules: no tensor belongs to " + in_quotes(module.name));
+    if (names.empty()) refuse("modules: no tensor belongs to " + in_quotes(module.name));
     for (const std::string& name : names)
       make(name, depth_of(name, *parts.parts.front().input), parts,
            [&](const Part& part) { return find(part, name); });
@@ -88,9 +87,9 @@ class Planner {
     for (const Part& part : parts.parts) {
       const auto here = layers_of(part.input->config());
       if (here == first || !here || !first) continue;
-      fail("model " + in_quotes(part.input->name()) + " has " + std::to_string(*here) +
-           " layers, " + in_quotes(parts.parts.front().input->name()) + " has " +
-           std::to_string(*first) + "; expected the same number, or slices");
+      refuse("model " + in_quotes(part.input->name()) + " has " + std::to_string(*here) +
+             " layers, " + in_quotes(parts.parts.front().input->name()) + " has " +
+             std::to_string(*first) + "; expected the same number, or slices");
     }
   }
 
@@ -156,7 +155,7 @@ class Planner {
       const auto [first, last] = *slice.parts.front().layers;
       for (int64_t i = 0; i < last - first; ++i) add_layer(slice, stack, i, last - first, next++);
     }
-    if (next == 0) fail("slices: they hold no layers");
+    if (next == 0) refuse("slices: they hold no layers");
     Parts ends = slices.back();
     // mergekit takes as many models for the last tensors as the first slice has.
     const size_t first_count = slices.front().parts.size();
@@ -171,16 +170,17 @@ class Planner {
     const auto length = [](const Part& part) { return part.layers->second - part.layers->first; };
     for (const Part& part : parts.parts) {
       const std::string who = slice.where + ": model " + in_quotes(part.input->name());
-      if (!part.layers) fail(who + " has no layer_range");
+      if (!part.layers) refuse(who + " has no layer_range");
       const int64_t layers = stacks_.layers(*part.input, stack);
       if (part.layers->second > layers) {
-        fail(who + ": layer_range is [" + std::to_string(part.layers->first) + ", " +
-             std::to_string(part.layers->second) + "), but it has " + std::to_string(layers) +
-             " layers");
+        refuse(who + ": layer_range is [" + std::to_string(part.layers->first) + ", " +
+               std::to_string(part.layers->second) + "), but it has " + std::to_string(layers) +
+               " layers");
       }
       if (length(part) != length(parts.parts.front())) {
-        fail(slice.where + ": the layer ranges are of different lengths, " +
-             std::to_string(length(parts.parts.front())) + " and " + std::to_string(length(part)));
+        refuse(slice.where + ": the layer ranges are of different lengths, " +
+               std::to_string(length(parts.parts.front())) + " and " +
+               std::to_string(length(part)));
       }
     }
   }
@@ -229,7 +229,8 @@ class Planner {
   void account() {
     std::set<std::string> names;
     for (const Job& job : plan_.jobs) {
-      if (!names.insert(job.name).second) fail("tensor " + in_quotes(job.name) + " is made twice");
+      if (!names.insert(job.name).second)
+        refuse("tensor " + in_quotes(job.name) + " is made twice");
     }
     for (const auto& one : plan_.inputs) {
       for (const TensorInfo& tensor : one->tensors()) {

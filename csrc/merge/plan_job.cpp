@@ -10,11 +10,10 @@
 #include "base/widen.h"
 #include "merge/names.h"
 #include "merge/plan_config.h"
+#include "merge/refuse.h"
 
 namespace lenswright {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
 
 std::string text(const std::vector<int64_t>& shape) {
   std::string out = "[";
@@ -96,8 +95,8 @@ void JobMaker::drop_missing(const std::string& name, Parts& parts,
     if (found[i] == nullptr) {
       lacking += (lacking.empty() ? "" : ", ") + in_quotes(parts.parts[i].input->name());
       if (static_cast<int>(i) == parts.base) {
-        fail("tensor " + in_quotes(name) + " is not in the base model " +
-             in_quotes(parts.parts[i].input->name()));
+        refuse("tensor " + in_quotes(name) + " is not in the base model " +
+               in_quotes(parts.parts[i].input->name()));
       }
       continue;
     }
@@ -106,8 +105,8 @@ void JobMaker::drop_missing(const std::string& name, Parts& parts,
     there.push_back(found[i]);
   }
   if (options_.mode == Mode::strict) {
-    fail("tensor " + in_quotes(name) + " is missing in " + lacking +
-         "; expected in every model (compat merges those that have it)");
+    refuse("tensor " + in_quotes(name) + " is missing in " + lacking +
+           "; expected in every model (compat merges those that have it)");
   }
   notes_.push_back(name + ": not in " + lacking + "; merged from the others");
   parts = std::move(kept);
@@ -127,9 +126,9 @@ void JobMaker::carry_over(Job& job) const {
       const std::byte* y = other.input->read(*other.info, 0, info.bytes(), b.data());
       if (std::equal(x, x + info.bytes(), y)) continue;
     }
-    fail("tensor " + in_quotes(job.name) + " of type " + std::string(wire_name(info.dtype)) +
-         " differs between " + in_quotes(kept.input->name()) + " and " +
-         in_quotes(other.input->name()) + "; only floating-point tensors can be merged");
+    refuse("tensor " + in_quotes(job.name) + " of type " + std::string(wire_name(info.dtype)) +
+           " differs between " + in_quotes(kept.input->name()) + " and " +
+           in_quotes(other.input->name()) + "; only floating-point tensors can be merged");
   }
   job.operands = {kept};
   job.base = -1;
@@ -158,9 +157,9 @@ void JobMaker::set_rows(Job& job) const {
     }
     for (const int64_t row : map->own) {
       if (row < operand.info->shape.front()) continue;
-      fail("tensor " + in_quotes(job.name) + " of " + in_quotes(operand.input->name()) + " has " +
-           std::to_string(operand.info->shape.front()) + " rows, but a token has the id " +
-           std::to_string(row));
+      refuse("tensor " + in_quotes(job.name) + " of " + in_quotes(operand.input->name()) + " has " +
+             std::to_string(operand.info->shape.front()) + " rows, but a token has the id " +
+             std::to_string(row));
     }
     operand.rows = std::move(map);
   }
@@ -182,9 +181,9 @@ void JobMaker::cut_rows(Job& job) {
                              ", " + text(shape) + " in " + in_quotes(operand.input->name());
     const bool sizes_only = !shape.empty() && shape.size() == job.shape.size() &&
                             tail(shape) == tail(job.shape) && is_vocabulary(job.name);
-    if (!sizes_only) fail(what + "; expected the same");
+    if (!sizes_only) refuse(what + "; expected the same");
     if (options_.mode == Mode::strict) {
-      fail(what + ": other vocabularies; say by tokenizer: {source: ...} which one is meant");
+      refuse(what + ": other vocabularies; say by tokenizer: {source: ...} which one is meant");
     }
     least = std::min(least, shape.front());
   }
@@ -212,8 +211,8 @@ void JobMaker::set_types(Job& job) const {
   if (widens) job.dtype = Dtype::f32;
   const bool as_it_is = job.method->name == "passthrough" && !recipe_.out_dtype && !recipe_.dtype;
   if (!can_narrow(job.dtype) && !as_it_is) {
-    fail("tensor " + in_quotes(job.name) + " is of type " + std::string(wire_name(job.dtype)) +
-         "; say by dtype or out_dtype what to write: bfloat16, float16 or float32");
+    refuse("tensor " + in_quotes(job.name) + " is of type " + std::string(wire_name(job.dtype)) +
+           "; say by dtype or out_dtype what to write: bfloat16, float16 or float32");
   }
   if (options_.mode != Mode::compat || !recipe_.dtype) return;
   for (Operand& operand : job.operands) {
@@ -244,8 +243,8 @@ void JobMaker::set_values(Job& job, double depth, const Parts& parts) const {
       } else if (parameter.required) {
         const std::string whose =
             parameter.own ? " of model " + in_quotes(job.operands[i].input->name()) : "";
-        fail("parameters: no " + parameter.name + whose + " for tensor " + in_quotes(job.name) +
-             "; " + job.method->name + " needs one");
+        refuse("parameters: no " + parameter.name + whose + " for tensor " + in_quotes(job.name) +
+               "; " + job.method->name + " needs one");
       }
     }
   }
@@ -257,14 +256,14 @@ void JobMaker::check_values(const Job& job) const {
     double sum = 0;
     for (const Operand& operand : job.operands) sum += operand.own.at("weight");
     if (sum == 0)
-      fail("weight: the weights" + where + " add up to 0; nothing can be divided by it");
+      refuse("weight: the weights" + where + " add up to 0; nothing can be divided by it");
   }
   for (const Operand& operand : job.operands) {
     if (!operand.own.has("epsilon") || operand.own.at("density") >= 1) continue;
     const double density = operand.own.at("density"), epsilon = operand.own.at("epsilon");
     if (density - epsilon >= 0 && density + epsilon <= 1) continue;
-    fail("epsilon is " + Json(epsilon).dump() + " and density " + Json(density).dump() + where +
-         "; expected density - epsilon and density + epsilon between 0 and 1");
+    refuse("epsilon is " + Json(epsilon).dump() + " and density " + Json(density).dump() + where +
+           "; expected density - epsilon and density + epsilon between 0 and 1");
   }
 }
 

@@ -6,11 +6,10 @@
 
 #include "base/error.h"
 #include "merge/plan_config.h"
+#include "merge/refuse.h"
 
 namespace lenswright {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
 
 void check_count(const Method& method, const RecipeSlice& slice, const Parts& parts) {
   const int others = static_cast<int>(parts.parts.size()) - (parts.base >= 0 ? 1 : 0);
@@ -19,8 +18,8 @@ void check_count(const Method& method, const RecipeSlice& slice, const Parts& pa
                                  ? "exactly " + std::to_string(method.least)
                                  : "at least " + std::to_string(method.least);
   const std::string beside = parts.base >= 0 ? " beside the base model" : "";
-  fail(slice.where + ": " + method.name + " merges " + number +
-       (method.least == 1 ? " model" : " models") + beside + ", found " + std::to_string(others));
+  refuse(slice.where + ": " + method.name + " merges " + number +
+         (method.least == 1 ? " model" : " models") + beside + ", found " + std::to_string(others));
 }
 
 }  // namespace
@@ -38,14 +37,14 @@ void check_inputs(const Recipe& recipe, const MergePlan& plan) {
   for (const auto& one : plan.inputs) {
     const std::string how = quantised_by(one->config());
     if (!how.empty() && !passes) {
-      fail("model " + in_quotes(one->name()) + " is quantised by " + in_quotes(how) +
-           ", so that its tensors are not its weights; expected floating-point weights");
+      refuse("model " + in_quotes(one->name()) + " is quantised by " + in_quotes(how) +
+             ", so that its tensors are not its weights; expected floating-point weights");
     }
     const std::string type = model_type(one->config());
     if (type != model_type(first) && !plan.options.mix) {
-      fail("model " + in_quotes(one->name()) + " is of type " + in_quotes(type) + ", " +
-           in_quotes(plan.donor->name()) + " of type " + in_quotes(model_type(first)) +
-           "; --allow-crimes merges them all the same");
+      refuse("model " + in_quotes(one->name()) + " is of type " + in_quotes(type) + ", " +
+             in_quotes(plan.donor->name()) + " of type " + in_quotes(model_type(first)) +
+             "; --allow-crimes merges them all the same");
     }
   }
 }
@@ -58,7 +57,7 @@ Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSli
   const auto base = slice.base ? slice.base : recipe.base;
   const bool counts = method.base != Method::Base::none;
   if (method.base == Method::Base::required && !base) {
-    fail(slice.where + ": " + method.name + " needs a base_model");
+    refuse(slice.where + ": " + method.name + " needs a base_model");
   }
   for (const RecipeSource& source : slice.sources) {
     if (mode == Mode::compat && std::ranges::any_of(out.parts, [&](const Part& part) {
@@ -67,7 +66,7 @@ Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSli
       continue;  // mergekit keeps one of each
     }
     if (counts && base && source.model == *base) {
-      if (out.base >= 0) fail(source.where + ": the base model is listed twice");
+      if (out.base >= 0) refuse(source.where + ": the base model is listed twice");
       out.base = static_cast<int>(out.parts.size());
     }
     out.parts.push_back({input_of(inputs, source.model), &source.parameters, source.layers});

@@ -5,11 +5,10 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "merge/refuse.h"
 
 namespace lenswright {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) { throw std::invalid_argument(message); }
 
 std::string text(double number) {
   char out[32];
@@ -27,8 +26,8 @@ void check_keys(const Json& object, const std::vector<std::string>& known) {
   for (const std::string& key : object.keys()) {
     if (std::ranges::find(known, key) != known.end()) continue;
     const std::string near = did_you_mean(key, known);
-    fail(object.where() + ": unknown key " + in_quotes(key) +
-         (near.empty() ? "; expected " + listed(known) : near));
+    refuse(object.where() + ": unknown key " + in_quotes(key) +
+           (near.empty() ? "; expected " + listed(known) : near));
   }
 }
 
@@ -38,7 +37,7 @@ bool given(const Json& object, std::string_view key) {
 
 std::vector<Json> list(const Json& value, std::string_view of) {
   if (!value.is_array() || value.size() == 0) {
-    fail(value.where() + " is " + value.dump() + ", expected a list of " + std::string(of));
+    refuse(value.where() + " is " + value.dump() + ", expected a list of " + std::string(of));
   }
   return value.elements();
 }
@@ -53,11 +52,11 @@ class Reader {
         "modules",          "parameters", "dtype",         "out_dtype",
         "tokenizer_source", "tokenizer",  "chat_template", "name"};
     if (!document_.is_object()) {
-      fail(document_.where() + ": expected keys such as merge_method and models, found " +
-           std::string(document_.type_name()));
+      refuse(document_.where() + ": expected keys such as merge_method and models, found " +
+             std::string(document_.type_name()));
     }
     check_keys(document_, kKeys);
-    if (!given(document_, "merge_method")) fail(document_.where() + ": no merge_method");
+    if (!given(document_, "merge_method")) refuse(document_.where() + ": no merge_method");
     recipe_.method = &merge_method(document_.at("merge_method").as_string());
     recipe_.text = document_;
     if (given(document_, "name")) recipe_.name = document_.at("name").as_string();
@@ -77,8 +76,8 @@ class Reader {
       if (given(document_, key)) parts.emplace_back(key);
     }
     if (parts.size() != 1) {
-      fail(document_.where() + ": expected exactly one of models, slices and modules, found " +
-           (parts.empty() ? "none" : listed(parts)));
+      refuse(document_.where() + ": expected exactly one of models, slices and modules, found " +
+             (parts.empty() ? "none" : listed(parts)));
     }
     if (parts.front() != "modules") {
       recipe_.modules.push_back(module("", document_));
@@ -86,13 +85,13 @@ class Reader {
     }
     const Json modules = document_.at("modules");
     if (!modules.is_object() || modules.size() == 0) {
-      fail(modules.where() + " is " + modules.dump() + ", expected modules by name");
+      refuse(modules.where() + " is " + modules.dump() + ", expected modules by name");
     }
     for (const std::string& name : modules.keys()) {
       const Json one = modules.at(name);
       check_keys(one, {"models", "slices", "parameters"});
       if (given(one, "models") == given(one, "slices")) {
-        fail(one.where() + ": expected either models or slices");
+        refuse(one.where() + ": expected either models or slices");
       }
       recipe_.modules.push_back(module(name, one));
       recipe_.modules.back().parameters = settings(one, true);
@@ -117,9 +116,9 @@ class Reader {
   }
 
   RecipeSlice slice(const Json& from) {
-    if (!from.is_object()) fail(from.where() + " is " + from.dump() + ", expected {sources}");
+    if (!from.is_object()) refuse(from.where() + " is " + from.dump() + ", expected {sources}");
     if (given(from, "residual_weight")) {
-      fail(from.where() + ".residual_weight has no effect, in mergekit neither; take it out");
+      refuse(from.where() + ".residual_weight has no effect, in mergekit neither; take it out");
     }
     check_keys(from, {"sources", "base_model", "parameters", "residual_weight"});
     RecipeSlice out;
@@ -133,14 +132,14 @@ class Reader {
   }
 
   RecipeSource source(const Json& from, bool sliced) {
-    if (!from.is_object()) fail(from.where() + " is " + from.dump() + ", expected {model}");
+    if (!from.is_object()) refuse(from.where() + " is " + from.dump() + ", expected {model}");
     check_keys(from, sliced ? std::vector<std::string>{"model", "layer_range", "parameters"}
                             : std::vector<std::string>{"model", "parameters"});
     RecipeSource out;
     out.where = from.where();
-    if (!given(from, "model")) fail(from.where() + ": no model");
+    if (!given(from, "model")) refuse(from.where() + ": no model");
     out.model = from.at("model").as_string();
-    if (out.model.empty()) fail(from.where() + ".model is empty, expected a path or a hub id");
+    if (out.model.empty()) refuse(from.where() + ".model is empty, expected a path or a hub id");
     out.parameters = settings(from, false);
     if (given(from, "layer_range")) out.layers = layers(from.at("layer_range"));
     return out;
@@ -149,12 +148,12 @@ class Reader {
   static std::pair<int64_t, int64_t> layers(const Json& range) {
     const std::string expected =
         range.where() + " is " + range.dump() + ", expected [first, last), both whole numbers";
-    if (!range.is_array() || range.size() != 2) fail(expected);
+    if (!range.is_array() || range.size() != 2) refuse(expected);
     for (const Json& end : range.elements()) {
-      if (!end.is_integer()) fail(expected);
+      if (!end.is_integer()) refuse(expected);
     }
     const int64_t first = range.at(size_t{0}).as_int(), last = range.at(size_t{1}).as_int();
-    if (first < 0 || last < first) fail(expected + ", 0 <= first <= last");
+    if (first < 0 || last < first) refuse(expected + ", 0 <= first <= last");
     return {first, last};
   }
 
@@ -165,15 +164,15 @@ class Reader {
     if (!given(from, "parameters")) return out;
     const Json parameters = from.at("parameters");
     if (!parameters.is_object()) {
-      fail(parameters.where() + " is " + parameters.dump() + ", expected parameters by name");
+      refuse(parameters.where() + " is " + parameters.dump() + ", expected parameters by name");
     }
     for (const std::string& name : parameters.keys()) {
       const Json value = parameters.at(name);
       const Parameter& parameter = known(name, parameters.where());
       if (!shared && !parameter.own) {
-        fail(value.where() +
-             " is of the whole merge, not of one model; put it under the outer "
-             "parameters");
+        refuse(value.where() +
+               " is of the whole merge, not of one model; put it under the outer "
+               "parameters");
       }
       if (value.is_null()) continue;
       Setting setting = Setting::parse(value);
@@ -188,10 +187,10 @@ class Reader {
     if (const Parameter* found = method.find(name)) return *found;
     std::vector<std::string> names;
     for (const Parameter& one : method.parameters) names.push_back(one.name);
-    fail(where + ": " + method.name + " has no parameter " + in_quotes(name) +
-         did_you_mean(name, names) +
-         (did_you_mean(name, names).empty() ? "; it has " : " It has ") +
-         (names.empty() ? "none" : listed(names)));
+    refuse(where + ": " + method.name + " has no parameter " + in_quotes(name) +
+           did_you_mean(name, names) +
+           (did_you_mean(name, names).empty() ? "; it has " : " It has ") +
+           (names.empty() ? "none" : listed(names)));
   }
 
   static void check_range(const Parameter& parameter, const Setting& setting, const Json& value) {
@@ -207,7 +206,7 @@ class Reader {
         expected += " of " + text(parameter.low) + " or more";
         if (parameter.high < 1e300) expected += ", " + text(parameter.high) + " at most";
       }
-      fail(value.where() + " is " + value.dump() + ", expected " + expected);
+      refuse(value.where() + " is " + value.dump() + ", expected " + expected);
     }
   }
 
@@ -223,8 +222,8 @@ class Reader {
       if (known == name) return type;
       names.push_back(known);
     }
-    fail(std::string(key) + " is " + in_quotes(name) + did_you_mean(name, names) +
-         (did_you_mean(name, names).empty() ? ", expected " : " Expected ") + listed(names));
+    refuse(std::string(key) + " is " + in_quotes(name) + did_you_mean(name, names) +
+           (did_you_mean(name, names).empty() ? ", expected " : " Expected ") + listed(names));
   }
 
   void read_tokenizer() {
@@ -233,7 +232,7 @@ class Reader {
     }
     if (given(document_, "tokenizer_source")) {
       if (given(document_, "tokenizer")) {
-        fail(document_.where() + ": tokenizer_source and tokenizer exclude each other");
+        refuse(document_.where() + ": tokenizer_source and tokenizer exclude each other");
       }
       recipe_.tokenizer = Json::object();
       recipe_.tokenizer.set("source", document_.at("tokenizer_source").as_string());
@@ -242,7 +241,7 @@ class Reader {
     if (!given(document_, "tokenizer")) return;
     recipe_.tokenizer = document_.at("tokenizer");
     if (!recipe_.tokenizer.is_object()) {
-      fail(recipe_.tokenizer.where() + " is " + recipe_.tokenizer.dump() + ", expected {source}");
+      refuse(recipe_.tokenizer.where() + " is " + recipe_.tokenizer.dump() + ", expected {source}");
     }
     check_keys(recipe_.tokenizer, {"source", "tokens", "pad_to_multiple_of"});
   }

@@ -11,8 +11,8 @@ from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.merging.inputs import live_tensors
 from lenswright.merging.recipes import Reference
 from lenswright.soups.coefficients import groups, recipe_of, table
+from lenswright.soups.kitchen import Kitchen, average
 from lenswright.soups.learned import Blend, learn
-from lenswright.soups.soup import Kitchen, average
 
 if TYPE_CHECKING:
     from lenswright.model import Model
