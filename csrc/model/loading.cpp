@@ -188,7 +188,7 @@ std::shared_ptr<Model> Model::reread(const std::vector<std::string>& misreadings
   if (!dtype.empty()) other->dtype_ = computing_type(dtype, dtype_, device_);
   if (misreadings.empty()) return other;
   for (const std::string& name : misreadings) {
-    const Misreading& misreading = misreading_of(name);
+    const Misreading misreading = misreading_of(name, spec_);
     TORCH_CHECK_VALUE(misreading.applies(other->spec_, other->rows_), "misreading '", name,
                       "' does not apply to this model");
     misreading.change(other->spec_, other->rows_);

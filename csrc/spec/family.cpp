@@ -118,6 +118,21 @@ std::string architecture_of(const Json& config) {
   return there ? config.at("architectures").at(0).as_string() : "";
 }
 
+bool tells_of_text(const std::string& key) {
+  for (const char* other : {"vision", "audio", "image", "video", "quant", "rope"}) {
+    if (key.find(other) != std::string::npos) return false;
+  }
+  return true;
+}
+
+// Numbers of a config and of the objects in it, but for those of other towers and of files.
+void collect_numbers(const Json& config, std::vector<std::pair<std::string, double>>& found) {
+  for (const auto& [key, value] : config.items()) {
+    if (value.is_number()) found.emplace_back(key, value.as_double());
+    if (value.is_object() && tells_of_text(key)) collect_numbers(value, found);
+  }
+}
+
 std::string listed(const std::vector<std::string>& names) {
   std::string list;
   for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
@@ -151,6 +166,7 @@ Spec spec_of(const Family& family, const Json& config) {
   Spec spec = family.read(config);
   if (spec.d_value == 0) spec.d_value = spec.d_head;
   check(spec);
+  collect_numbers(config, spec.stated);
   for (std::string& key : quantisation_of(config).unknown_keys) {
     spec.unknown_keys.push_back(std::move(key));
   }

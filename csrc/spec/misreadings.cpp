@@ -72,11 +72,17 @@ const std::vector<Misreading>& misreadings() {
   return list;
 }
 
-const Misreading& misreading_of(std::string_view name) {
+std::vector<Misreading> misreadings(const Spec& spec) {
+  Misreadings list = misreadings();
+  for (Misreading& one : number_misreadings(spec)) list.push_back(std::move(one));
+  return list;
+}
+
+Misreading misreading_of(std::string_view name, const Spec& spec) {
   std::vector<std::string> known;
-  for (const Misreading& one : misreadings()) {
+  for (Misreading& one : misreadings(spec)) {
     known.push_back(one.name());
-    if (known.back() == name) return one;
+    if (known.back() == name) return std::move(one);
   }
   throw std::invalid_argument("misreading '" + std::string(name) + "' is not known" +
                               did_you_mean(name, known));

@@ -25,10 +25,14 @@ struct Misreading {
   std::string name() const { return knob + ": " + value; }
 };
 
-/// Every misreading known, knob by knob. Misreading a misread model the other way leads back.
+/// Every misreading known of any model, knob by knob. Misreading a misread model the other way
+/// leads back.
 const std::vector<Misreading>& misreadings();
 
+/// Those, and the numbers that a model's own config.json states, each where its key may mean it.
+std::vector<Misreading> misreadings(const Spec& spec);
+
 /// Throws std::invalid_argument naming the nearest.
-const Misreading& misreading_of(std::string_view name);
+Misreading misreading_of(std::string_view name, const Spec& spec);
 
 }  // namespace lenswright

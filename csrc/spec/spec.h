@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/arithmetic.h"
@@ -117,6 +118,9 @@ struct Spec {
 
   Biases biases;
 
+  /// Numbers config.json states, by key, whether or not they were read; what a misreading may have
+  /// passed over. No arithmetic reads them.
+  std::vector<std::pair<std::string, double>> stated;
   std::vector<std::string> unknown_keys;  // of config.json, that nobody here knows
   std::vector<std::string>
       unread;  // globs: stored tensors beyond the decoder, as this config has it

@@ -13,7 +13,7 @@ namespace {
 // (knob, value, name) of each that this model can be misread by.
 std::vector<std::tuple<std::string, std::string, std::string>> applicable(const Model& model) {
   std::vector<std::tuple<std::string, std::string, std::string>> list;
-  for (const Misreading& one : misreadings()) {
+  for (const Misreading& one : misreadings(model.spec())) {
     if (one.applies(model.spec(), model.rows())) {
       list.emplace_back(one.knob, one.value, one.name());
     }

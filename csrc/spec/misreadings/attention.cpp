@@ -87,57 +87,6 @@ Misreadings grouping() {
   };
 }
 
-int64_t widest(const Spec& s, int64_t LayerSpec::*sight) {
-  int64_t most = 0;
-  for (const LayerSpec& l : s.layers) most = std::max(most, l.*sight);
-  return most;
-}
-
-bool windows_differ(const Spec& s) {
-  const int64_t most = widest(s, &LayerSpec::window);
-  return std::ranges::any_of(s.layers, [&](const LayerSpec& l) { return l.window != most; });
-}
-
-Misreading window(std::string value, int64_t least, int64_t by) {
-  return {"window", std::move(value),
-          [least](const Spec& s, const RowList&) { return widest(s, &LayerSpec::window) >= least; },
-          [by](Spec& s, RowList&) {
-            for (LayerSpec& l : s.layers) {
-              if (l.window > 0) l.window += by;
-            }
-          }};
-}
-
-Misreadings windows() {
-  const auto some = [](const Spec& s, const RowList&) {
-    return widest(s, &LayerSpec::window) > 0 && windows_differ(s);
-  };
-  return {
-      {"window", "none",
-       [](const Spec& s, const RowList&) { return widest(s, &LayerSpec::window) > 0; },
-       [](Spec& s, RowList&) {
-         for (LayerSpec& l : s.layers) l.window = 0;
-       }},
-      window("one more", 1, 1),
-      window("one less", 2, -1),
-      {"window by layer", "in the other layers", some,
-       [](Spec& s, RowList&) {
-         const int64_t most = widest(s, &LayerSpec::window);
-         for (LayerSpec& l : s.layers) l.window = l.window > 0 ? 0 : most;
-       }},
-      {"window by layer", "in every layer", some,
-       [](Spec& s, RowList&) {
-         const int64_t most = widest(s, &LayerSpec::window);
-         for (LayerSpec& l : s.layers) l.window = most;
-       }},
-      {"chunks", "none",
-       [](const Spec& s, const RowList&) { return widest(s, &LayerSpec::chunk) > 0; },
-       [](Spec& s, RowList&) {
-         for (LayerSpec& l : s.layers) l.chunk = 0;
-       }},
-  };
-}
-
 // The gain of a norm of each head is as long as a head, that of all heads longer.
 QkNorm kind_by_gain(const Spec& s, const RowList& rows) {
   for (const Row& row : rows) {
@@ -176,7 +125,7 @@ Misreadings qk_norms() {
 
 Misreadings attention_misreadings() {
   Misreadings list;
-  for (Misreadings (*part)() : {scores, grouping, windows, qk_norms}) {
+  for (Misreadings (*part)() : {scores, grouping, window_misreadings, qk_norms}) {
     for (Misreading& one : part()) list.push_back(std::move(one));
   }
   return list;

@@ -21,6 +21,18 @@ Misreadings stream_misreadings();
 Misreadings mlp_misreadings();
 Misreadings mixture_misreadings();
 Misreadings storage_misreadings();
+/// Other values of the spec's numbers: those config.json states, and the field's usual ones.
+Misreadings number_misreadings(const Spec& spec);
+
+/// A value that a number of the spec may have, and how it is called: "50 (attn_logit_softcapping)".
+struct NamedNumber {
+  std::string name;
+  double value = 0.0;
+};
+
+Misreadings window_misreadings();
+/// Windows of these sizes, where there is another or none.
+Misreadings window_misreadings(const Spec& spec, const std::vector<NamedNumber>& windows);
 
 // What they have in common.
 

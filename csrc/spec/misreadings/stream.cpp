@@ -39,7 +39,9 @@ Misreadings blocks() {
        [](const Spec& s, const RowList&) { return differ(s.embed_scale, 1.0); },
        [](Spec& s, RowList&) { s.embed_scale = 1.0; }},
       {"embedding scale", "sqrt(d_model)",
-       [](const Spec& s, const RowList&) { return !differ(s.embed_scale, 1.0); },
+       [](const Spec& s, const RowList&) {
+         return differ(s.embed_scale, std::sqrt(static_cast<double>(s.d_model)));
+       },
        [](Spec& s, RowList&) { s.embed_scale = std::sqrt(static_cast<double>(s.d_model)); }},
   };
 }

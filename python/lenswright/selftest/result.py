@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lenswright.selftest.accounting import Accounting
+from lenswright.selftest.knob import Knob
 from lenswright.selftest.run import Check
-from lenswright.selftest.scan import Knob, Scan
+from lenswright.selftest.scan import Scan
 
 
 class VerificationError(ValueError):
@@ -27,6 +28,8 @@ def _number(value: float) -> float | None:
 
 
 def _knob_line(knob: Knob, width: int) -> str:
+    if not knob.differences:
+        return f"  {knob.name:<{width}} {'':46}  {knob.verdict}"
     where = f"{knob.read:8.3f} {knob.loss:9.3f} {knob.difference:+9.4f} ±{knob.error:7.4f}"
     return f"  {knob.name:<{width}} {where} {len(knob.all):7,}  {knob.verdict}"
 

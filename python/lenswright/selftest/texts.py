@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,11 +33,18 @@ class Text:
 
     name: str
     steps: list[list[Row]]
+    whole: list[int] = field(default_factory=list, repr=False)
 
     @property
     def tokens(self) -> int:
         """Predictions that count, over all steps."""
         return sum(len(row.ids) - row.first for step in self.steps for row in step)
+
+    def long_row(self, longest: int) -> list[Row]:
+        """One row of its beginning, for what short rows cannot show; none where it has no more."""
+        shown = max((len(row.ids) for step in self.steps for row in step), default=0)
+        row = self.whole[:longest]
+        return [Row(row)] if len(row) > shown else []
 
 
 def _gives_back(tokenizer: Tokenizer, text: str) -> bool:
@@ -72,7 +79,9 @@ def _plain(model: Model, name: str, text: str, most: int) -> Text | None:
         return None
     ids = [model.tokenizer.encode(line) for line in paragraphs]
     # A misread table of positions may be shorter.
-    return Text(name, list(_rows(ids, max(2, model.cfg.n_ctx - 2), most)))
+    longest = max(2, model.cfg.n_ctx - 2)
+    whole = [i for paragraph in ids for i in paragraph][:longest]
+    return Text(name, list(_rows(ids, longest, most)), whole)
 
 
 def _toy(model: Model) -> Text | None:
