@@ -65,12 +65,13 @@ void check_context(const Spec& spec, int64_t longest, int64_t more) {
 }  // namespace
 
 Generation::Generation(const Model& model, const Batch& prompts, Taps prefill, Taps decode,
-                       GenerateOptions options)
+                       GenerateOptions options, std::shared_ptr<ReadText> read)
     : model_(model),
       prompts_(aligned(prompts)),
       prefill_(std::move(prefill)),
       decode_(std::move(decode)),
       options_(std::move(options)),
+      read_(std::move(read)),
       said_(prompts.rows()),
       ended_(prompts.rows(), false) {
   const int64_t more = options_.max_new_tokens, rows = prompts_.rows();
@@ -84,6 +85,28 @@ Generation::Generation(const Model& model, const Batch& prompts, Taps prefill, T
   if (options_.use_cache && options_.share_prefix && !deterministic()) {
     prefix_ = shared_prefix(prompts_);
   }
+  if (rows != 1 || !options_.use_cache || deterministic()) read_.reset();
+  if (!read_) return;
+  cache_ = read_->take(prompts_, prompts_.width() + more, model.spec());
+  if (cache_) reused_ = cached_ = prefix_ = cache_->used();
+}
+
+void Generation::end(int64_t row) {
+  ended_[static_cast<size_t>(row)] = true;
+  if (done()) leave_read();
+}
+
+// Not what a run that failed half-way has left behind.
+void Generation::leave_read() {
+  if (!read_ || !cache_ || cached_ == 0) return;
+  const at::Tensor prompt = prompts_.tokens()[0].narrow(0, 0, prompts_.lengths()[0]).cpu();
+  const int64_t* const ids = prompt.const_data_ptr<int64_t>();
+  std::vector<int64_t> tokens(ids, ids + prompt.numel());
+  tokens.insert(tokens.end(), said_[0].begin(), said_[0].end());
+  tokens.resize(static_cast<size_t>(cached_));
+  cache_->keep(cached_, 0);
+  read_->put(std::move(tokens), std::move(cache_), model_.spec());
+  read_.reset();
 }
 
 bool Generation::done() const {
@@ -102,10 +125,13 @@ std::vector<int64_t> Generation::step() {
   positions_ = input.positions.defined() ? input.positions : input.batch.positions();
   const Taps& taps = steps_ == 0 ? prefill_ : decode_;
   logits_ = model_.run(input, taps, {Logits::last, 0, std::nullopt}).logits.squeeze(1);
+  if (read_) cached_ = cache_->used();
   const at::Tensor next = choose();
   next_ = next.unsqueeze(1);
   ++steps_;
-  return record(next.to(at::kCPU));
+  std::vector<int64_t> ids = record(next.to(at::kCPU));
+  if (done()) leave_read();
+  return ids;
 }
 
 void Generation::read_prefix() {

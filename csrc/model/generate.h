@@ -1,9 +1,11 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "model/model.h"
+#include "model/read_text.h"
 #include "nn/sampling.h"
 
 namespace lenswright {
@@ -25,18 +27,24 @@ class Generation {
   using Said = std::vector<std::vector<int64_t>>;
 
   /// `prefill` taps act while prompts are read, `decode` taps while tokens are said one by one.
+  /// A single row goes on from what `read` has in common with it, and leaves what it has read
+  /// there when it ends; not if deterministic, or without a cache.
   /// Throws ValueError where an option is out of range or learned positions do not reach so far.
   Generation(const Model& model, const Batch& prompts, Taps prefill, Taps decode,
-             GenerateOptions options);
+             GenerateOptions options, std::shared_ptr<ReadText> read = nullptr);
+  ~Generation() { leave_read(); }
+  Generation(const Generation&) = delete;
 
   /// One pass. The new token of every row, −1 where it had ended before; nothing after a pass over
   /// a shared prefix, which is one row.
   std::vector<int64_t> step();
   /// No more tokens for a row. Others do not notice.
-  void end(int64_t row) { ended_[static_cast<size_t>(row)] = true; }
+  void end(int64_t row);
   /// Every row has ended, or has all its tokens.
   bool done() const;
 
+  /// Tokens of the prompt that were not read again.
+  int64_t reused() const { return reused_; }
   /// What every row has said, without its prompt, stop id included.
   const Said& said() const { return said_; }
   /// Of the last pass: the model's own logits [rows, d_vocab], before penalties and filters.
@@ -46,6 +54,7 @@ class Generation {
 
  private:
   void read_prefix();
+  void leave_read();
   Input next_input();
   void remember_prompts();
   at::Tensor choose();
@@ -56,7 +65,10 @@ class Generation {
   const Taps prefill_, decode_;
   const GenerateOptions options_;
   std::optional<KvCache> cache_;
-  int64_t prefix_ = 0;      // tokens that begin every row and are read as one
+  std::shared_ptr<ReadText> read_;
+  int64_t reused_ = 0;      // tokens that were in the cache before
+  int64_t cached_ = 0;      // tokens of a single row in the cache, for certain
+  int64_t prefix_ = 0;      // tokens that begin every row and are read as one, or were before
   int64_t steps_ = 0;       // tokens that every row that has not ended has said
   at::Tensor next_;         // what was said last [rows, 1]
   at::Tensor seen_, many_;  // see `penalized`; only where there are penalties

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace lenswright {
 
 KvCache::KvCache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t d_head, int64_t d_value,
@@ -17,6 +19,20 @@ void KvCache::extend_to(int64_t used) {
   TORCH_CHECK_VALUE(used <= slots_, "the key-value cache holds ", slots_, " positions, but ", used,
                     " are needed");
   used_ = std::max(used_, used);
+}
+
+void KvCache::keep(int64_t used, int64_t slots) {
+  TORCH_INTERNAL_ASSERT(used <= used_);
+  used_ = used;
+  if (slots <= slots_) return;
+  slots_ = std::max(slots, 2 * slots_);  // a text that grows is copied seldom
+  for (auto* all : {&k_, &v_}) {
+    for (at::Tensor& one : *all) {
+      at::Tensor larger = at::zeros({one.size(0), one.size(1), slots_, one.size(3)}, one.options());
+      larger.narrow(2, 0, used).copy_(one.narrow(2, 0, used));
+      one = std::move(larger);
+    }
+  }
 }
 
 void KvCache::repeat(int64_t rows) {

@@ -27,6 +27,8 @@ class KvCache {
   int64_t slots() const { return slots_; }
   /// Told once per run, before the first layer.
   void extend_to(int64_t used);
+  /// Forgets what stands behind the first `used` slots, and has room for at least `slots`.
+  void keep(int64_t used, int64_t slots);
   /// Of one row makes so many equal ones.
   void repeat(int64_t rows);
 

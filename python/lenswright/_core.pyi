@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'sum_edits', 'try_edit', 'winsorised']
+__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'ReadText', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'sum_edits', 'try_edit', 'weights_state', 'winsorised']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -128,11 +128,20 @@ class Sampling:
     @property
     def top_p(self) -> float:
         ...
+class ReadText:
+    """
+    What one row has read, with its keys and values; the next goes on from there.
+    """
+    def __init__(self) -> None:
+        ...
+    @property
+    def tokens(self) -> list[int]:
+        ...
 class Generation:
     """
     Continuations of prompts, a pass at a time.
     """
-    def __init__(self, model: Model, prefill: Taps, decode: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], side: str, max_new_tokens: typing.SupportsInt | typing.SupportsIndex, stop_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], use_cache: bool, share_prefix: bool, sampling: Sampling, seeds: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> None:
+    def __init__(self, model: Model, prefill: Taps, decode: Taps, tokens: torch.Tensor, lengths: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], side: str, max_new_tokens: typing.SupportsInt | typing.SupportsIndex, stop_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], use_cache: bool, share_prefix: bool, sampling: Sampling, seeds: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], read: ReadText | None = None) -> None:
         ...
     def end(self, row: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
@@ -152,6 +161,11 @@ class Generation:
     def positions(self) -> torch.Tensor:
         """
         Of the last pass [rows or 1, pos].
+        """
+    @property
+    def reused(self) -> int:
+        """
+        Tokens of the prompt that were not read again.
         """
     @property
     def said(self) -> list[list[int]]:
@@ -600,6 +614,10 @@ def sum_edits(first: Edit, second: Edit) -> Edit:
 def try_edit(taps: Taps, edit: Edit) -> None:
     """
     Makes runs behave as if the edit were in the weights.
+    """
+def weights_state(model: Model) -> str:
+    """
+    A text that changes where an edit is applied or reverted, or a weight written in place.
     """
 def winsorised(values: torch.Tensor, share: typing.SupportsFloat | typing.SupportsIndex) -> torch.Tensor:
     """

@@ -56,7 +56,9 @@ def test_json_lines(chat):
     code, out, err = chat(lines, MODEL, "--json")
     assert (code, err) == (0, "")
     first, second = map(json.loads, out.splitlines())
-    assert list(first) == ["prompt", "answer", "reasoning", "end", "tokens", "seconds"]
+    assert list(first) == ["prompt", "answer", "reasoning", "end", "tokens", "seconds",
+                           "prompt_tokens", "reused", "anew"]  # fmt: skip
+    assert (second["reused"] > 0, second["anew"]) == (True, None)  # how a turn begins
     assert first["answer"] == answer(DECLINED)
     assert (second["prompt"], second["answer"]) == (ANSWERED, answer(ANSWERED))
     assert (second["reasoning"], second["end"]) == (None, "stop")

@@ -36,9 +36,14 @@ steering that Steering.save or 'lenswright steer --save' wrote, times SCALE; or 
 SCALE x the vector to the residual stream before block LAYER (blocks.LAYER.hook_resid_pre), at every
 position.
 
+A turn reads only what is new in the conversation; where a steering acts at some positions only, it
+reads all of it, and says so.
+
 With --json every turn gives one line: {"prompt", "answer", "reasoning", "end", "tokens",
-"seconds"}; "end" is "stop" (the model ended its turn) or "length"; a turn that could not be
-answered gives {"prompt", "error"}. A line of input may then also be {"prompt": TEXT}.
+"seconds", "prompt_tokens", "reused", "anew"}; "end" is "stop" (the model ended its turn) or
+"length"; "reused" of "prompt_tokens" were not read again, "anew" says why none could be; a turn
+that could not be answered gives {"prompt", "error"}. A line of input may then also be
+{"prompt": TEXT}.
 
 Ctrl-C ends an answer, and at the prompt the conversation. Exit code: 0 when the conversation ended,
 1 when a turn could not be answered, 2 when the call itself was wrong, 130 after Ctrl-C.
@@ -179,8 +184,11 @@ def _turn(talk: Conversation, prompt: str, args: argparse.Namespace) -> bool:
         if not sys.stdin.isatty():
             raise
         print()
-    if args.json and len(talk.replies) > turns:
-        print(json.dumps(talk.replies[-1].to_dict(), ensure_ascii=False), flush=True)
+    last = talk.replies[-1] if len(talk.replies) > turns else None
+    if last is not None and last.anew and turns == 0:
+        print(f"lenswright: each turn reads the whole conversation: {last.anew}", file=sys.stderr)
+    if args.json and last is not None:
+        print(json.dumps(last.to_dict(), ensure_ascii=False), flush=True)
     return True
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lenswright.arguments import check_names
-from lenswright.generating.generation import Chunk
+from lenswright.generating.generate_methods import go_on
+from lenswright.generating.generation import Decoding
 from lenswright.generating.generation_config import CHOICES, new_tokens, settings
+from lenswright.generating.kept_text import KeptText
 from lenswright.generating.text_stream import TextStream
 from lenswright.generating.thinking import Piece, ReasoningStream, mark_ids, marks_of
 from lenswright.tokens import Message, Tokenizer
@@ -31,6 +33,8 @@ class Reply:
     """One turn: what was asked and what came back.
 
     reasoning: None where the model marked none. end: "stop", "length", or "interrupted".
+    prompt_tokens: of the whole conversation so far. reused: how many of them were not read again.
+    anew: why none were, where something acts or has changed that forbids it; None otherwise.
     """
 
     prompt: str
@@ -39,6 +43,9 @@ class Reply:
     end: str
     tokens: int
     seconds: float
+    prompt_tokens: int = 0
+    reused: int = 0
+    anew: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -47,6 +54,17 @@ class Reply:
 
 class Conversation:
     """Turns with a model. Hooks, edits and steerings in force when a turn begins act on it.
+
+    Keys and values are kept between turns, and what a turn has in common with the last is not read
+    again; the words are those of a conversation read afresh. It is read afresh where that could not
+    be promised: after an edit, a steering or a weight has changed, under hooks, under steerings
+    that act at some positions only, in `lw.deterministic()`, and by models whose rotations depend
+    on how long a row is. `Reply.reused` and `Reply.anew` say so.
+
+        talk = lw.Conversation(model, max_new_tokens=16)
+        for piece in talk.say("make a kettle"):
+            print(piece.text, end="")
+        talk.ask("describe a kettle").answer
 
     Args:
         model: one whose checkpoint has a chat template.
@@ -86,6 +104,7 @@ class Conversation:
         model.tokenizer.render_chat([*self._system, _message("user", _SOMETHING)])
         self._marks = marks_of(model.tokenizer)
         self.model = model
+        self._kept = KeptText(model, given.get("steering"), bool(given.get("fwd_hooks")))
         self.replies: list[Reply] = []
         self.reset()
 
@@ -103,10 +122,16 @@ class Conversation:
         """
         turns = [*self.messages, _message("user", text)]
         prompt = self.model.chat_tokens(turns)
-        chunks = self.model.generate_stream(
-            prompt, max_new_tokens=self._room(prompt.shape[1]), **self._how
-        )
-        return self._answer(text, turns, chunks)
+        room = self._room(prompt.shape[1])
+        read, anew = self._kept.begin()
+        decoding = go_on(self.model, prompt, read, max_new_tokens=room, **self._how)
+        return self._answer(text, turns, decoding, anew)
+
+    def ask(self, text: str) -> Reply:
+        """One more turn, and the whole answer to it. Raises what `say` raises."""
+        for _ in self.say(text):
+            pass
+        return self.replies[-1]
 
     def _room(self, length: int) -> int:
         n_ctx = self.model.cfg.n_ctx
@@ -117,14 +142,16 @@ class Conversation:
             )
         return min(most, n_ctx - length) if n_ctx > 0 else most
 
-    def _answer(self, text: str, turns: list[Message], chunks: Iterator[Chunk]) -> Generator[Piece]:
+    def _answer(
+        self, text: str, turns: list[Message], decoding: Decoding, anew: str | None
+    ) -> Generator[Piece]:
         tokenizer = self.model.tokenizer
         words = TextStream(tokenizer, self._stop_texts, mark_ids(tokenizer))
         stream = ReasoningStream(self._marks)
         said: dict[str, str] = {"reasoning": "", "answer": ""}
         count, end, start = 0, "interrupted", time.monotonic()
         try:
-            for chunk in chunks:
+            for chunk in (chunk for chunks in decoding for chunk in chunks):
                 count += len(chunk.ids)
                 new = "".join(words.push(token) for token in chunk.ids)
                 pieces = stream.push(new + (words.finish() if chunk.end else ""))
@@ -137,9 +164,12 @@ class Conversation:
             answer = said["answer"].strip()
             reasoning = said["reasoning"].strip() if stream.met else None
             self.messages = [*turns, _message("assistant", answer)]
+            seconds, length = time.monotonic() - start, len(decoding.prompts[0])
             self.replies.append(
-                Reply(text, answer, reasoning, end, count, time.monotonic() - start)
+                Reply(text, answer, reasoning, end, count, seconds, length, decoding.reused, anew)
             )
+            decoding.leave()
+            self._kept.end()
 
 
 def turn_ends(tokenizer: Tokenizer) -> list[int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
+from lenswright import _core
 from lenswright.arguments import hinted, with_arguments_of
 from lenswright.generating.generation import Chunk, Decoding, Generated
 from lenswright.generating.generation_config import CHOICES, Stop, settings
@@ -129,7 +131,17 @@ class GenerateMethods:
         return (chunk for chunks in decoding for chunk in chunks)
 
 
-def _begin(model: Model, x: Any, given: dict[str, Any], texts: bool) -> tuple[Decoding, Rows]:
+def go_on(model: Model, x: Input, read: _core.ReadText | None, **how: Any) -> Decoding:
+    """A text of one row, as `generate_stream` begins it, that goes on from what was read before."""
+    bound = inspect.signature(GenerateMethods.generate_stream).bind(model, x, **how)
+    bound.apply_defaults()
+    given = bound.arguments | {"return_logits": False, "names_filter": None}
+    return _begin(model, x, given, texts=False, read=read)[0]
+
+
+def _begin(
+    model: Model, x: Any, given: dict[str, Any], texts: bool, read: _core.ReadText | None = None
+) -> tuple[Decoding, Rows]:
     rows = Rows.of(model, x, None)
     lengths = rows.lengths or [len(row) for row in rows.lists()]
     how = settings(
@@ -139,7 +151,8 @@ def _begin(model: Model, x: Any, given: dict[str, Any], texts: bool) -> tuple[De
     same = ("fwd_hooks", "hooks_on", "names_filter", "return_logits", "use_cache", "padding_side",
             "steering")  # fmt: skip
     texts = texts or bool(how.stop_texts)
-    return Decoding(model, rows, how, texts=texts, **{name: given[name] for name in same}), rows
+    chosen = {name: given[name] for name in same}
+    return Decoding(model, rows, how, texts=texts, read=read, **chosen), rows
 
 
 def _sink(stream: Stream, rows: int) -> Callable[[Chunk], object] | None:

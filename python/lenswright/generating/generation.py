@@ -103,6 +103,7 @@ class Decoding:
         padding_side: str,
         texts: bool,
         steering: Steering | None = None,
+        read: _core.ReadText | None = None,
     ) -> None:
         self.model, self.how, self.prompts = model, how, rows.lists()
         names = [] if names_filter is None else model.names.resolve(names_filter)
@@ -129,7 +130,7 @@ class Decoding:
         self._native = _core.Generation(
             model.core, self._taps[0], self._taps[1],
             tokens.to(model.core.device), lengths, padding_side, how.max_new_tokens,
-            how.stop_ids, use_cache, alike, how.sampling, how.seeds,
+            how.stop_ids, use_cache, alike, how.sampling, how.seeds, read,
         )  # fmt: skip
         count = len(self.prompts)
         self._cache = DecodingCache(model, names, [*map(len, self.prompts)]) if names else None
@@ -139,6 +140,16 @@ class Decoding:
         ]
         self.ends: list[str | None] = [None] * count
         self.steps = 0
+
+    @property
+    def reused(self) -> int:
+        """Tokens of the prompt that were not read again."""
+        return self._native.reused
+
+    def leave(self) -> None:
+        """End every row, so that what was read is there for the next."""
+        for row in range(len(self.prompts)):
+            self._native.end(row)
 
     def __iter__(self) -> Iterator[list[Chunk]]:
         decoding = False
