@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 
 #include "nn/attention_mask.h"
@@ -10,9 +11,18 @@
 namespace lenswright {
 namespace {
 
+// The smallest and the largest id. On a CPU without the four calls of ATen that short runs feel.
+std::pair<int64_t, int64_t> range_of(const at::Tensor& tokens) {
+  if (!tokens.is_cpu() || !tokens.is_contiguous()) {
+    return {tokens.min().item<int64_t>(), tokens.max().item<int64_t>()};
+  }
+  const int64_t* const ids = tokens.const_data_ptr<int64_t>();
+  const auto [low, high] = std::minmax_element(ids, ids + tokens.numel());
+  return {*low, *high};
+}
+
 void check_tokens(const Batch& batch, const Spec& spec) {
-  const int64_t low = batch.tokens().min().item<int64_t>();
-  const int64_t high = batch.tokens().max().item<int64_t>();
+  const auto [low, high] = range_of(batch.tokens());
   TORCH_CHECK_INDEX(low >= 0 && high < spec.d_vocab, "tokens has id ", low < 0 ? low : high,
                     ", expected 0 to ", spec.d_vocab - 1, " (d_vocab is ", spec.d_vocab, ")");
 }
@@ -113,7 +123,11 @@ std::vector<AttentionSetting> Model::attention_settings(const Input& input,
 
 Pass Model::make_pass(const Input& input, const at::Tensor& positions, const Taps& taps) const {
   Pass pass{spec_, taps, positions, {}, {}, row_spans(input, positions), input.cache};
-  at::Tensor lengths = positions.gather(1, input.batch.last().unsqueeze(1)).squeeze(1) + 1;
+  at::Tensor lengths = positions;  // only rotations that grow ask for those of rows
+  const bool by_row = std::ranges::any_of(spec_.ropes, [](const Rope& rope) {
+    return rope.scaling == RopeScaling::dynamic || rope.scaling == RopeScaling::longrope;
+  });
+  if (by_row) lengths = positions.gather(1, input.batch.last().unsqueeze(1)).squeeze(1) + 1;
   if (!input.batch.branches().empty()) {
     TORCH_CHECK_VALUE(!input.cache, "rows that branch have no key-value cache");
     pass.branches = &input.batch.branches();

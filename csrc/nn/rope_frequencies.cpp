@@ -1,10 +1,14 @@
 #include "nn/rope_frequencies.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <mutex>
 #include <numbers>
+#include <tuple>
 
 namespace lenswright {
 namespace {
@@ -85,9 +89,16 @@ at::Tensor by_length(const at::Tensor& usual, const at::Tensor& lengths, const R
   return at::where(past.unsqueeze(-1), longer, usual.unsqueeze(0));
 }
 
-}  // namespace
+bool by_row(const Rope& rope) {
+  return rope.scaling == RopeScaling::dynamic || rope.scaling == RopeScaling::longrope;
+}
 
-at::Tensor rope_frequencies(const Rope& rope, const at::Tensor& lengths) {
+auto numbers_of(const Rope& r) {
+  return std::tuple(r.theta, r.dim, r.scaling, r.factor, r.original_ctx, r.low_freq_factor,
+                    r.high_freq_factor, r.beta_fast, r.beta_slow, r.truncate);
+}
+
+at::Tensor computed(const Rope& rope, const at::Tensor& lengths) {
   const auto f32 = lengths.options().dtype(at::kFloat);
   const at::Tensor waves = wavelengths(scalar(rope.theta, f32), rope.dim);
   switch (rope.scaling) {
@@ -105,6 +116,22 @@ at::Tensor rope_frequencies(const Rope& rope, const at::Tensor& lengths) {
       return by_length(by_factors(rope.short_factors, rope, f32), lengths, rope);
   }
   TORCH_INTERNAL_ASSERT(false, "unknown rope scaling");
+}
+
+}  // namespace
+
+// Rules are few and every run asks for them: in short runs their five small products are felt.
+at::Tensor rope_frequencies(const Rope& rope, const at::Tensor& lengths) {
+  if (by_row(rope) || !lengths.is_cpu()) return computed(rope, lengths);
+  static std::mutex lock;
+  static std::map<decltype(numbers_of(rope)), at::Tensor> known;
+  const std::lock_guard guard(lock);
+  at::Tensor& found = known[numbers_of(rope)];
+  if (!found.defined()) {
+    const c10::InferenceMode no_inference(false);
+    found = computed(rope, lengths);
+  }
+  return found;
 }
 
 }  // namespace lenswright

@@ -4,12 +4,16 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 
+#include <vector>
+
 namespace lenswright {
 namespace {
 
 constexpr int64_t kThinGrain = 1 << 16;  // products of a block of rows that are worth a thread
 constexpr int64_t kStripe = 480;         // columns, whose sums stay in the nearest cache
 constexpr int64_t kRows = 32;            // served by one pass over a tile of weights
+constexpr int64_t kShared = 1 << 18;     // numbers of packed rows that a thread keeps room for
+constexpr size_t kLine = 64;             // bytes of a cache line
 constexpr int64_t kThinTile = 1 << 17;   // numbers of a tile that many rows pass over
 
 ThinType type_of(at::ScalarType type) {
@@ -26,18 +30,28 @@ void split(int64_t count, int64_t unit, int64_t cost_of_unit, const Task& task) 
   });
 }
 
-at::Tensor packed(const at::Tensor& rows, const ThinKernel& kernel) {
-  const int64_t count = rows.size(0), inputs = rows.size(1);
-  const int64_t width = (inputs + kernel.step - 1) / kernel.step * kernel.step;
-  at::Tensor result = at::empty({count, width}, rows.options());
-  const float* from = rows.const_data_ptr<float>();
-  float* to = result.mutable_data_ptr<float>();
+// Memory for so many numbers from where a cache line begins.
+float* aligned(std::vector<float>& room, int64_t count) {
+  const auto needed = static_cast<size_t>(count) + kLine / sizeof(float);
+  if (room.size() < needed) room.resize(needed);
+  const auto at = reinterpret_cast<uintptr_t>(room.data());
+  return reinterpret_cast<float*>((at + kLine - 1) / kLine * kLine);
+}
+
+// Rows as the kernel reads them, in `room` or, where they are few, in this thread's own, which
+// products in turn share: small ones are over before a tensor is made.
+const float* packed(const ThinWork& work, int64_t width, const ThinKernel& kernel,
+                    std::vector<float>& room) {
+  static thread_local std::vector<float> shared;
+  const int64_t count = work.rows, inputs = work.inputs;
+  float* const to = aligned(count * width <= kShared ? shared : room, count * width);
+  const float* from = work.x;
   split(count, kThinBlock, kThinBlock * inputs, [&](int64_t first, int64_t last) {
     for (int64_t row = first; row < last; row += kThinBlock) {
       kernel.pack(from + row * inputs, inputs, std::min(kThinBlock, last - row), to + row * width);
     }
   });
-  return result;
+  return to;
 }
 
 // Outputs first to last, in tiles that stay in the cache where rows come in several passes.
@@ -55,22 +69,22 @@ void run(ThinKernel::Run kernel, const ThinWork& work, int64_t x_width, int64_t 
   }
 }
 
-void by_rows(ThinWork work, const at::Tensor& rows, ThinType type, const ThinKernel& kernel) {
-  const at::Tensor x = packed(rows, kernel);
+void by_rows(ThinWork work, ThinType type, const ThinKernel& kernel) {
+  const int64_t width = (work.inputs + kernel.step - 1) / kernel.step * kernel.step;
   const int64_t blocks = (work.rows + kThinBlock - 1) / kThinBlock;
   const int64_t groups = std::max<int64_t>(1, kThinTile / (work.inputs * kernel.outputs));
-  work.x = x.const_data_ptr<float>();
+  std::vector<float> room;
+  work.x = packed(work, width, kernel, room);
   split(work.outputs, kernel.outputs, kernel.outputs * work.inputs * blocks,
         [&](int64_t first, int64_t last) {
-          run(kernel.by_rows[static_cast<int>(type)], work, x.size(1), groups * kernel.outputs,
-              first, last);
+          run(kernel.by_rows[static_cast<int>(type)], work, width, groups * kernel.outputs, first,
+              last);
         });
 }
 
-void by_columns(ThinWork work, const at::Tensor& rows, ThinType type, const ThinKernel& kernel) {
+void by_columns(const ThinWork& work, ThinType type, const ThinKernel& kernel) {
   const int64_t blocks = (work.rows + kThinBlock - 1) / kThinBlock;
   const int64_t stripe = blocks == 1 ? work.outputs : kStripe / kernel.columns * kernel.columns;
-  work.x = rows.const_data_ptr<float>();
   split(work.outputs, kernel.columns, kernel.columns * work.inputs * blocks,
         [&](int64_t first, int64_t last) {
           for (; first < last; first += stripe) {
@@ -102,22 +116,22 @@ bool thin_serves(const at::Tensor& x, const at::Tensor& weight) {
 
 at::Tensor thin_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         const ThinKernel& kernel) {
-  const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+  const at::Tensor rows = x.contiguous();
   std::vector<int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(0);
   at::Tensor y = at::empty(shape, x.options());
   const at::Tensor b = bias.defined() ? bias.contiguous() : bias;
   const bool inputs_lie_together = weight.stride(1) == 1;
-  const ThinWork work{nullptr,
+  const ThinWork work{rows.const_data_ptr<float>(),
                       weight.const_data_ptr(),
                       weight.stride(inputs_lie_together ? 0 : 1),
                       b.defined() ? b.const_data_ptr<float>() : nullptr,
                       y.mutable_data_ptr<float>(),
-                      rows.size(0),
-                      rows.size(1),
+                      rows.numel() / std::max<int64_t>(1, rows.size(-1)),
+                      rows.size(-1),
                       weight.size(0)};
   const ThinType type = type_of(weight.scalar_type());
-  inputs_lie_together ? by_rows(work, rows, type, kernel) : by_columns(work, rows, type, kernel);
+  inputs_lie_together ? by_rows(work, type, kernel) : by_columns(work, type, kernel);
   return y;
 }
 
