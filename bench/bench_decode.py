@@ -1,9 +1,10 @@
 """Decoding, and what surrounds it, against `transformers` (sdpa, key-value cache), in one process.
 
 Decoding: greedy continuations of prompts of one token, so that every step is a decoding step, at
-batch 1 and 16, on random weights of GPT-2-small's and Qwen2.5-0.5B's shapes. float32 means stored
-and computed; bfloat16 means stored: ours widens it in registers and computes in float32. Beside it
-stand the bytes of weights read a second and the machine's read rate of the same run.
+batch 1 and 16, on random weights of GPT-2-small's, Qwen2.5-0.5B's and a small mixture's shapes.
+float32 means stored and computed; bfloat16 means stored: ours widens it in registers and computes
+in float32. Beside it stand the bytes of weights read a second, the machine's read rate of the same
+run, and the bound: reading all weights once or multiplying by them, whichever takes longer.
 Prefill: the same weights stored in bfloat16 and in float32, both by ours.
 Overhead: six tokens through a model of 656 thousand weights (--tiny names its folder).
 Every round runs each piece once; ratios are of the same round, below 1 is faster than the other.
@@ -23,9 +24,10 @@ from typing import Any
 import torch
 from bench_commit import SHAPES, write_checkpoint
 from bench_forward import write_gpt2
-from measuring import Row, Times, Work, interleaved, machine, read_rate, show
+from bench_peers import write_mixture
+from measuring import Row, Times, Work, gemm_rate, interleaved, machine, read_rate, show
 
-PARTS = ("gpt2", "qwen", "qwen-bfloat16", "prefill", "overhead")
+PARTS = ("gpt2", "qwen", "qwen-bfloat16", "mixture", "prefill", "overhead")
 BATCHES = (1, 16)
 
 
@@ -76,13 +78,18 @@ def decoding(model: Any, peer: Any, x: torch.Tensor, tokens: int) -> dict[str, W
 
 def show_rates(model: Any, times: Times, tokens: int) -> float:
     """Prints tokens and bytes a second; returns the share of the read rate at batch 1."""
-    rate, size = read_rate(), weight_bytes(model)
+    rate, size, products = read_rate(), weight_bytes(model), gemm_rate(512, 896, 4864)
+    numbers = sum(t.numel() for t in model.weights().values())
+    dense = not any(layer["mixture"] for layer in model.spec["layers"])  # which reads all of them
     for name, seconds in times.items():
         step = statistics.median(seconds) / tokens
         batch = int(name.split()[1])
         line = f"{name:8}{batch / step:9.1f} tokens/s {1e3 * step:8.1f} ms a step"
-        if name.startswith("ours"):
+        if name.startswith("ours") and dense:
             line += f" {1e-9 * size / step:6.1f} GB/s of weights (memory: {rate:.1f})"
+            # Whichever takes longer, were the other hidden behind it.
+            bound = 1e-9 * max(size / rate, 2 * numbers * batch / products)
+            line += f"; {bound / step:.0%} of the bound {1e3 * bound:.1f} ms"
         print(line)
     return 1e-9 * size * tokens / statistics.median(times["ours 1"]) / rate
 
@@ -104,7 +111,8 @@ def decode(
         Row("batch 16: ours / transformers", "ours 16", "peer 16", 1 / 3),
     ])  # fmt: skip
     share = show_rates(model, times, arguments.tokens)
-    print(f"batch 1 reads weights at {share:.2f} of the memory's rate")
+    if not any(layer["mixture"] for layer in model.spec["layers"]):
+        print(f"batch 1 reads weights at {share:.2f} of the memory's rate")
     if dtype == torch.bfloat16 and share < 0.8:
         missed.append("bfloat16 decoding at 0.8 of the memory's rate")
     return missed
@@ -133,6 +141,11 @@ def qwen_bfloat16(folder: Path, arguments: argparse.Namespace) -> list[str]:
     write_checkpoint(folder / "stored", SHAPES, True)
     title = "Qwen2.5-0.5B's shape, bfloat16"
     return decode(folder / "stored", torch.bfloat16, title, arguments)
+
+
+def mixture(folder: Path, arguments: argparse.Namespace) -> list[str]:
+    write_mixture(folder / "mixture")
+    return decode(folder / "mixture", torch.float32, "A small mixture's shape, float32", arguments)
 
 
 def prefill(folder: Path, arguments: argparse.Namespace) -> list[str]:
@@ -192,7 +205,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="parts to run")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    parts = dict(zip(PARTS, (gpt2, qwen, qwen_bfloat16, prefill, overhead), strict=True))
+    parts = dict(zip(PARTS, (gpt2, qwen, qwen_bfloat16, mixture, prefill, overhead), strict=True))
     missed: list[str] = []
     for name in arguments.only or PARTS:
         torch.manual_seed(0)
