@@ -20,6 +20,7 @@ from lenswright.editing.conditioning import BLOCK_WRITERS, condition
 from lenswright.editing.control_vector import save_control_vector
 from lenswright.editing.description import Description
 from lenswright.editing.edit import Edit
+from lenswright.editing.stacking import stack
 from lenswright.editing.strengths import Kernel, Strength, finite, resolve_strength
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ __all__ = [
     "random_like",
     "revert",
     "save_control_vector",
+    "stack",
     "verify",
 ]
 
