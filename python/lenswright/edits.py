@@ -17,7 +17,7 @@ from lenswright.editing.adding import add, affine, leace
 from lenswright.editing.aiming import count_of, noise, optional, unpacked
 from lenswright.editing.committing import Committed, Recheck, Reverted, revert, verify
 from lenswright.editing.conditioning import BLOCK_WRITERS, condition
-from lenswright.editing.control_vector import save_control_vector
+from lenswright.editing.control_vector import load_control_vector, save_control_vector
 from lenswright.editing.description import Description
 from lenswright.editing.edit import Edit
 from lenswright.editing.stacking import stack
@@ -46,6 +46,7 @@ __all__ = [
     "from_factors",
     "leace",
     "load",
+    "load_control_vector",
     "random_like",
     "revert",
     "save_control_vector",

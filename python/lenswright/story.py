@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from lenswright import findings
+from lenswright import _core, findings
 from lenswright.editing.baking import Baked, bake
 from lenswright.measuring.measurement import measure
 from lenswright.measuring.probes import Probe
@@ -75,6 +75,7 @@ class Plan:
     probes: Mapping[str, Probe] | None = None
     progress: bool = True
     journal: bool = False  # keep what reverting the written folder needs
+    in_place: bool = False  # the model's own folder is edited, with a journal
 
     def __post_init__(self) -> None:
         for name, least in (("null", 0), ("null_prompts", 1), ("max_new_tokens", 1),
@@ -120,7 +121,8 @@ def tell(
     Args:
         model: the model, unedited; it is so again afterwards.
         splits: prompts of the two classes, in three parts.
-        folder: the checkpoint to write; must not exist. None: nothing is written.
+        folder: the checkpoint to write; must not exist. None: nothing is written, but with
+            `plan.in_place` the model's own folder.
         say: is told each finding in a line.
 
     Raises:
@@ -132,6 +134,10 @@ def tell(
     plan.check(model)
     if folder is not None and folder.exists():
         raise FileExistsError(f"output folder {folder} exists; expected a new one")
+    if folder is not None and plan.in_place:
+        raise ValueError(f"folder is {folder}, expected None with in_place")
+    if plan.in_place:
+        _core.check_in_place(model.folder)
     size, progress = plan.batch_size, plan.progress
     stats = model.collect(splits.fit, positions=plan.positions, batch_size=size, progress=progress)
     found = directions.difference_of_means(stats)
@@ -163,9 +169,10 @@ def tell(
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
     baked = None
-    if folder is not None:
+    if folder is not None or plan.in_place:
         rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
         baked = bake(model, edit, folder, rows, plan.journal)
+        folder = baked.folder
         pairs = ", ".join(
             f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
         )

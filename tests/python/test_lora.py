@@ -45,8 +45,13 @@ CASES = {
     "granite": ("granite", "", BLOCKS),
     "mistral3": ("mistral3", "", "all"),
     "qwen2_vl": ("qwen2_vl", "", "all"),
-    "deepseek_v3": ("deepseek_v3", "", "attention"),
-    "mixtral": ("mixtral", "", "attention"),
+    "deepseek_v3": ("deepseek_v3", "", "all"),
+    "mixtral": ("mixtral", "", "all"),
+    "mixtral-fused": ("mixtral", "", "expert"),
+    "qwen2_moe": ("qwen2_moe", "", "all"),
+    "granitemoeshared": ("granitemoeshared", "", ["attention", "expert", "shared_expert"]),
+    "gpt_oss": ("gpt_oss", "", "expert"),
+    "llama4_text": ("llama4_text", "", "all"),
     "bare": ("gpt2", "", BLOCKS),
 }
 
@@ -54,22 +59,26 @@ CASES = {
 def edits_of(model: lw.Model, writers: Any) -> dict[str, lw.edits.Edit]:
     v, other = directions(model), others(model)
     plain = lw.edits.ablate(model, v[0], writers=writers)
-    return {
+    other_writers = "attention" if writers != "expert" else writers
+    made = {
         "plain": plain,
         "projected": lw.edits.ablate(model, v[0], against=other, writers=writers, strength=0.5),
         "oblique": lw.edits.ablate(model, v, "oblique", read=other, writers=writers),
         "subspace": lw.edits.ablate(model, v, "subspace", writers=writers),
         "ridge": lw.edits.ablate(model, v, "ridge", ridge=0.1, writers=writers),
         "reflection": lw.edits.ablate(model, v[0], "reflection", writers=writers),
-        "sum": plain + lw.edits.ablate(model, v[1], writers="attention"),
-        "heads": plain.restrict(heads=[0], model=model),
+        "sum": plain + lw.edits.ablate(model, v[1], writers=other_writers),
     }
+    if writers == "expert":
+        return made | {"few": plain.restrict(experts=[1, 3])}
+    return made | {"heads": plain.restrict(heads=[0], model=model)}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_peft_gives_the_same_logits(family: Family, tmp_path: Path, case: str) -> None:
     name, knob, writers = CASES[case]
-    source = stored_as(family(name, knob), tmp_path / "in", "float32")
+    fused = {"fused": True} if case.endswith("fused") else {}
+    source = stored_as(family(name, knob, **fused), tmp_path / "in", "float32")
     if case == "bare":  # names without their first part, as GPT-2 was published
         rewrite(source, lambda w: {n.removeprefix("transformer."): t for n, t in w.items()})
     model = lw.load(source, dtype="float64")
@@ -142,8 +151,11 @@ def test_what_no_adapter_can_hold(family: Family, tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
 
     refused("gpt2", "tensor is the unembedding's too, which only a commit unties")
-    refused("mixtral", "experts are parameters of their mixture")
-    refused("qwen2_moe", "in a mixture peft takes modules", writers="shared_expert")
+    refused(
+        "gpt_oss",
+        "cannot hold '.*experts.down_proj', which has none",
+        writers=["attention", "expert"],
+    )
     refused("bloom", "the bias of a norm is not a matrix", writers="embedding_norm")
     refused("gpt2", "has none; expected edit.restrict", knob="untied")
     model = lw.load(family("llama"))

@@ -17,6 +17,7 @@ By default the behaviour is refusing: the model's own refusals are its measure. 
 words that a positive and a negative prompt would go on with: --positive-words, --negative-words.
 
   lenswright ablate MODEL --positive restricted.jsonl --negative benign.jsonl --out edited/
+  lenswright ablate FOLDER --positive a.jsonl --negative b.jsonl --in-place
   lenswright ablate MODEL --positive happy.json --negative sad.json --positions last \\
       --positive-words " happy" " glad" --negative-words " sad" " cried" --out edited/
 
@@ -36,10 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="edited checkpoint to write; must not exist (default: nothing is written)",
     )
+    add("--in-place", action="store_true",
+        help="edit MODEL, a folder, itself, always with a journal: the new folder is written beside "
+        "it, which needs its room, and takes its place in one step at the end; killed at any "
+        "moment, MODEL is the old one or the new one")  # fmt: skip
     add("--journal", action="store_true",
         help="keep in OUT what 'lenswright revert' needs to bring the original back")  # fmt: skip
     add("--report", type=Path, metavar="FOLDER", help="folder for report.html and report.json "
-        "(default: OUT-report, beside OUT)")  # fmt: skip
+        "(default: OUT-report, beside OUT; of --in-place MODEL-report)")  # fmt: skip
     add(
         "--positions",
         default="post_instruction",
@@ -103,14 +108,15 @@ def run(args: argparse.Namespace) -> int:
         refusal=args.refusal, score=score, by=args.by,
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size, probes=probes, journal=args.journal,
+        batch_size=args.batch_size, probes=probes, journal=args.journal, in_place=args.in_place,
     )  # fmt: skip
     told = tell(
         model, splits, plan, args.out, lambda _: None if args.json else print(_, flush=True)
     )
     if args.json:
         print(told.report.to_json())
-    report = args.report or (args.out and args.out.with_name(args.out.name + "-report"))
+    written = Path(args.model).absolute() if args.in_place else args.out
+    report = args.report or (written and written.with_name(written.name + "-report"))
     if report:
         page = told.report.save(report)
         if not args.json:
@@ -121,7 +127,11 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if bool(args.positive_words) != bool(args.negative_words):
         raise ValueError("--positive-words and --negative-words go together, but one is missing")
-    if args.journal and args.out is None:
+    if args.in_place and args.out is not None:
+        raise ValueError(f"--out is {args.out}, but --in-place writes no other folder")
+    if args.in_place and not Path(args.model).is_dir():
+        raise FileNotFoundError(f"--in-place: {args.model} is no folder; expected one to edit")
+    if args.journal and args.out is None and not args.in_place:
         raise ValueError("--journal belongs to --out, which is missing")
     if args.own < 0:
         raise ValueError(f"--own is {args.own}, expected 0 or more")

@@ -26,7 +26,8 @@ prompts are answered with it and without. No weight changes. --save keeps it as 
 
 A FILE of a direction is a vector [d_model] in .safetensors, .pt or .npy (FILE:NAME where it holds
 several tensors), a row a layer [n_layers, d_model], or what Directions.save wrote where that holds
-one direction.
+one direction. A .gguf control vector of llama.cpp or repeng is added where they add it, at its own
+lengths times STRENGTH (default: 1); --save FILE.gguf writes one.
 
 Operations, with c the component along the direction at length 1: add STRENGTH of it; project it
 out; clamp c to STRENGTH; scale c by STRENGTH; cap c at STRENGTH, or hold it above (floor); swap the
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         )
     ]
     if args.save is not None:
-        steering.save(args.save)
+        _save(steering, args.save, model)
     if args.json:
         saved = None if args.save is None else str(args.save)
         facts = {"steering": str(steering), "id": steering.id, "saved": saved, "answers": answers}
@@ -153,6 +154,8 @@ def _steering(model: Model, args: argparse.Namespace, prompts: list[str]) -> Ste
 
     if args.steering is not None:
         return steering.load(args.steering)
+    if Path(args.direction).suffix == ".gguf":
+        return _control_vector(model, args)
     operation = args.operation or "add"
     if args.strength is None and operation in ("add", "clamp", "cap", "floor", "scale"):
         raise ValueError(f"--strength is missing, and --operation {operation} needs one")
@@ -164,11 +167,38 @@ def _steering(model: Model, args: argparse.Namespace, prompts: list[str]) -> Ste
     return steering.make(
         operation, _direction(args.direction, model), 1.0 if args.strength is None else
         args.strength, other=None if args.other is None else _direction(args.other, model),
-        unit=unit, norms=norms, preserve_norm=args.preserve_norm, layers=_layers(args.layers),
-        at=at, positions=[_rule(rule) for rule in args.positions or ["all"]],
-        when=_when(args, model), over_tokens=_knots(args.over_tokens, "--over-tokens"),
-        over_layers=_knots(args.over_layers, "--over-layers"),
+        unit=unit, norms=norms, preserve_norm=args.preserve_norm, at=at, **_where(args, model),
     )  # fmt: skip
+
+
+def _save(steering: Steering, path: Path, model: Model) -> None:
+    if path.suffix == ".gguf":
+        steering.save_control_vector(path, model)
+    else:
+        steering.save(path)
+
+
+def _control_vector(model: Model, args: argparse.Namespace) -> Steering:
+    from lenswright import steering
+
+    for name, only in (("operation", "add"), ("unit", "own"), ("at", "resid_post"),
+                       ("other", None)):  # fmt: skip
+        given = getattr(args, name)
+        if given not in (None, only):
+            hint = f", expected {only}" if only else ""
+            raise ValueError(f"--{name} is {given}, but --direction is a control vector{hint}")
+    return steering.from_control_vector(
+        args.direction, 1.0 if args.strength is None else args.strength, args.preserve_norm, model,
+        **_where(args, model),
+    )  # fmt: skip
+
+
+def _where(args: argparse.Namespace, model: Model) -> Any:
+    return {
+        "layers": _layers(args.layers), "positions": [_rule(r) for r in args.positions or ["all"]],
+        "when": _when(args, model), "over_tokens": _knots(args.over_tokens, "--over-tokens"),
+        "over_layers": _knots(args.over_layers, "--over-layers"),
+    }  # fmt: skip
 
 
 def _direction(path: str, model: Model) -> Any:

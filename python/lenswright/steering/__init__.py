@@ -55,6 +55,8 @@ from lenswright.steering.value import Steering
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from lenswright.model import Model
+
 __all__ = [
     "OPERATIONS",
     "UNITS",
@@ -65,6 +67,7 @@ __all__ = [
     "cap",
     "clamp",
     "floor",
+    "from_control_vector",
     "is_steering",
     "load",
     "make",
@@ -184,6 +187,40 @@ def swap(direction: object, other: object, **where: Unpack[Where]) -> Steering:
         ValueError, TypeError: as in `add`.
     """
     return make("swap", direction, other=other, **where)
+
+
+def from_control_vector(
+    source: object,
+    strength: float = 1.0,
+    preserve_norm: bool = False,
+    model: Model | None = None,
+    **where: Unpack[Where],
+) -> Steering:
+    """A GGUF control vector, or repeng's, as a steering that acts where llama.cpp and repeng act.
+
+    Every direction is added at its own length, times the strength, to its block's output.
+
+    Args:
+        source: a .gguf file, or repeng's `ControlVector`; see `lw.edits.load_control_vector`.
+        strength: repeng's `coeff`, llama.cpp's scale.
+        preserve_norm: repeng's `normalize`.
+        model: checks that the file was made for one of these sizes.
+        where: layers (blocks whose output is meant; default: all of the file), positions, when,
+            over_tokens, over_layers.
+
+    Raises:
+        FileNotFoundError, CheckpointError, ValueError: as `lw.edits.load_control_vector` does.
+
+    >>> happy = lw.steering.from_control_vector("happy.gguf", 1.5)
+    >>> model.generate("Describe a kettle.", steering=happy)
+    """
+    from lenswright.editing.control_vector import load_control_vector
+
+    vectors = {layer - 1: v for layer, v in load_control_vector(source, model).items() if v.any()}
+    if "at" in where:
+        raise TypeError("at is given, but a control vector acts on outputs of blocks (resid_post)")
+    return make("add", vectors, strength, unit="own", preserve_norm=preserve_norm,
+                at="resid_post", **where)  # fmt: skip
 
 
 def load(path: str | Path) -> Steering:

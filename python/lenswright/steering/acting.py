@@ -68,7 +68,7 @@ class Acting:
             gap = axis - term.other.unit(layer)
             axis = gap / gap.norm()
         seen = None if term.condition is None else term.condition.aim.unit(layer)
-        value = term.strength * _unit(term, layer)
+        value = term.strength * unit_length(term, layer)
         if float(value.detach().abs()) > torch.finfo(model.core.dtype).max:
             held = str(model.core.dtype).removeprefix("torch.")
             raise ValueError(f"strength is {value:g} at layer {layer}, more than {held} holds")
@@ -141,7 +141,7 @@ class Acting:
         return met.to(h.dtype)
 
 
-def _unit(term: Term, layer: int) -> torch.Tensor:
+def unit_length(term: Term, layer: int) -> torch.Tensor:
     """What a strength of 1 is at a layer."""
     if term.unit == "own":
         return term.aim.at(layer).norm()

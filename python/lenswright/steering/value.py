@@ -140,6 +140,20 @@ class Steering:
         """
         file.save(path, self._terms)
 
+    def save_control_vector(self, path: str | Path, model: Model) -> Path:
+        """Write it as a GGUF control vector, which llama.cpp and repeng add at the same places.
+
+        Raises:
+            ValueError: it is more than additions of fixed vectors to the residual stream at every
+                position; as `lw.edits.save_control_vector` does.
+            IndexError: it acts before the output of the second block.
+            FileExistsError: the file exists.
+        """
+        from lenswright.editing.control_vector import save_control_vector
+        from lenswright.steering.plain import added_vectors
+
+        return save_control_vector(path, added_vectors(self._terms, model), model)
+
     @classmethod
     def load(cls, path: str | Path) -> Steering:
         """Read what `save` wrote.
