@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "edits/edit.h"
+#include "io/checkpoint.h"
 
 namespace lenswright {
 

@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'stack_edits', 'sum_edits', 'try_edit', 'winsorised']
+__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'check_in_place', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'stack_edits', 'sum_edits', 'try_edit', 'winsorised']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -462,6 +462,10 @@ def before_norm(model: Model, writer: str, directions: torch.Tensor) -> torch.Te
 def binary_leace(covariance: torch.Tensor, difference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     The same for two classes, in closed form.
+    """
+def check_in_place(folder: os.PathLike | str | bytes) -> None:
+    """
+    Refuses a folder with files that are not its checkpoint's own.
     """
 def commit_edit(edit: Edit, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any, journal: bool, in_place: bool) -> dict:
     """

@@ -51,7 +51,7 @@ PLAIN = "plain orthogonalisation, W' = (I - s v vᵀ) W"
 FRONT = 5
 """Rows of the Pareto front that are told; the report has all."""
 
-BALANCES = (0.03, 0.1, 0.3, 1.0)
+BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Among which a conditioned edit's is chosen, on the selection split."""
 
 

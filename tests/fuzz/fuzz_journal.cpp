@@ -53,7 +53,7 @@ class Input {
 // An edit of a small matrix, of any form.
 struct Matrix {
   explicit Matrix(Input& input) {
-    constexpr std::array kTypes = {Dtype::F64, Dtype::F32, Dtype::BF16, Dtype::F16};
+    constexpr std::array kTypes = {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16};
     const uint8_t form = input.byte(), sizes = input.byte();
     stored = {kTypes[form & 3U], nullptr, kRows, kColumns, (form >> 2U) & 1};
     const int64_t out = stored.residual_axis == 0 ? kRows : kColumns;

@@ -111,7 +111,7 @@ def test_other_methods(tmp_path: Path, method: str) -> None:
     effects = {effect["name"]: effect["after"] for effect in told.report.data["effects"]}
     assert effects["refusal, restricted"] < 0.5
     if method == "condition":
-        assert len(told.edit.provenance["balances"]) == 4
+        assert len(told.edit.provenance["balances"]) == 6
     with pytest.raises(ValueError, match="method is 'oblique', expected one of"):
         tell(model, demo.splits(), Plan(method="oblique", progress=False), None)
 
@@ -119,7 +119,7 @@ def test_other_methods(tmp_path: Path, method: str) -> None:
 def prompts(folder: Path) -> list[str]:
     positive = write(folder / "a.jsonl", embedded.rows("test", "restricted", 60))
     negative = write(folder / "b.jsonl", embedded.rows("test", "benign", 60))
-    return ["--positive", positive, "--negative", negative, "--null", "0", "--max-new-tokens", "4",
+    return ["--positive", positive, "--negative", negative, "--null", "2", "--max-new-tokens", "4",
             "--refusal", *language.REFUSAL_MARKERS]  # fmt: skip
 
 
@@ -139,19 +139,20 @@ def test_in_place_is_the_same_folder_with_a_journal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [(["--in-place", "--out", "x"], "--in-place writes no other folder"),
-     (["--in-place"], "holds 'notes.txt'")],
+     (["--in-place"], "holds '.notes'")],
 )  # fmt: skip
 def test_in_place_is_refused_before_anything_is_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     source = tmp_path / "model"
     shutil.copytree(embedded.MODEL, source)
-    (source / "notes.txt").mkdir()
-    before, given = file_hashes(tmp_path), prompts(tmp_path)
+    (source / ".notes").write_text("mine")
+    before, given = file_hashes(source), prompts(tmp_path)
     assert cli.main(["ablate", str(source), *given, *more]) == 2
     told = capsys.readouterr()
     assert message in told.err
-    assert "measure" not in told.out
+    assert told.out == ""
+    assert file_hashes(source) == before
     assert sorted(f.name for f in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "model"]
     assert cli.main(["ablate", "no/such/model", *given, "--in-place"]) == 2
     assert "no/such/model is no folder" in capsys.readouterr().err

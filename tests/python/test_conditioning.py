@@ -15,7 +15,8 @@ from edit_methods import gain, length_one
 from editing import committed_hashes, direction, hashes, matrix_of, stored_as
 from editing_families import Family
 from lenswright import demo
-from lenswright.directions import TokenLogOdds, difference_of_means
+from lenswright.directions import TokenLogOdds, difference_of_means, score_prompts
+from lenswright.editing.balance import gentlest
 from lenswright.prompting.prompts import Splits
 from lenswright.verifying.verify import relative_error
 from support import random_tokens
@@ -272,6 +273,15 @@ def test_balance_is_chosen_on_the_selection_split(
         model, direction(model), splits.fit, balance=made["balance"], progress=False
     )
     assert alone.id == edit.id
+    for row in table:
+        tried = lw.edits.condition(
+            model, direction(model), splits.fit, balance=row["balance"], progress=False
+        )
+        with model.edited(tried):
+            scores = score_prompts(
+                model, score.prepare(model, splits.select), list(splits.select.positive)
+            )
+        assert row["left"] == sum(one > 0 for one in scores) / len(scores)
     # A larger balance changes negative prompts less.
     assert table[0]["kl"] > table[2]["kl"] >= 0
     with pytest.raises(ValueError, match="select is None"):
@@ -280,6 +290,19 @@ def test_balance_is_chosen_on_the_selection_split(
         lw.edits.condition(
             model, direction(model), splits.fit, balance=[0.1, 1.0], select=splits.test
         )
+
+
+def row(bypass: float, left: float, kl: float) -> dict[str, float]:
+    return {"bypass": bypass, "left": left, "kl": kl}
+
+
+def test_the_gentlest_that_leaves_next_to_none_is_chosen() -> None:
+    # A mean that falls far may leave many prompts as they were: then it is not enough.
+    far = [row(-2.0, 0.02, 0.3), row(-1.5, 0.05, 0.2), row(-1.9, 0.06, 0.1), row(-1.0, 0.4, 0.01)]
+    assert gentlest(far) == 1
+    assert gentlest(far[2:]) == 0  # where none is enough, the one that goes furthest
+    assert gentlest([row(-0.3, 0.2, 0.1), row(-0.2, 0.1, 0.2)]) == 0
+    assert gentlest([row(0.0, 0.0, 0.0)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--at", metavar="POINT", help="resid_pre (default), resid_mid, resid_post, attn_out, "
         "mlp_out, or writes: all that is written")  # fmt: skip
     add("--positions", nargs="+", metavar="RULE", help="all (default), prefill, decode, last, "
-        "first, post_instruction, numbers, spans such as 2:5")  # fmt: skip
+        "first, pre_instruction, instruction, post_instruction, template, text:WORDS, numbers, "
+        "spans such as 2:5")  # fmt: skip
     add("--other", metavar="FILE", help="the second direction of swap")
     add("--when", metavar="FILE", help="act only where the component along this exceeds "
         "--threshold")  # fmt: skip

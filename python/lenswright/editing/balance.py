@@ -1,4 +1,7 @@
-"""Which of several edits to take: the gentlest of those that reach nearly as far as the best."""
+"""Which of several edits to take: the gentlest of those that leave the behaviour to next to none.
+
+All of it is judged on the selection split: what is chosen has never seen a prompt of the test.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ if TYPE_CHECKING:
     from lenswright.model import Model
     from lenswright.prompting.prompt_sets import Prompt, PromptSet
 
-REACH = 0.9
+LEFT = 0.05
+"""The part of the positive prompts that may still show the behaviour."""
 
 
 class Trials:
@@ -25,19 +29,22 @@ class Trials:
     ) -> None:
         self.model, self.prompts, self.batch_size = model, prompts, batch_size
         self.score = (score or RefusalScore()).prepare(model, prompts)
-        self.unedited = self._bypass()
+        scores = self._scores()
+        self.unedited = sum(scores) / len(scores)
         self.base = self._next_tokens(prompts.negative)
 
     def row(self, edit: Edit) -> dict[str, float]:
-        """bypass: mean score of positive prompts; kl: of the next token of negative ones, nats."""
+        """bypass: mean score of positive prompts, left: the part of them with a score above 0, who
+        still show the behaviour; kl: of the next token of negative ones, nats.
+        """
         with self.model.edited(edit):
-            bypass, after = self._bypass(), self._next_tokens(self.prompts.negative)
+            scores, after = self._scores(), self._next_tokens(self.prompts.negative)
         divergence = (self.base.exp() * (self.base - after)).sum(-1).mean()
-        return {"bypass": bypass, "kl": float(divergence)}
+        left = sum(score > 0 for score in scores) / len(scores)
+        return {"bypass": sum(scores) / len(scores), "left": left, "kl": float(divergence)}
 
-    def _bypass(self) -> float:
-        scores = score_prompts(self.model, self.score, self.prompts.positive, self.batch_size)
-        return sum(scores) / len(scores)
+    def _scores(self) -> list[float]:
+        return score_prompts(self.model, self.score, self.prompts.positive, self.batch_size)
 
     def _next_tokens(self, prompts: Sequence[Prompt]) -> torch.Tensor:
         rows = self.model.prompt_tokens([prompt.text for prompt in prompts])
@@ -48,11 +55,13 @@ class Trials:
         return torch.cat(parts)
 
 
-def gentlest(rows: Sequence[dict[str, Any]], unedited: float) -> int:
-    """Index of the least kl among those that lower the score nearly as far as the best does."""
-    best = min(row["bypass"] for row in rows)
-    bound = unedited - REACH * (unedited - best)
-    reaching = [i for i, row in enumerate(rows) if row["bypass"] <= bound] or [
-        min(range(len(rows)), key=lambda i: rows[i]["bypass"])
-    ]
-    return min(reaching, key=lambda i: rows[i]["kl"])
+def gentlest(rows: Sequence[dict[str, Any]]) -> int:
+    """Index of the least kl among those that leave at most `LEFT`; where none does, of the one that
+    lowers the score furthest.
+
+    A mean that is lowered far may hide the prompts on which nothing changed, hence the part.
+    """
+    enough = [i for i, row in enumerate(rows) if row["left"] <= LEFT]
+    if not enough:
+        return min(range(len(rows)), key=lambda i: rows[i]["bypass"])
+    return min(enough, key=lambda i: rows[i]["kl"])

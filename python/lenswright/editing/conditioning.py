@@ -74,8 +74,10 @@ def condition(
             direction.
         prompts: the `fit` part of an `lw.Splits`.
         balance: λ; larger spares negative prompts more. Of several, each is tried on `select`, and
-            of those that lower the mean score of its positive prompts at least 90 % as far as the
-            best the one with the least KL of its negative prompts' next token is taken.
+            of those that leave at most 5 % of its positive prompts with a score above 0 (who would
+            still rather refuse) the one with the least KL of its negative prompts' next token is
+            taken; where none does so, the one that lowers their mean score furthest. The edit's
+            provenance has the table.
         strength: multiplies δ.
         writers: kinds, names or globs among the writers of blocks.
         positions: of prompts of both classes, for E₊ and the mean; a rule of `model.collect`.
@@ -109,7 +111,7 @@ def condition(
     table = [
         {"balance": one} | trials.row(maker.edit(replace(base, balance=one))) for one in balances
     ]
-    best = replace(base, balance=balances[gentlest(table, trials.unedited)])
+    best = replace(base, balance=balances[gentlest(table)])
     told = {"balances": table, "unedited": trials.unedited, "select": select.provenance}
     return maker.edit(best, told)
 

@@ -17,9 +17,12 @@ at: the point of a layer: "resid_pre" (default), "resid_mid", "resid_post", "att
     another of [batch, pos, d_model]; "writes" is all that is written to the residual stream: the
     embeddings where layer 0 is meant, and what attention and MLP add.
 positions: "all" (default); "prefill", the prompt; "decode", what is said behind it; "last",
-    "first", whole numbers (negative from its end) and slices of the prompt; "post_instruction",
-    what the chat template puts behind the instruction; or a list of these, together. What a
-    position is never depends on whether keys and values are cached.
+    "first", whole numbers (negative from its end) and slices of the prompt; "pre_instruction",
+    "instruction", "post_instruction", "template", parts of it that the chat template tells apart;
+    "text:WORDS", the tokens of the last such words in the prompt; `spans(prompts, key)`, those of
+    the text that each prompt's row names; a predicate (place, token's text) -> bool on the prompt;
+    or a list of these, together. What a position is never depends on whether keys and values are
+    cached.
 when: a condition on the token's component along another direction; see `when`.
 over_tokens: {generated token: factor}, linear between and constant beyond: 0 is the prompt, 1 the
     first token said. over_layers: {layer: factor}. Both multiply what an operation changes.
@@ -49,6 +52,7 @@ from lenswright.steering.condition import Condition, when
 from lenswright.steering.file import is_steering
 from lenswright.steering.making import Where, make
 from lenswright.steering.norms import residual_norms
+from lenswright.steering.spans import Spans, spans
 from lenswright.steering.term import OPERATIONS, UNITS
 from lenswright.steering.value import Steering
 
@@ -61,6 +65,7 @@ __all__ = [
     "OPERATIONS",
     "UNITS",
     "Condition",
+    "Spans",
     "Steering",
     "Where",
     "add",
@@ -74,6 +79,7 @@ __all__ = [
     "project",
     "residual_norms",
     "scale",
+    "spans",
     "swap",
     "when",
 ]
