@@ -25,6 +25,10 @@ class Taps:
     """
     An ordered set of readers and writers on the points of a model.
     """
+    def add(self, name: str, vector: torch.Tensor) -> None:
+        """
+        Adds a vector to every token at a point, in the vector's type.
+        """
     def capture(self, name: str, positions: torch.Tensor | None = None, device: torch.device | None = None, detach: bool = True) -> None:
         """
         Keeps the tensor of a point: all of it, or the given positions (int64).

@@ -124,7 +124,7 @@ def ablate(
         near = difflib.get_close_matches(str(method), METHODS, 1, cutoff=0.4)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise ValueError(f"method is {method!r}, expected one of {list(METHODS)}{hint}")
-    given, source = unpacked(direction)
+    given, source = unpacked(direction, model)
     how = resolve_strength(model, strength)
     told: dict[str, Any] = {"strength": how.told, "direction": source}
     if against is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,22 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright.arguments import check_names
-from lenswright.editing.stacking import stack
 from lenswright.inputs import Rows
-from lenswright.measuring.forcing import Forced, forced_log_probs
-from lenswright.measuring.responses import batches
-from lenswright.progress import Progress
 from lenswright.prompting.prompt_sets import Prompt, PromptSet, need_role
-from lenswright.tapped import new_taps
+from lenswright.trial_batches import Reads, TrialBatches
 
 if TYPE_CHECKING:
-    from lenswright import _core
     from lenswright.editing.edit import Edit
     from lenswright.generating.generation import Generated
     from lenswright.model import Model
     from lenswright.selecting.scores import Score
-
-Reads = Callable[[torch.Tensor], torch.Tensor]  # of logits [rows, d_vocab]: [rows, ...]
 
 _WHAT = "expected 'logits', 'texts', a function of logits [rows, d_vocab] or a score"
 _FIXED = ("x", "return_type", "stream", "return_logits", "names_filter")
@@ -99,7 +92,7 @@ def trial(
     """See `Model.trial`."""
     names, each = _named(model, edits)
     given, rows = _rows(model, prompts)
-    one = _Batches(model, each, rows, batch_size, progress)
+    one = TrialBatches(model, each, rows, batch_size, progress)
     made = Trial(model, names, rows)
     if what == "texts":
         taken = inspect.signature(model.generate).parameters
@@ -118,76 +111,6 @@ def trial(
     else:
         raise ValueError(f"what is {what!r}, {_WHAT}")
     return made
-
-
-class _Batches:
-    """Edits times prompts, so many rows at a time; rows of one batch differ little in length."""
-
-    def __init__(
-        self, model: Model, edits: Sequence[Edit], rows: list[list[int]], size: int, progress: bool
-    ) -> None:
-        self.model, self.rows, self.size, self.shown = model, rows, size, progress
-        self.count = len(edits)
-        self.many = stack(edits)
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        self.pairs = [(edit, prompt) for prompt in order for edit in range(self.count)]
-        next(batches(len(self.pairs), size))  # says what is wrong with the size
-
-    def change(self, of: Sequence[int]) -> list[Edit]:
-        # Edits of nothing have no rows.
-        return [self.many.take(of)] if self.many.rows else []
-
-    def parts(self) -> Iterator[tuple[list[tuple[int, int]], list[list[int]]]]:
-        total = len(self.pairs)
-        with torch.no_grad(), Progress("trial", total, "rows", self.shown) as progress:
-            for part in batches(len(self.pairs), self.size):
-                pairs = self.pairs[part]
-                with self.model.edited(*self.change([edit for edit, _ in pairs])):
-                    yield pairs, [self.rows[prompt] for _, prompt in pairs]
-                progress.step(len(pairs))
-
-    def logits(self, read: Reads) -> torch.Tensor:
-        result: torch.Tensor | None = None
-        for pairs, rows in self.parts():
-            found = read(self.model(rows, logits_at="last")[:, 0])
-            if result is None:
-                shape = (self.count, len(self.rows), *found.shape[1:])
-                result = torch.empty(shape, dtype=found.dtype, device=found.device)
-            edits, prompts = zip(*pairs, strict=True)
-            result[list(edits), list(prompts)] = found
-        assert result is not None
-        return result
-
-    def texts(self, how: dict[str, Any]) -> list[list[tuple[Generated, int]]]:
-        said: list[list[Any]] = [[None] * len(self.rows) for _ in range(self.count)]
-        seeds = self._seeds(how.pop("seed", None))
-        for pairs, rows in self.parts():
-            own = [seeds[prompt] for _, prompt in pairs]
-            made = self.model.generate(rows, seed=own, return_type="both", **how)
-            for row, (edit, prompt) in enumerate(pairs):
-                said[edit][prompt] = made, row
-        return said
-
-    def _seeds(self, seed: int | Sequence[int] | None) -> list[int]:
-        # As generation of the prompts alone has them: that of row 0, then the next numbers.
-        count = len(self.rows)
-        if isinstance(seed, Sequence):
-            if len(seed) != count:
-                raise ValueError(f"seed has {len(seed)} numbers, expected one for {count} prompts")
-            return list(seed)
-        return [(seed or 0) + i for i in range(count)]
-
-    def scores(self, score: Score, prompts: Sequence[Prompt]) -> torch.Tensor:
-        def taps(rows: list[list[int]], edits: list[int], told: list[int]) -> _core.Taps:
-            with self.model.edited(*self.change(edits)):
-                return new_taps(self.model, rows, told)
-
-        plan = Forced.of(self.model, prompts, score.continuations)
-        total = self.count * len(plan.lines)
-        with torch.no_grad(), Progress("trial", total, "rows", self.shown) as progress:
-            found = forced_log_probs(self.model, plan, self.count, taps, self.size, progress.step)
-        pairs = zip(prompts, found, strict=True)
-        return torch.stack([score.combine(prompt, parts) for prompt, parts in pairs], 1)
 
 
 def _named(model: Model, edits: Any) -> tuple[list[str], list[Edit]]:

@@ -76,9 +76,7 @@ def apply(
     return torch.stack(rows).to(h.dtype)
 
 
-def meant(
-    rules: Sequence[Any], place: int, prompt: int, suffix: int = 0, prefix: int = 0
-) -> bool:
+def meant(rules: Sequence[Any], place: int, prompt: int, suffix: int = 0, prefix: int = 0) -> bool:
     """Whether a place of a row is meant by rules of positions."""
     inside = list(range(prompt))
     named = {

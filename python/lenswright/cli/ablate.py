@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="edited checkpoint to write; must not exist (default: nothing is written)",
     )
     add("--in-place", action="store_true",
-        help="edit MODEL, a folder, itself, always with a journal: the new folder is written beside "
-        "it, which needs its room, and takes its place in one step at the end; killed at any "
-        "moment, MODEL is the old one or the new one")  # fmt: skip
+        help="edit MODEL, a folder, itself, always with a journal: the new folder is written "
+        "beside it, which needs its room, and takes its place in one step at the end; killed at "
+        "any moment, MODEL is the old one or the new one")  # fmt: skip
     add("--journal", action="store_true",
         help="keep in OUT what 'lenswright revert' needs to bring the original back")  # fmt: skip
     add("--report", type=Path, metavar="FOLDER", help="folder for report.html and report.json "
@@ -70,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--own", type=int, default=0, metavar="N",
         help="loss on the model's own continuations of N test prompts (default: 0)")  # fmt: skip
     add("--null", type=int, default=20, metavar="N", help="random directions (default: 20)")
+    add("--margin", type=float, metavar="X", help="how far 95 %% intervals of rates may reach to "
+        "either side, such as 0.05; fewer prompts than that takes are an error")  # fmt: skip
     add("--seed", type=int, default=0, help="of the split and of random directions (default: 0)")
     add(
         "--max-new-tokens",
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """Take the whole path."""
     import lenswright
     from lenswright.measuring.probes import own_text_loss, text_loss
+    from lenswright.prompting.prompts import CLASSES
     from lenswright.story import Plan, tell
 
     _check(args)
@@ -99,6 +102,10 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.own:
         probes["loss, own text"] = own_text_loss(model, splits.test, args.own, args.batch_size)
+    if args.margin is not None:
+        from lenswright.measuring.intervals import check_margin
+
+        check_margin(args.margin, {side: len(splits.test.of(side)) for side in CLASSES})
     score = None
     if args.positive_words:
         score = lenswright.directions.TokenLogOdds(args.positive_words, args.negative_words)

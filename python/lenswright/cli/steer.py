@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +36,6 @@ layer's mean norm over --norm-prompts, or over the prompts given), own (lengths 
 
 Exit code: 0 when done, 2 when the call itself was wrong.
 """
-
-_SPAN = re.compile(r"(-?\d*):(-?\d*)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -195,10 +192,13 @@ def _control_vector(model: Model, args: argparse.Namespace) -> Steering:
 
 
 def _where(args: argparse.Namespace, model: Model) -> Any:
+    from lenswright.steering.written import knots_of, layers_of, rule_of
+
     return {
-        "layers": _layers(args.layers), "positions": [_rule(r) for r in args.positions or ["all"]],
-        "when": _when(args, model), "over_tokens": _knots(args.over_tokens, "--over-tokens"),
-        "over_layers": _knots(args.over_layers, "--over-layers"),
+        "layers": layers_of(args.layers),
+        "positions": [rule_of(rule) for rule in args.positions or ["all"]],
+        "when": _when(args, model), "over_tokens": knots_of(args.over_tokens, "--over-tokens"),
+        "over_layers": knots_of(args.over_layers, "--over-layers"),
     }  # fmt: skip
 
 
@@ -225,38 +225,6 @@ def _when(args: argparse.Namespace, model: Model) -> Condition | None:
         return None
     seen = _direction(args.when, model)
     return steering.when(seen, args.threshold, args.threshold_unit or "absolute", args.below)
-
-
-def _layers(given: list[str] | None) -> Any:
-    if given is None or given == ["all"]:
-        return None if given is None else "all"
-    found: list[int] = []
-    for text in given:
-        first, dots, last = text.partition("..")
-        try:
-            found += range(int(first), int(last) + 1) if dots else [int(first)]
-        except ValueError:
-            raise ValueError(f"--layers has '{text}', expected 3, 4..7 or all") from None
-    return found
-
-
-def _rule(text: str) -> str | int | slice:
-    if _SPAN.fullmatch(text):
-        start, stop = (int(end) if end else None for end in text.split(":"))
-        return slice(start, stop)
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _knots(given: list[str] | None, name: str) -> dict[int, float] | None:
-    if given is None:
-        return None
-    try:
-        return {int(text.partition(":")[0]): float(text.partition(":")[2]) for text in given}
-    except ValueError:
-        raise ValueError(f"{name} has {given}, expected PLACE:FACTOR such as 0:1 32:0") from None
 
 
 def _read(path: str | None) -> list[str]:

@@ -38,26 +38,37 @@ def act(model: Model, taps: _core.Taps, term: Term, reading: Reading) -> None:
         )
     pace = Pace(term, term.places.meant(reading, model), reading)
     for point, layer in term.points(model):
-        taps.write(point, Acting.of(model, term, layer, pace))
+        acting = Acting.of(model, term, layer, pace)
+        if pace.always == 0:
+            continue
+        if pace.always == 1 and acting.whole is not None:
+            taps.add(point, acting.whole)
+        else:
+            taps.write(point, acting)
 
 
 class Pace:
     """How much a term does at each token of a pass, found once for all its layers.
 
     Its positions and its schedule over tokens. Most passes have one number for all their tokens,
-    nothing or everything, and need no tensor of weights.
+    nothing or everything, and need no tensor of weights. `always` is the number that all passes
+    have, where that is known beforehand.
     """
 
     def __init__(self, term: Term, meant: Meant, reading: Reading) -> None:
         self.term, self.meant, self.reading = term, meant, reading
-        self.always = term.places.everywhere and term.over_tokens is None
+        self.always: float | None = None
+        if reading.behind and not meant.decode:
+            self.always = 0.0
+        elif term.over_tokens is None and (term.places.everywhere or reading.behind):
+            self.always = 1.0
         self._seen: torch.Tensor | None = None  # the positions of the pass it was found for
         self._found: float | torch.Tensor = 1.0
 
     def now(self) -> float | torch.Tensor:
         """Of the pass under way: one number, or [rows, pos] float64."""
-        if self.always:
-            return 1.0
+        if self.always is not None:
+            return self.always
         now = self.reading.now()
         if now is not self._seen:
             self._seen, self._found = now, self._of(now.cpu())

@@ -108,9 +108,7 @@ class Places:
         return " + ".join(map(_shown, self.rules))
 
 
-def _found(
-    rule: Rule, prompts: Sequence[Sequence[int]], model: Model
-) -> Sequence[Sequence[int]]:
+def _found(rule: Rule, prompts: Sequence[Sequence[int]], model: Model) -> Sequence[Sequence[int]]:
     """The places of a rule in each prompt."""
     if isinstance(rule, tuple):
         return _span_places(rule, [len(ids) for ids in prompts])

@@ -28,9 +28,7 @@ class Spans:
     texts: tuple[tuple[str, str], ...]
     _known: WeakKeyDictionary[Tokenizer, Known] = field(default_factory=WeakKeyDictionary)
 
-    def places(
-        self, prompts: Sequence[Sequence[int]], model: Model
-    ) -> list[tuple[int, ...]]:
+    def places(self, prompts: Sequence[Sequence[int]], model: Model) -> list[tuple[int, ...]]:
         """The places of each prompt's span.
 
         Raises:
