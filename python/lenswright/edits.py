@@ -20,6 +20,7 @@ from lenswright.editing.conditioning import BLOCK_WRITERS, condition
 from lenswright.editing.control_vector import load_control_vector, save_control_vector
 from lenswright.editing.description import Description
 from lenswright.editing.edit import Edit
+from lenswright.editing.lora_import import from_lora
 from lenswright.editing.stacking import stack
 from lenswright.editing.strengths import Kernel, Strength, finite, resolve_strength
 
@@ -44,6 +45,7 @@ __all__ = [
     "affine",
     "condition",
     "from_factors",
+    "from_lora",
     "leace",
     "load",
     "load_control_vector",

@@ -68,11 +68,7 @@ class Experts:
         """Of one layer, from (out [d_model, r], in [inputs, r]) by expert; others stay."""
         name = self.parameter(site)
         count, *sides = self._shapes[name]
-        assert self._model is not None
-        module = self._model.get_submodule(name.rpartition(".")[0])
-        transposed = bool(getattr(module, "is_transposed", False))
-        # A parameter [experts, in, out] of a module that does not say so is W transposed to PEFT.
-        turned = site["slice"] >= 0 and site["residual_axis"] == 1 and not transposed
+        transposed, turned = self._layout(site)
         rows, columns = reversed(sides) if transposed else sides
         rank = max(out.shape[1] for out, _ in parts.values())
         a = torch.zeros(count, rank, columns, dtype=torch.float64)
@@ -82,6 +78,45 @@ class Experts:
             a[expert, : right.shape[1]] = right.t()
             b[:, : left.shape[1], expert] = left
         return ParameterChange(name, a.flatten(0, 1), b.flatten(1), rank)
+
+    def _layout(self, site: Mapping[str, Any]) -> tuple[bool, bool]:
+        """Whether the module says that it keeps [in, out], and whether it does without saying so:
+        to PEFT such a parameter is W transposed.
+        """
+        assert self._model is not None
+        module = self._model.get_submodule(self.parameter(site).rpartition(".")[0])
+        transposed = bool(getattr(module, "is_transposed", False))
+        return transposed, site["slice"] >= 0 and site["residual_axis"] == 1 and not transposed
+
+    def parts(
+        self, site: Mapping[str, Any], a: torch.Tensor, b: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(out [d_model, r], in [inputs, r]) of one expert, of what `change` made of them."""
+        name = self.parameter(site)
+        count, *sides = self._shapes[name]
+        transposed, turned = self._layout(site)
+        rows, columns = reversed(sides) if transposed else sides
+        if a.shape[1] != columns or b.shape[0] != rows or a.shape[0] != b.shape[1]:
+            raise ValueError(
+                f"'{name}' has factors {list(a.shape)} and {list(b.shape)}, expected [experts · r, "
+                f"{columns}] and [{rows}, r · experts]: the adapter is for another base"
+            )
+        left = b.unflatten(1, (-1, count))[:, :, site["expert"]]
+        right = a.unflatten(0, (count, -1))[site["expert"]].t()
+        return (right, left) if turned else (left, right)
+
+    def wrappers(self, targets: Sequence[str]) -> dict[str, str]:
+        """Where PEFT keeps the factors of its targets: the parameter of each name in the file."""
+        named = [
+            name for name in self._shapes
+            if any(name == target or name.endswith(f".{target}") for target in targets)
+        ]  # fmt: skip
+        held = {}
+        for index, name in enumerate(named):
+            module = name.rpartition(".")[0]
+            after = sum(other.rpartition(".")[0] == module for other in named[index + 1 :])
+            held[module + ".base_layer" * after] = name
+        return held
 
 
 def bias_change(weight: ParameterChange, changes: Mapping[int, torch.Tensor]) -> ParameterChange:
