@@ -230,11 +230,11 @@ def from_control_vector(
 
 
 def load(path: str | Path) -> Steering:
-    """Read a steering that `Steering.save` wrote.
+    """Read a steering that `Steering.save` wrote, or a GGUF control vector at strength 1.
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: it is no valid safetensors file.
+        CheckpointError: it is no valid safetensors or GGUF file.
         ValueError: it holds something else.
     """
-    return Steering.load(path)
+    return from_control_vector(path) if Path(path).suffix == ".gguf" else Steering.load(path)

@@ -91,9 +91,11 @@ def save(path: str | Path, terms: Sequence[Term]) -> None:
 
 
 def is_steering(path: str | Path) -> bool:
-    """Whether a file is a steering that `save` wrote."""
+    """Whether a file is a steering that `save` wrote, or a GGUF control vector."""
     from lenswright.checkpoints.checkpoint import Checkpoint
 
+    if Path(path).suffix == ".gguf":
+        return Path(path).is_file()
     if Path(path).suffix != ".safetensors" or not Path(path).is_file():
         return False
     return KEY in Checkpoint(path).metadata
