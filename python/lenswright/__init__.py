@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lenswright.nearest import did_you_mean
+
 if TYPE_CHECKING:
     from lenswright import directions as directions
     from lenswright import edits as edits
@@ -107,10 +109,7 @@ def __getattr__(name: str) -> Any:
     elif name in _NAMES:
         value = getattr(importlib.import_module(f"lenswright.{_NAMES[name]}"), name)
     else:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, __all__, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, __all__)
         raise AttributeError(f"module 'lenswright' has no attribute '{name}'{hint}", name=name)
     globals()[name] = value
     return value
