@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lenswright._files import Cancelled as Cancelled
     from lenswright.checkpoints.checkpoint import Checkpoint as Checkpoint
     from lenswright.checkpoints.checkpoint import CheckpointError as CheckpointError
+    from lenswright.checkpoints.differing import diff as diff
+    from lenswright.checkpoints.inspecting import inspect as inspect
+    from lenswright.editing.committing import revert as revert
     from lenswright.generating.chatting import Conversation as Conversation
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measuring.measurement import measure as measure
@@ -52,8 +55,10 @@ _NAMES = {
     "Splits": "prompting.prompts",
     "VerificationError": "selftest",
     "align": "merging.alignment.run",
+    "diff": "checkpoints.differing",
     "extract_adapter": "merging.extraction",
     "from_transformers": "live",
+    "inspect": "checkpoints.inspecting",
     "lineage": "merging.lineage",
     "load": "model",
     "measure": "measuring.measurement",
@@ -63,6 +68,7 @@ _NAMES = {
     "merge_statistics": "merging.statistics",
     "mixture_of_experts": "merging.mixture.build",
     "merged_model": "merging.live_merge",
+    "revert": "editing.committing",
     "search_merge": "soups.search",
     "soup": "soups.soup",
     "task_vectors": "merging.tasks",
