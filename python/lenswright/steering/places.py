@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lenswright.collecting.template_parts import matching_places, text_places
+from lenswright.nearest import did_you_mean
 from lenswright.steering.spans import Spans
 from lenswright.steering.template import template_parts
 
@@ -179,8 +179,7 @@ def _rule(item: object) -> Rule:
                 "run knows tokens only; or 'text:WORDS'"
             )
         if item not in RULES:
-            near = difflib.get_close_matches(item, RULES, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(item, RULES)
             known = ", ".join(f"'{name}'" for name in RULES)
             raise ValueError(
                 f"positions has '{item}', expected {known}, '{TEXT}WORDS', whole numbers, slices, "
