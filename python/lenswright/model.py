@@ -234,8 +234,8 @@ class Model(TextMethods, WatchMethods, GenerateMethods):
                 `seed` is that of the first prompt, under every edit.
 
         Raises:
-            ValueError: an edit cannot be a row: it names tensors instead of writers, has rows of
-                its own, or is for another model; the message says which. Prompts of another role.
+            ValueError: an edit, named, cannot be a row: it names tensors instead of writers, has
+                rows of its own, or is for another model; prompts of another role, or that made it.
             TypeError: an unknown argument.
 
         Example:

@@ -94,6 +94,8 @@ class Plan:
         method = "plain" if self.method in ("projected", "condition") else self.method
         anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
         ablate(model, anything, method, writers=self.writers, strength=self.strength)
+        if self.in_place:
+            _core.check_in_place(model.folder)
 
 
 def _edit(model: Model, splits: Splits, plan: Plan, choice: Choice, stats: Statistics) -> Edit:
@@ -132,12 +134,9 @@ def tell(
     from lenswright import directions
 
     plan.check(model)
-    if folder is not None and folder.exists():
-        raise FileExistsError(f"output folder {folder} exists; expected a new one")
-    if folder is not None and plan.in_place:
-        raise ValueError(f"folder is {folder}, expected None with in_place")
-    if plan.in_place:
-        _core.check_in_place(model.folder)
+    if folder is not None and (plan.in_place or folder.exists()):
+        why = "is given beside in_place" if plan.in_place else "exists; expected a new one"
+        raise FileExistsError(f"output folder {folder} {why}")
     size, progress = plan.batch_size, plan.progress
     stats = model.collect(splits.fit, positions=plan.positions, batch_size=size, progress=progress)
     found = directions.difference_of_means(stats)

@@ -12,7 +12,7 @@ import torch
 
 from lenswright.arguments import check_names
 from lenswright.inputs import Rows
-from lenswright.prompting.prompt_sets import Prompt, PromptSet, need_role
+from lenswright.prompting.prompt_sets import Prompt, PromptSet, need_role, refuse_overlap
 from lenswright.trial_batches import Reads, TrialBatches
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ def trial(
     """See `Model.trial`."""
     names, each = _named(model, edits)
     given, rows = _rows(model, prompts)
+    if isinstance(prompts, PromptSet):
+        for edit in each:
+            refuse_overlap(prompts, edit.provenance, "trying edits")
     one = TrialBatches(model, each, rows, batch_size, progress)
     made = Trial(model, names, rows)
     if what == "texts":

@@ -119,6 +119,9 @@ def test_a_score_on_prompts_of_the_selection() -> None:
     assert texts[0] == said
     with pytest.raises(ValueError, match="'test' part of its splits, expected the 'select' part"):
         model.trial(edits, splits.test, score)
+    seen = lw.edits.from_factors(model, {}, {"fit": splits.select.provenance})
+    with pytest.raises(ValueError, match="was already used to fit; trying edits needs prompts"):
+        model.trial({"a": seen}, splits.select, score)
     with pytest.raises(TypeError, match="expected a PromptSet"):
         model.trial(edits, "a text", score)
 
