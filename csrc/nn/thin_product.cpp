@@ -12,11 +12,6 @@ constexpr int64_t kStripe = 480;         // columns, whose sums stay in the near
 constexpr int64_t kRows = 32;            // served by one pass over a tile of weights
 constexpr int64_t kThinTile = 1 << 17;   // numbers of a tile that many rows pass over
 
-ThinType type_of(at::ScalarType type) {
-  if (type == at::kFloat) return ThinType::f32;
-  return type == at::kBFloat16 ? ThinType::bf16 : ThinType::f16;
-}
-
 // task(first, last) over 0 to count; `unit` is never divided.
 template <class Task>
 void split(int64_t count, int64_t unit, int64_t cost_of_unit, const Task& task) {
@@ -92,6 +87,11 @@ const ThinKernel& thin_kernel() {
   return kernel;
 }
 
+ThinType thin_type(at::ScalarType type) {
+  if (type == at::kFloat) return ThinType::f32;
+  return type == at::kBFloat16 ? ThinType::bf16 : ThinType::f16;
+}
+
 bool thin_serves(const at::Tensor& x, const at::Tensor& weight) {
   const at::ScalarType type = weight.scalar_type();
   if (x.scalar_type() != at::kFloat || !x.is_cpu() || !weight.is_cpu() || x.is_neg()) return false;
@@ -116,7 +116,7 @@ at::Tensor thin_product(const at::Tensor& x, const at::Tensor& weight, const at:
                       rows.size(0),
                       rows.size(1),
                       weight.size(0)};
-  const ThinType type = type_of(weight.scalar_type());
+  const ThinType type = thin_type(weight.scalar_type());
   inputs_lie_together ? by_rows(work, rows, type, kernel) : by_columns(work, rows, type, kernel);
   return y;
 }
