@@ -1,9 +1,52 @@
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "model/layer.h"
 #include "nn/activation.h"
 
 namespace lenswright {
+namespace {
+
+// Rows whose inner numbers stay in the cache, and in memory that the process keeps: what a larger
+// tensor stands in is given back, and comes anew page by page each time.
+constexpr int64_t kSliceRows = 672;
+
+// Whether nobody looks between the products, and a row's are worth no more than its own.
+bool by_slices(const at::Tensor& y, const MlpWeights& weights, int layer, const Pass& pass) {
+  const Spec& spec = pass.spec;
+  const bool plain = spec.activation != Activation::xielu && spec.mlp_limit == 0.0 &&
+                     (!spec.gated || spec.up_offset == 0.0);
+  if (!plain || !y.is_cpu() || y.numel() <= kSliceRows * y.size(-1)) return false;
+  if (pass.taps.wants({Site::mlp_pre, layer}) || pass.taps.wants({Site::mlp_pre_linear, layer})) {
+    return false;
+  }
+  for (size_t i = 0; i < (spec.gated ? 2 : 1); ++i) {
+    const Weight& weight = weights.in[i].weight;
+    // Codes are widened for all rows at once.
+    if (weight.stored()->is_quantised()) return false;
+    if (c10::GradMode::is_enabled() && weight.view().requires_grad()) return false;
+  }
+  return !(c10::GradMode::is_enabled() && y.requires_grad());
+}
+
+// act(gate) · up, or act(up), of all rows.
+at::Tensor sliced(const at::Tensor& y, const MlpWeights& weights, const Spec& spec) {
+  const at::Tensor rows = y.reshape({-1, y.size(-1)});
+  const int64_t count = rows.size(0), slices = (count + kSliceRows - 1) / kSliceRows;
+  at::Tensor post;
+  for (int64_t i = 0; i < slices; ++i) {
+    const int64_t start = count * i / slices, size = count * (i + 1) / slices - start;
+    const std::vector<at::Tensor> in = weights.in(rows.narrow(0, start, size));
+    if (!post.defined()) post = at::empty({count, in[0].size(-1)}, in[0].options());
+    activation_into(post.narrow(0, start, size), spec.gated ? in[1] : in[0],
+                    spec.gated ? in[0] : at::Tensor(), spec.activation, spec.activation_alpha);
+  }
+  std::vector<int64_t> shape = y.sizes().vec();
+  shape.back() = post.size(-1);
+  return post.view(shape);
+}
+
+}  // namespace
 
 at::Tensor mlp_activation(const at::Tensor& up, const at::Tensor& gate, const MlpWeights& weights,
                           const Spec& spec) {
@@ -24,17 +67,22 @@ at::Tensor mlp_activation(const at::Tensor& up, const at::Tensor& gate, const Ml
 
 at::Tensor mlp_layer(const at::Tensor& y, const MlpWeights& weights, int layer, const Pass& pass) {
   const Taps& taps = pass.taps;
-  const std::vector<at::Tensor> in = weights.in(y);
   const Point pre{Site::mlp_pre, layer}, raw{Site::mlp_raw_out, layer};
-  at::Tensor up, gate;
-  if (pass.spec.gated) {
-    gate = taps.visit(pre, in[1]);
-    up = taps.visit({Site::mlp_pre_linear, layer}, in[0]);
+  at::Tensor post;
+  if (by_slices(y, weights, layer, pass)) {
+    post = sliced(y, weights, pass.spec);
   } else {
-    up = taps.visit(pre, in[0]);
+    const std::vector<at::Tensor> in = weights.in(y);
+    at::Tensor up, gate;
+    if (pass.spec.gated) {
+      gate = taps.visit(pre, in[1]);
+      up = taps.visit({Site::mlp_pre_linear, layer}, in[0]);
+    } else {
+      up = taps.visit(pre, in[0]);
+    }
+    post = mlp_activation(up, gate, weights, pass.spec);
   }
-  at::Tensor post =
-      taps.visit({Site::mlp_post, layer}, mlp_activation(up, gate, weights, pass.spec));
+  post = taps.visit({Site::mlp_post, layer}, std::move(post));
   return taps.visit(raw, write_layer(post, weights.out, {WriterKind::mlp, layer}, taps));
 }
 

@@ -110,6 +110,22 @@ struct Panels {
     }
   }
 
+  // A share of the panel that follows, called while this one is at work.
+  template <class Stored>
+  static void call_ahead(const PanelWork& t, int64_t output, int64_t input, int64_t inputs,
+                         int64_t share, int64_t shares) {
+    const Stored* w = static_cast<const Stored*>(t.weight);
+    w += output * t.from_output + input * t.from_input;
+    const bool turned = t.from_input != 1;
+    const int64_t outputs = smaller(kWidth, t.outputs - output);
+    const int64_t runs = turned ? inputs : outputs, length = turned ? outputs : inputs;
+    const int64_t stride = turned ? t.from_input : t.from_output;
+    const ThinAhead<Stored> ahead{w, stride, 1};
+    for (int64_t i = runs * share / shares; i < runs * (share + 1) / shares; ++i) {
+      ahead.call(w + i * stride, length);
+    }
+  }
+
   template <class Stored>
   static void run(const PanelWork& t, const PanelPart& part, float* room) {
     float* packed = room + kPanelDepth * kWidth;
@@ -120,7 +136,12 @@ struct Panels {
         pack_weight<Stored>(t, output, input, inputs, room);
         Target target{nullptr, t.outputs, smaller(kWidth, t.outputs - output),
                       t.bias ? t.bias + output : nullptr, input == 0};
+        const int64_t next = output + kWidth < part.last_output ? output + kWidth : -1;
+        const int64_t blocks = (part.last_row - part.row + kRows - 1) / kRows;
         for (int64_t row = part.row; row < part.last_row; row += kRows) {
+          if (next >= 0) {
+            call_ahead<Stored>(t, next, input, inputs, (row - part.row) / kRows, blocks);
+          }
           target.y = t.y + row * t.outputs + output;
           pick<kRows, kVectors>(smaller(kRows, part.last_row - row),
                                 packed + (row - part.row) * filled, room, filled / kStep, target);
