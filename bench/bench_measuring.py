@@ -71,9 +71,10 @@ def main() -> int:
     print(f"{'':24}{'GFLOP/s':>10}")
     print(f"{'ours':24}{reached:10.0f}")
     print(f"{'products':24}{rate:10.0f}   at {rates[0]:.0f} and {rates[1]:.0f}")
-    print(f"share {reached / rate:.2f} (limit 0.60): {'reached' if reached >= 0.6 * rate else 'MISSED'}")
+    verdict = "reached" if reached >= 0.6 * rate else "MISSED"
+    print(f"share {reached / rate:.2f} (limit 0.60): {verdict}")
     print(machine())
-    return 0 if reached >= 0.6 * rate else 1
+    return 0 if verdict == "reached" else 1
 
 
 if __name__ == "__main__":

@@ -68,6 +68,11 @@ at::Tensor activation(const at::Tensor& x, Activation function, double alpha) {
   return elementwise(x, [&](const at::Tensor& chunk) { return whole(chunk, function, alpha); });
 }
 
+bool activation_by_number(const at::Tensor& x, Activation function) {
+  const bool exact = function == Activation::relu || function == Activation::relu2;
+  return exact || ours(x, function);
+}
+
 void activation_into(at::Tensor to, const at::Tensor& x, const at::Tensor& factor,
                      Activation function, double alpha) {
   const bool one_pass = !factor.defined() || function == Activation::silu;

@@ -66,31 +66,34 @@ struct PanelPacking {
   }
 
   // A square of a weight whose inputs are neighbours.
-  static LENSWRIGHT_INLINE void square(const Stored* w, int64_t stride, int64_t outputs,
-                                       float* to) {
+  static LENSWRIGHT_INLINE void square(const Stored* w, int64_t stride, float* to) {
     V rows[kLanes];
 #pragma GCC unroll 16
-    for (int o = 0; o < kLanes; ++o) {
-      rows[o] = o < outputs ? Lanes::load(w + o * stride) : Lanes::zero();
-    }
+    for (int o = 0; o < kLanes; ++o) rows[o] = Lanes::load(w + o * stride);
     turn(rows);
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i) Lanes::store(to + i * kWidth, rows[i]);
   }
 
+  // The same of fewer outputs or inputs than a square has.
+  static void part_of_square(const Stored* w, int64_t stride, int64_t outputs, int64_t inputs,
+                             float* to) {
+    Stored rest[kLanes * kLanes] = {};
+    for (int64_t o = 0; o < outputs; ++o) {
+      for (int64_t i = 0; i < inputs; ++i) rest[o * kLanes + i] = w[o * stride + i];
+    }
+    square(rest, kLanes, to);
+  }
+
   static void by_rows(const Stored* w, int64_t stride, int64_t outputs, int64_t inputs, float* to) {
-    for (int v = 0; v < kVectors; ++v, w += kLanes * stride, outputs -= kLanes) {
+    for (int v = 0; v < kVectors; ++v, w += kLanes * stride, outputs -= kLanes, to += kLanes) {
       const int64_t count = outputs < 0 ? 0 : smaller(outputs, kLanes);
       int64_t k = 0;
-      for (; k + kLanes <= inputs; k += kLanes) {
-        square(w + k, stride, count, to + k * kWidth + v * kLanes);
+      for (; count == kLanes && k + kLanes <= inputs; k += kLanes) {
+        square(w + k, stride, to + k * kWidth);
       }
       for (; k < whole(inputs); k += kLanes) {
-        Stored rest[kLanes * kLanes] = {};
-        for (int64_t o = 0; o < count; ++o) {
-          for (int64_t i = 0; k + i < inputs; ++i) rest[o * kLanes + i] = w[o * stride + k + i];
-        }
-        square(rest, kLanes, kLanes, to + k * kWidth + v * kLanes);
+        part_of_square(w + k, stride, count, smaller(kLanes, inputs - k), to + k * kWidth);
       }
     }
   }

@@ -9,7 +9,7 @@
 namespace lenswright {
 namespace {
 
-constexpr int64_t kRowsOfTask = 448;      // so many rows of kPanelDepth numbers stay in the cache
+constexpr int64_t kRowsOfTask = 672;      // so many rows of kPanelDepth numbers stay in the cache
 constexpr int64_t kPanelGrain = 1 << 16;  // products that are worth a thread
 
 // Tasks get equally many, up to a kernel's block.
