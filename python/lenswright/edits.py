@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from lenswright.editing.control_vector import save_control_vector
 from lenswright.editing.description import Description
 from lenswright.editing.edit import Edit
 from lenswright.editing.strengths import Kernel, Strength, finite, resolve_strength
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -118,8 +118,7 @@ def ablate(
         TypeError: `direction` or `strength` is none of these.
     """
     if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, 1, cutoff=0.4)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(method, METHODS, cutoff=0.4)
         raise ValueError(f"method is {method!r}, expected one of {list(METHODS)}{hint}")
     given, source = unpacked(direction)
     how = resolve_strength(model, strength)

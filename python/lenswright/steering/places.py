@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lenswright.collecting.template_parts import common_suffix
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -160,8 +160,7 @@ def template_suffix(model: Model) -> list[int]:
 def _rule(item: object) -> str | Span:
     if isinstance(item, str):
         if item not in RULES:
-            near = difflib.get_close_matches(item, RULES, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(item, RULES)
             known = ", ".join(f"'{name}'" for name in RULES)
             raise ValueError(
                 f"positions has '{item}', expected {known}, whole numbers or slices{hint}"
