@@ -33,26 +33,55 @@ at::Tensor whole(const at::Tensor& x, Activation function, double alpha) {
   TORCH_INTERNAL_ASSERT(false, "an activation without weights was expected");
 }
 
-at::Tensor by_our_loop(const at::Tensor& x) {
-  const at::Tensor from = x.contiguous();
-  at::Tensor result = at::empty_like(from);
-  const float* in = from.const_data_ptr<float>();
-  float* out = result.mutable_data_ptr<float>();
-  in_parallel((from.numel() + kChunk - 1) / kChunk, [&](int64_t i) {
-    const int64_t start = i * kChunk;
-    gelu_tanh(in + start, std::min(kChunk, from.numel() - start), out + start);
+bool ours(const at::Tensor& x, Activation function) {
+  const bool known = function == Activation::gelu_tanh || function == Activation::silu;
+  return known && x.is_cpu() && x.scalar_type() == at::kFloat;
+}
+
+void loop(Activation function, const float* x, const float* factor, int64_t count, float* y) {
+  if (function == Activation::gelu_tanh) return gelu_tanh(x, count, y);
+  factor ? gated_silu(x, factor, count, y) : silu(x, count, y);
+}
+
+// `factor` of silu only, or undefined; all dense.
+void by_our_loop(at::Tensor to, const at::Tensor& x, const at::Tensor& factor,
+                 Activation function) {
+  const float* in = x.const_data_ptr<float>();
+  const float* by = factor.defined() ? factor.const_data_ptr<float>() : nullptr;
+  float* out = to.mutable_data_ptr<float>();
+  in_parallel((x.numel() + kChunk - 1) / kChunk, [&](int64_t i) {
+    const int64_t start = i * kChunk, count = std::min(kChunk, x.numel() - start);
+    loop(function, in + start, by ? by + start : nullptr, count, out + start);
   });
-  return result;
 }
 
 }  // namespace
 
 at::Tensor activation(const at::Tensor& x, Activation function, double alpha) {
   if (c10::GradMode::is_enabled() && x.requires_grad()) return whole(x, function, alpha);
-  const bool ours =
-      function == Activation::gelu_tanh && x.is_cpu() && x.scalar_type() == at::kFloat;
-  if (ours) return by_our_loop(x);
+  if (ours(x, function)) {
+    const at::Tensor from = x.contiguous();
+    at::Tensor result = at::empty_like(from);
+    by_our_loop(result, from, {}, function);
+    return result;
+  }
   return elementwise(x, [&](const at::Tensor& chunk) { return whole(chunk, function, alpha); });
+}
+
+bool activation_by_number(const at::Tensor& x, Activation function) {
+  const bool exact = function == Activation::relu || function == Activation::relu2;
+  return exact || ours(x, function);
+}
+
+void activation_into(at::Tensor to, const at::Tensor& x, const at::Tensor& factor,
+                     Activation function, double alpha) {
+  const bool one_pass = !factor.defined() || function == Activation::silu;
+  if (ours(x, function) && one_pass) {
+    const at::Tensor by = factor.defined() ? factor.contiguous() : factor;
+    return by_our_loop(std::move(to), x.contiguous(), by, function);
+  }
+  const at::Tensor y = activation(x, function, alpha);
+  factor.defined() ? at::mul_out(to, y, factor) : to.copy_(y);
 }
 
 at::Tensor xielu(const at::Tensor& x, const Xielu& weights) {

@@ -11,6 +11,15 @@ namespace lenswright {
 /// weights and so a function of its own.
 at::Tensor activation(const at::Tensor& x, Activation function, double alpha = 1.702);
 
+/// Whether a number's result depends on that number only, wherever it stands and in any run: what
+/// is cut in slices then has the bytes of the whole.
+bool activation_by_number(const at::Tensor& x, Activation function);
+
+/// to = activation(x), or activation(x) · factor where there is one, without a graph; `to` is
+/// dense. The same bytes as those of the parts.
+void activation_into(at::Tensor to, const at::Tensor& x, const at::Tensor& factor,
+                     Activation function, double alpha = 1.702);
+
 /// Huang and Schlag 2024, arXiv:2411.13010, eq. 6, with the weights as checkpoints store them: one
 /// number each.
 struct Xielu {

@@ -24,17 +24,30 @@ inline __attribute__((always_inline)) float exponential(float t) {
   return p * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
 }
 
+// v / (1 + exp(t)), t drawn to where exp neither overflows nor vanishes.
+inline __attribute__((always_inline)) float over_one_plus(float v, float t) {
+  t = t < -87.0f ? -87.0f : t;
+  t = t > 88.0f ? 88.0f : t;
+  return v / (1.0f + exponential(t));
+}
+
 }  // namespace
 
 LENSWRIGHT_CLONES void gelu_tanh(const float* __restrict x, int64_t count, float* __restrict y) {
   constexpr float kLinear = 1.5957691216f, kCubic = 0.0713548163f;  // 2 sqrt(2/π), times 0.044715
   for (int64_t i = 0; i < count; ++i) {
     const float v = x[i];
-    float t = -v * (kLinear + kCubic * (v * v));
-    t = t < -87.0f ? -87.0f : t;
-    t = t > 88.0f ? 88.0f : t;
-    y[i] = v / (1.0f + exponential(t));
+    y[i] = over_one_plus(v, -v * (kLinear + kCubic * (v * v)));
   }
+}
+
+LENSWRIGHT_CLONES void silu(const float* __restrict x, int64_t count, float* __restrict y) {
+  for (int64_t i = 0; i < count; ++i) y[i] = over_one_plus(x[i], -x[i]);
+}
+
+LENSWRIGHT_CLONES void gated_silu(const float* __restrict x, const float* __restrict factor,
+                                  int64_t count, float* __restrict y) {
+  for (int64_t i = 0; i < count; ++i) y[i] = over_one_plus(x[i], -x[i]) * factor[i];
 }
 
 }  // namespace lenswright

@@ -8,8 +8,9 @@ namespace lenswright {
 
 /// While one lives, results on the CPU are the same bytes for any batch, padding and thread count.
 ///
-/// Products and elementwise functions then work on blocks of a fixed shape, norms and attention on
-/// one row of the batch at a time, each on one thread. It costs speed. Per thread; nests.
+/// Products are then summed up in an order of their own (panel_product) or, in float64, work on
+/// blocks of a fixed shape, as elementwise functions do; norms and attention work on one row of the
+/// batch at a time, each on one thread. Per thread; nests.
 class DeterministicGuard {
  public:
   explicit DeterministicGuard(bool on);

@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 
 #include "nn/deterministic.h"
+#include "nn/panel_product.h"
 #include "nn/thin_product.h"
 
 namespace lenswright {
@@ -125,7 +126,9 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                                                      (b.defined() && b.requires_grad()));
   // Autograd keeps what the product needs; a tile that is overwritten would be lost to it.
   if (graph) return product(x, weight.to(x.scalar_type()), b);
-  if (deterministic()) return blocked_product(x, weight, b);
+  if (deterministic()) {
+    return thin_serves(x, weight) ? panel_product(x, weight, b) : blocked_product(x, weight, b);
+  }
   if (thin(x, weight)) return thin_product(x, weight, b);
   return wide ? widening_product(x, weight, b) : product(x, weight, b);
 }

@@ -1,4 +1,5 @@
 // Compiled for AVX2, FMA and F16C where the compiler has them.
+#include "nn/panel_loops.h"
 #include "nn/thin_lists.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
@@ -10,7 +11,8 @@ namespace {
 
 struct Avx2 {
   using V = __m256;
-  static constexpr int64_t kLanes = 8, kOutputs = 3;  // 4 rows: 12 sums in 16 registers
+  static constexpr int64_t kLanes = 8, kOutputs = 3;       // 4 rows: 12 sums in 16 registers
+  static constexpr int kPanelRows = 6, kPanelVectors = 2;  // 12 sums in 16 registers
 
   static LENSWRIGHT_INLINE V zero() { return _mm256_setzero_ps(); }
   static LENSWRIGHT_INLINE V all(float x) { return _mm256_set1_ps(x); }
@@ -43,10 +45,12 @@ struct Avx2 {
 };
 
 constexpr ThinKernel kKernel = make_thin_kernel<Avx2>();
+constexpr PanelKernel kPanels = make_panel_kernel<Avx2>();
 
 }  // namespace
 
 const ThinKernel* thin_kernel_avx2() { return &kKernel; }
+const PanelKernel* panel_kernel_avx2() { return &kPanels; }
 
 }  // namespace lenswright
 
@@ -54,6 +58,7 @@ const ThinKernel* thin_kernel_avx2() { return &kKernel; }
 
 namespace lenswright {
 const ThinKernel* thin_kernel_avx2() { return nullptr; }
+const PanelKernel* panel_kernel_avx2() { return nullptr; }
 }  // namespace lenswright
 
 #endif

@@ -1,4 +1,5 @@
 // Compiled for AVX-512 (F, BW, DQ, VL) where the compiler has it.
+#include "nn/panel_loops.h"
 #include "nn/thin_lists.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
@@ -14,7 +15,8 @@ namespace {
 
 struct Avx512 {
   using V = __m512;
-  static constexpr int64_t kLanes = 16, kOutputs = 5;  // 4 rows: 20 sums in 32 registers
+  static constexpr int64_t kLanes = 16, kOutputs = 5;       // 4 rows: 20 sums in 32 registers
+  static constexpr int kPanelRows = 14, kPanelVectors = 2;  // 28 sums in 32 registers
 
   static LENSWRIGHT_INLINE V zero() { return _mm512_setzero_ps(); }
   static LENSWRIGHT_INLINE V all(float x) { return _mm512_set1_ps(x); }
@@ -51,10 +53,12 @@ struct Avx512 {
 };
 
 constexpr ThinKernel kKernel = make_thin_kernel<Avx512>();
+constexpr PanelKernel kPanels = make_panel_kernel<Avx512>();
 
 }  // namespace
 
 const ThinKernel* thin_kernel_avx512() { return &kKernel; }
+const PanelKernel* panel_kernel_avx512() { return &kPanels; }
 
 }  // namespace lenswright
 
@@ -62,6 +66,7 @@ const ThinKernel* thin_kernel_avx512() { return &kKernel; }
 
 namespace lenswright {
 const ThinKernel* thin_kernel_avx512() { return nullptr; }
+const PanelKernel* panel_kernel_avx512() { return nullptr; }
 }  // namespace lenswright
 
 #endif

@@ -1,5 +1,6 @@
 #include <bit>
 
+#include "nn/panel_loops.h"
 #include "nn/thin_lists.h"
 
 namespace lenswright {
@@ -9,6 +10,7 @@ namespace {
 struct Plain {
   using V = float __attribute__((vector_size(16)));
   static constexpr int64_t kLanes = 4, kOutputs = 2;
+  static constexpr int kPanelRows = 4, kPanelVectors = 2;
 
   static LENSWRIGHT_INLINE V zero() { return V{}; }
   static LENSWRIGHT_INLINE V all(float x) { return V{x, x, x, x}; }
@@ -47,9 +49,11 @@ struct Plain {
 };
 
 constexpr ThinKernel kKernel = make_thin_kernel<Plain>();
+constexpr PanelKernel kPanels = make_panel_kernel<Plain>();
 
 }  // namespace
 
 const ThinKernel& thin_kernel_plain() { return kKernel; }
+const PanelKernel& panel_kernel_plain() { return kPanels; }
 
 }  // namespace lenswright

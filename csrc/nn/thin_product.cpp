@@ -16,11 +16,6 @@ constexpr int64_t kShared = 1 << 18;     // numbers of packed rows that a thread
 constexpr size_t kLine = 64;             // bytes of a cache line
 constexpr int64_t kThinTile = 1 << 17;   // numbers of a tile that many rows pass over
 
-ThinType type_of(at::ScalarType type) {
-  if (type == at::kFloat) return ThinType::f32;
-  return type == at::kBFloat16 ? ThinType::bf16 : ThinType::f16;
-}
-
 // task(first, last) over 0 to count; `unit` is never divided.
 template <class Task>
 void split(int64_t count, int64_t unit, int64_t cost_of_unit, const Task& task) {
@@ -106,6 +101,11 @@ const ThinKernel& thin_kernel() {
   return kernel;
 }
 
+ThinType thin_type(at::ScalarType type) {
+  if (type == at::kFloat) return ThinType::f32;
+  return type == at::kBFloat16 ? ThinType::bf16 : ThinType::f16;
+}
+
 bool thin_serves(const at::Tensor& x, const at::Tensor& weight) {
   const at::ScalarType type = weight.scalar_type();
   if (x.scalar_type() != at::kFloat || !x.is_cpu() || !weight.is_cpu() || x.is_neg()) return false;
@@ -130,7 +130,7 @@ at::Tensor thin_product(const at::Tensor& x, const at::Tensor& weight, const at:
                       rows.numel() / std::max<int64_t>(1, rows.size(-1)),
                       rows.size(-1),
                       weight.size(0)};
-  const ThinType type = type_of(weight.scalar_type());
+  const ThinType type = thin_type(weight.scalar_type());
   inputs_lie_together ? by_rows(work, type, kernel) : by_columns(work, type, kernel);
   return y;
 }

@@ -22,6 +22,9 @@ at::Tensor thin_product(const at::Tensor& x, const at::Tensor& weight, const at:
 at::Tensor thin_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         const ThinKernel& kernel);
 
+/// How a kernel's lists call a type that thin_serves takes.
+ThinType thin_type(at::ScalarType type);
+
 /// For what torch takes this processor for (ATEN_CPU_CAPABILITY says otherwise).
 const ThinKernel& thin_kernel();
 

@@ -147,4 +147,7 @@ def test_wrong_arguments_are_named(
         )
     rows = [wordy.chat_ids(p.text) for p in fit.positive[:2]]
     last = final_residual(model, new_taps(model, rows), rows)
-    assert log_probs(model, last[:, -1]).shape == (2, model.cfg.d_vocab)
+    (part, table), *rest = log_probs(model, last[:, -1])
+    assert not rest
+    assert part == slice(0, 2)
+    assert table.shape == (2, model.cfg.d_vocab)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Continuation = str | Sequence[int]
 
-LOGITS = 1 << 24  # at most so many logits at a time, in float64
+LOGITS = 1 << 25  # at most so many logits at a time
+TABLE = 1 << 20  # of these, in float64, so many that they stay in the cache
 
 Pair = tuple[int, int]  # (line, variant)
 
@@ -154,9 +155,18 @@ def final_residual(
     return taps.captured[last_point(model)]
 
 
-def log_probs(model: Model, residuals: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities [n, d_vocab] float64 of what follows final residuals [n, d_model]."""
-    return torch.log_softmax(unembed(model, residuals).double(), -1)
+def log_probs(model: Model, residuals: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Log-probabilities [rows, d_vocab] float64 of what follows final residuals [n, d_model].
+
+    Unembedded many at a time, given a few rows at a time: which they are, and their table.
+    """
+    size = max(1, TABLE // model.cfg.d_vocab)
+    for part in chunks(len(residuals), model.cfg.d_vocab):
+        logits = unembed(model, residuals[part])
+        for start in range(0, len(logits), size):
+            rows = logits[start : start + size]
+            first = part.start + start
+            yield slice(first, first + len(rows)), torch.log_softmax(rows.double(), -1)
 
 
 def chunks(n: int, d_vocab: int) -> list[slice]:
@@ -183,8 +193,7 @@ def read_into(
     places = torch.tensor([f[1] for f in found], device=residual.device)
     targets = torch.tensor([f[2] for f in found], device=residual.device)
     values: list[float] = []
-    for part in chunks(len(found), model.cfg.d_vocab):
-        table = log_probs(model, residual[rows[part], places[part]])
+    for part, table in log_probs(model, residual[rows, places]):
         values += table.gather(1, targets[part, None])[:, 0].tolist()
     for value, (_, _, _, read, step, variant) in zip(values, found, strict=True):
         results[read.prompt][read.continuation][variant, step] = value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.measuring.forcing import chunks, continuation_ids, final_residual, log_probs
+from lenswright.measuring.forcing import continuation_ids, final_residual, log_probs
 from lenswright.tapped import new_taps
 
 if TYPE_CHECKING:
@@ -107,11 +107,12 @@ def divergences(
     left, right = torch.cat(list(base)), torch.cat(list(other))
     said = torch.tensor([token for answer in answers for token in answer], device=left.device)
     found: dict[str, list[torch.Tensor]] = {}
-    for part in chunks(len(left), model.cfg.d_vocab):
-        p, q = log_probs(model, left[part]), log_probs(model, right[part])
+    tables = zip(log_probs(model, left), log_probs(model, right), strict=True)
+    for (part, p), (_, q) in tables:
+        apart = p - q
         for name, value in (
-            ("KL(base‖edited)", (p.exp() * (p - q)).sum(-1)),
-            ("KL(edited‖base)", (q.exp() * (q - p)).sum(-1)),
+            ("KL(base‖edited)", (p.exp() * apart).sum(-1)),
+            ("KL(edited‖base)", (q.exp() * -apart).sum(-1)),
             ("agreement", (p.argmax(-1) == q.argmax(-1)).double()),
             ("loss of the answers", -q.gather(1, said[part, None])[:, 0]),
         ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.measuring.forcing import chunks, log_probs
+from lenswright.measuring.forcing import log_probs
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -53,8 +53,7 @@ def read_all(
     # By place: a place's variants stand together, so that its base is at hand.
     flat = residual.transpose(0, 1).flatten(0, 1)
     count = len(variants)
-    for part in chunks(len(flat), model.cfg.d_vocab):
-        table = log_probs(model, flat[part])
+    for part, table in log_probs(model, flat):
         for index in range(part.start // count, (part.stop - 1) // count + 1):
             first = max(index * count, part.start)
             last = min((index + 1) * count, part.stop)

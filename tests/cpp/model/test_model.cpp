@@ -114,6 +114,30 @@ TEST_CASE("watching changes no number, and writing back what was read changes no
   }
 }
 
+TEST_CASE("nor does it where rows are so many that MLPs take them in slices") {
+  for (const Json& config : configs()) {
+    CAPTURE(config.dump());
+    const Tiny tiny(config, at::kFloat);
+    const at::Tensor tokens = ids(203, 7);
+    const at::Tensor plain = logits(*tiny, whole(tokens));
+    for (const Site site : {Site::mlp_pre, Site::mlp_pre_linear, Site::mlp_post}) {
+      if (site == Site::mlp_pre_linear && !tiny->spec().gated) continue;
+      Taps readers, writers;
+      int64_t rows = 0;
+      readers.read({site, 0}, [&](const at::Tensor& x) { rows = x.size(0) * x.size(1); });
+      REQUIRE(test::same(logits(*tiny, whole(tokens), readers), plain));
+      REQUIRE(rows == tokens.numel());
+      writers.write({site, 0}, [](at::Tensor x) { return x.clone(); });
+      REQUIRE(test::same(logits(*tiny, whole(tokens), writers), plain));
+    }
+    const at::Tensor few = logits(*tiny, whole(tokens.narrow(0, 150, 3)));
+    REQUIRE(test::relative(plain.narrow(0, 150, 3), few) < 1e-5);
+    const DeterministicGuard guard(true);
+    REQUIRE(test::same(logits(*tiny, whole(tokens)).narrow(0, 150, 3),
+                       logits(*tiny, whole(tokens.narrow(0, 150, 3)))));
+  }
+}
+
 TEST_CASE("no position sees a later one") {
   for (const Json& config : all_configs()) {
     CAPTURE(config.dump());

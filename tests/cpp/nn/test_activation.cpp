@@ -121,4 +121,35 @@ TEST_CASE("gradients go through an activation's weights, in deterministic runs t
   }
 }
 
+TEST_CASE("an activation times a factor has the bytes of its parts") {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (const Activation function : kAll) {
+      for (const int64_t rows : {1, 7, 40}) {
+        const at::Tensor x = test::waves({rows, 701}, 1.7, type) * 9;
+        const at::Tensor factor = test::waves({701, rows}, 0.6, type).t();  // not dense
+        const at::Tensor alone = activation(x, function);
+        at::Tensor to = at::empty_like(x);
+        activation_into(to, x, {}, function);
+        REQUIRE(test::same(to, alone));
+        activation_into(to, x, factor, function);
+        REQUIRE(test::same(to, alone * factor));
+      }
+    }
+  }
+}
+
+TEST_CASE("silu at the ends of what a float holds, and the same bytes in any place") {
+  const at::Tensor x = at::tensor({-1e30, -200.0, -88.0, -87.0, 0.0, 87.0, 1e30}, at::kFloat);
+  const at::Tensor expected = x.to(at::kDouble) / (1 + (-x.to(at::kDouble)).exp());
+  const at::Tensor found = activation(x, Activation::silu);
+  REQUIRE((found - expected).abs().lt(1e-7 * (1 + expected.abs())).all().item<bool>());
+  const at::Tensor many = test::waves({40000}, 1.7, at::kFloat) * 20;
+  const at::Tensor all = activation(many, Activation::silu);
+  for (const int64_t start : {1, 3, 16383, 39990}) {
+    REQUIRE(test::same(activation(many.narrow(0, start, 10), Activation::silu),
+                       all.narrow(0, start, 10)));
+  }
+  REQUIRE(activation(at::full({3}, NAN, at::kFloat), Activation::silu).isnan().all().item<bool>());
+}
+
 }  // namespace lenswright::test_activation
