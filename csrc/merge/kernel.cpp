@@ -1,9 +1,12 @@
 #include "merge/kernel.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <stdexcept>
+#include <string>
 
 #include "base/avx512.h"
 
@@ -47,6 +50,34 @@ LENSWRIGHT_CLONES double dot(const double* a, const double* b, int64_t n) {
   }
   sum += more;
   return total(sum);
+}
+
+LENSWRIGHT_CLONES void dots(const double* a, const double* b, int64_t n, double* out) {
+  Lanes sum[3] = {}, more[3] = {}, x, y;
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    load(a + i, x);
+    load(b + i, y);
+    sum[0] += x * x;
+    sum[1] += x * y;
+    sum[2] += y * y;
+    load(a + i + kLanes, x);
+    load(b + i + kLanes, y);
+    more[0] += x * x;
+    more[1] += x * y;
+    more[2] += y * y;
+  }
+  for (; i < n; i += kLanes) {
+    load_some(a + i, std::min<int64_t>(kLanes, n - i), x);
+    load_some(b + i, std::min<int64_t>(kLanes, n - i), y);
+    sum[0] += x * x;
+    sum[1] += x * y;
+    sum[2] += y * y;
+  }
+  for (int j = 0; j < 3; ++j) {
+    sum[j] += more[j];
+    out[j] = total(sum[j]);
+  }
 }
 
 LENSWRIGHT_CLONES double sum_abs(const double* a, int64_t n) {
@@ -109,16 +140,95 @@ LENSWRIGHT_CLONES int64_t count_nonzero(const double* a, int64_t n) {
   return count;
 }
 
-LENSWRIGHT_CLONES int64_t count_not_finite(const double* a, int64_t n) {
+namespace {
+
+// By the bits of the exponent, all of which are ones then.
+template <typename Bits>
+[[gnu::always_inline]] inline int64_t count_special(const std::byte* bytes, int64_t n, Bits mask) {
   int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    count += std::abs(a[i]) <= std::numeric_limits<double>::max() ? 0 : 1;
+  constexpr int64_t kPiece = 128;  // a count that fits beside the numbers
+  for (int64_t at = 0; at < n; at += kPiece) {
+    const int64_t end = std::min(n, at + kPiece);
+    Bits found = 0;
+    for (int64_t i = at; i < end; ++i) {
+      Bits bits;
+      std::memcpy(&bits, bytes + i * static_cast<int64_t>(sizeof(Bits)), sizeof(Bits));
+      found = static_cast<Bits>(found + ((bits & mask) == mask ? 1 : 0));
+    }
+    count += static_cast<int64_t>(found);
   }
   return count;
 }
 
+LENSWRIGHT_CLONES int64_t count_special16(const std::byte* bytes, int64_t n, uint16_t mask) {
+  return count_special<uint16_t>(bytes, n, mask);
+}
+
+LENSWRIGHT_CLONES int64_t count_special32(const std::byte* bytes, int64_t n, uint32_t mask) {
+  return count_special<uint32_t>(bytes, n, mask);
+}
+
+LENSWRIGHT_CLONES int64_t count_special64(const std::byte* bytes, int64_t n, uint64_t mask) {
+  return count_special<uint64_t>(bytes, n, mask);
+}
+
+}  // namespace
+
+int64_t count_not_finite(Dtype dtype, const std::byte* bytes, int64_t n) {
+  switch (dtype) {
+    case Dtype::bf16:
+      return count_special16(bytes, n, 0x7F80);
+    case Dtype::f16:
+      return count_special16(bytes, n, 0x7C00);
+    case Dtype::f32:
+      return count_special32(bytes, n, 0x7F800000);
+    case Dtype::f64:
+      return count_special64(bytes, n, uint64_t{0x7FF} << 52);
+    default:
+      throw std::invalid_argument("dtype " + std::string(wire_name(dtype)) +
+                                  ": expected F64, F32, BF16 or F16");
+  }
+}
+
 LENSWRIGHT_CLONES void subtract(const double* a, const double* b, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = a[i] - b[i];
+}
+
+namespace {
+
+// One loop, so that the sum of an element never leaves the registers.
+template <size_t inputs>
+[[gnu::always_inline]] inline void sum_of(const double* const* x, const double* w, int64_t n,
+                                          double* out) {
+  std::array<const double*, inputs> from;
+  std::array<double, inputs> weights;
+  std::copy_n(x, inputs, from.begin());
+  std::copy_n(w, inputs, weights.begin());
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = weights[0] * from[0][i];
+    for (size_t m = 1; m < inputs; ++m) sum += weights[m] * from[m][i];
+    out[i] = sum;
+  }
+}
+
+LENSWRIGHT_CLONES void sum_of_two(const double* const* x, const double* w, int64_t n, double* out) {
+  sum_of<2>(x, w, n, out);
+}
+
+LENSWRIGHT_CLONES void sum_of_three(const double* const* x, const double* w, int64_t n,
+                                    double* out) {
+  sum_of<3>(x, w, n, out);
+}
+
+}  // namespace
+
+void weighted_sum(std::span<const double* const> x, std::span<const double> w, int64_t n,
+                  double* out) {
+  if (x.size() == 2) return sum_of_two(x.data(), w.data(), n, out);
+  if (x.size() == 3) return sum_of_three(x.data(), w.data(), n, out);
+  scale(w[0], x[0], n, out);
+  for (size_t i = 1; i < x.size(); ++i) add_scaled(w[i], x[i], n, out);
 }
 
 LENSWRIGHT_CLONES void scale(double w, const double* a, int64_t n, double* out) {

@@ -86,10 +86,10 @@ bool Selection::finish() {
   if (trivial()) sample_.reset();
   if (trivial() || finished_) return true;
   const std::optional<Found> found = bracketed_ ? at(k_) : std::nullopt;
-  const bool more = wanted_ == Wanted::and_next && k_ + 1 < count_;
-  const std::optional<Found> next = found && more ? at(k_ + 1) : found;
-  if (found && next) {
-    next_ = next->size;
+  std::optional<double> next;
+  if (found) next = wanted_ == Wanted::and_next && k_ + 1 < count_ ? after(*found) : found->size;
+  if (next) {
+    next_ = *next;
     settle(*found);
     return true;
   }
@@ -126,6 +126,12 @@ std::optional<Selection::Found> Selection::at(int64_t rank) const {
   return std::nullopt;
 }
 
+std::optional<double> Selection::after(const Found& found) const {
+  if (found.next) return found.next;
+  const std::optional<Found> next = at(k_ + 1);
+  return next ? std::optional(next->size) : std::nullopt;
+}
+
 Selection::Found Selection::among(bool upper, int64_t rank) const {
   std::vector<double> all;
   for (const Tile& tile : tiles_) {
@@ -135,8 +141,12 @@ Selection::Found Selection::among(bool upper, int64_t rank) const {
   const auto place = all.begin() + static_cast<ptrdiff_t>(rank - 1);
   std::nth_element(all.begin(), place, all.end(), std::greater());
   const double value = *place;
-  const auto larger = std::ranges::count_if(all, [&](double size) { return size > value; });
-  return {value, rank - larger};
+  const auto larger = std::count_if(all.begin(), place, [&](double size) { return size > value; });
+  Found found{value, rank - larger};
+  if (wanted_ == Wanted::and_next && place + 1 != all.end()) {
+    found.next = *std::max_element(place + 1, all.end());
+  }
+  return found;
 }
 
 int64_t Selection::equals_in(const Tile& tile) const {

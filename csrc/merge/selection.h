@@ -43,6 +43,10 @@ class Selection {
   /// the strips of a tile in order, `opens` being its first.
   void keep(int64_t tile, bool opens, const double* sizes, int64_t n, double* values, bool inside);
 
+  /// Whether a pass is read with a bracket, and which.
+  bool sorts() const { return bracketed_ && !finished_; }
+  const Bracket& between() const { return bracket_; }
+
   /// Bytes that one with a sample of so many takes, while no bracket misses.
   static uint64_t held(int64_t count, int64_t sample);
 
@@ -57,10 +61,12 @@ class Selection {
   struct Found {
     double size;
     int64_t among_equals;  // its rank among those of its size, from 1
+    std::optional<double> next = {};  // the size of the rank below it, where that was seen, too
   };
   void bracket();
   std::optional<Found> at(int64_t rank) const;
   Found among(bool upper, int64_t rank) const;
+  std::optional<double> after(const Found& found) const;
   void settle(Found found);
   int64_t equals_in(const Tile& tile) const;
 

@@ -1,20 +1,13 @@
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "base/clones.h"
-#include "merge/exponential.h"
+#include "merge/divergence.h"
 #include "merge/kernel.h"
 #include "merge/methods/list.h"
 #include "merge/quantiles.h"
 
 namespace lenswright {
 namespace {
-
-LENSWRIGHT_CLONES void log_ratios(const double* of, const double* from, double shift, int64_t n,
-                                  double* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = of[i] - from[i] - shift;
-}
 
 LENSWRIGHT_CLONES void add_from(const double* base, const double* delta, const double* sizes,
                                 double threshold, int64_t n, double* out) {
@@ -71,19 +64,6 @@ class ArceeFusion final : public Work {
   }
 
  private:
-  // Σ p (log p - log q), both logarithms from the sum of exponentials of their row.
-  static double divergence(const double* of, const double* from, int64_t n,
-                           std::span<double* const> room) {
-    constexpr double kLowest = -std::numeric_limits<double>::infinity();
-    const double p_top = largest(of, n, kLowest), q_top = largest(from, n, kLowest);
-    exponentials(from, q_top, n, room[1]);
-    const double q_log = std::log(sum_abs(room[1], n));
-    exponentials(of, p_top, n, room[0]);
-    const double p_sum = sum_abs(room[0], n), p_log = std::log(p_sum);
-    log_ratios(of, from, p_top + p_log - (q_top + q_log), n, room[1]);
-    return dot(room[0], room[1], n) / p_sum;
-  }
-
   // room[0]: importances; room[1]: Δ.
   void importances(const Strip& strip) const {
     subtract(strip.x[other_], strip.x[base_], strip.count, strip.room[1]);

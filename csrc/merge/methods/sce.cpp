@@ -47,6 +47,34 @@ LENSWRIGHT_CLONES void add_square_of_gap(const double* x, const double* mean, in
   for (int64_t i = 0; i < n; ++i) out[i] += (x[i] - mean[i]) * (x[i] - mean[i]);
 }
 
+// Σ x x where the size is beyond the limit, element after element in eight sums side by side.
+LENSWRIGHT_CLONES double squares_above(const double* x, const double* sizes, double limit,
+                                       int64_t n) {
+  std::array<double, 8> sums = {};
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (int64_t lane = 0; lane < 8; ++lane) {
+      const double value = sizes[i + lane] > limit ? x[i + lane] : 0.0;
+      sums[static_cast<size_t>(lane)] += value * value;
+    }
+  }
+  for (int64_t lane = 0; i < n; ++i, ++lane) {
+    const double value = sizes[i] > limit ? x[i] : 0.0;
+    sums[static_cast<size_t>(lane)] += value * value;
+  }
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+// The places of sizes from low to high.
+int64_t between(const double* sizes, const Bracket& bracket, int64_t n, int32_t* places) {
+  int64_t found = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    places[found] = static_cast<int32_t>(i);
+    found += (sizes[i] >= bracket.low) & (sizes[i] <= bracket.high) ? 1 : 0;
+  }
+  return found;
+}
+
 LENSWRIGHT_CLONES void drop(const double* mask, int64_t n, double* delta) {
   for (int64_t i = 0; i < n; ++i) delta[i] = mask[i] == 0 ? 0.0 : delta[i];
 }
@@ -60,45 +88,50 @@ class Sce final : public Work {
       : task_(task),
         models_(task.others()),
         topk_(task.values.at("select_topk")),
-        varying_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
-        sample_(Tiling(task.shape, Cut::sample).tiles()),
-        squares_(varying_.size(), std::vector<double>(models_.size())) {}
+        tiles_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
+        sample_(Tiling(task.shape, Cut::sample).tiles()) {
+    clear();
+  }
 
-  // sample and selection where there is a choice, squares.
-  int passes() const override { return selects() ? 3 : 1; }
+  // sample where there is a choice, selection and squares at once.
+  int passes() const override { return selects() ? 2 : 1; }
 
   Cut cut(int pass) const override { return selects() && pass == 0 ? Cut::sample : Cut::elements; }
 
-  void read(int pass, int64_t tile, const Strip& strip) override {
-    const auto at = static_cast<size_t>(tile);
+  void read(int pass, int64_t index, const Strip& strip) override {
     differences(strip);
-    if (pass + 1 == passes()) {
-      choose(tile, strip);
+    Tile& tile = tiles_[static_cast<size_t>(selects() && pass == 0 ? 0 : index)];
+    if (!selects()) {
       for (size_t i = 0; i < models_.size(); ++i) {
-        squares_[at][i] += dot(strip.room[i], strip.room[i], strip.count);
+        tile.squares[i] += dot(strip.room[i], strip.room[i], strip.count);
       }
       return;
     }
     const double* sizes = variances(strip);
-    if (pass == 0) return sample_.add(tile, sizes, strip.count);
-    varying_[at] += count_nonzero(sizes, strip.count);
-    selection_->read(tile, sizes, strip.count);
+    if (pass == 0) return sample_.add(index, sizes, strip.count);
+    tile.varying += count_nonzero(sizes, strip.count);
+    selection_->read(index, sizes, strip.count);
+    if (selection_->sorts()) square(tile, sizes, strip);
   }
 
   bool finish(int pass) override {
-    if (pass + 1 == passes()) return weigh(), false;
+    if (!selects()) return weigh(), false;
     if (pass == 0) return guess(), false;
     // How many are chosen is known only now: a share of those that vary at all.
-    selection_->choose(
-        kept_count(topk_, std::accumulate(varying_.begin(), varying_.end(), int64_t{0})));
-    std::ranges::fill(varying_, 0);
-    return !selection_->finish();
+    int64_t varying = 0;
+    for (const Tile& tile : tiles_) varying += tile.varying;
+    selection_->choose(kept_count(topk_, varying));
+    if (!selection_->finish()) return clear(), true;
+    decide();
+    return weigh(), false;
   }
 
   uint64_t held() const override {
-    const uint64_t lists = varying_.size() * (models_.size() + 4) * sizeof(double);
+    const uint64_t lists = tiles_.size() * (models_.size() * sizeof(double) + sizeof(Tile));
     const int64_t count = task_.shape.count(), sample = Tiling(task_.shape, Cut::sample).elements();
-    return lists + (selects() ? Selection::held(count, sample) : 0);
+    if (!selects()) return lists;
+    // Beside the sizes in the bracket, the squares that are theirs.
+    return lists + (models_.size() + 2) * Selection::held(count, sample);
   }
 
   void write(int64_t tile, const Strip& strip, double* out) override {
@@ -106,15 +139,61 @@ class Sce final : public Work {
     choose(tile, strip);
     const int64_t n = strip.count;
     const size_t models = models_.size();
-    double* const divisor = strip.room[models];
     const std::vector<double> ones(models, 1.0);
-    elect(strip.room.first(models), ones, weights_, n, out, divisor);
-    divide_each(divisor, task_.mode == Mode::compat ? 1e-6 : 0.0, n, out);
+    elect_mean(strip.room.first(models), ones, weights_, task_.mode == Mode::compat ? 1e-6 : 0.0, n,
+               out);
     add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], n, out);
   }
 
  private:
+  struct Tile {
+    int64_t varying = 0;          // elements
+    std::vector<double> squares;  // of what is chosen for certain, by model
+    // Of what the bracket leaves open: its size, and then its squares, by model.
+    std::vector<double> open_sizes, open_squares;
+  };
+
   bool selects() const { return topk_ < 1; }
+
+  void clear() {
+    for (Tile& tile : tiles_) tile = {0, std::vector<double>(models_.size()), {}, {}};
+  }
+
+  void square(Tile& tile, const double* sizes, const Strip& strip) const {
+    const Bracket& bracket = selection_->between();
+    for (size_t i = 0; i < models_.size(); ++i) {
+      tile.squares[i] += squares_above(strip.room[i], sizes, bracket.high, strip.count);
+    }
+    std::array<int32_t, kStrip + 1> places;
+    const int64_t found = lenswright::between(sizes, bracket, strip.count, places.data());
+    for (int64_t j = 0; j < found; ++j) {
+      const int32_t at = places[static_cast<size_t>(j)];
+      tile.open_sizes.push_back(sizes[at]);
+      for (size_t i = 0; i < models_.size(); ++i) {
+        tile.open_squares.push_back(strip.room[i][at] * strip.room[i][at]);
+      }
+    }
+  }
+
+  // What the bracket left open is as short tiles of its own, in the same order.
+  void decide() {
+    const size_t models = models_.size();
+    std::vector<double> chosen;
+    for (size_t index = 0; index < tiles_.size(); ++index) {
+      Tile& tile = tiles_[index];
+      chosen.assign(tile.open_sizes.size(), 1.0);
+      selection_->keep(static_cast<int64_t>(index), true, tile.open_sizes.data(),
+                       static_cast<int64_t>(chosen.size()), chosen.data(), true);
+      for (size_t j = 0; j < chosen.size(); ++j) {
+        if (chosen[j] == 0) continue;
+        for (size_t i = 0; i < models; ++i) tile.squares[i] += tile.open_squares[j * models + i];
+      }
+      tile.open_sizes = {};
+      tile.open_squares = {};
+    }
+    if (selection_->k() > 0) return;
+    for (Tile& tile : tiles_) std::ranges::fill(tile.squares, 0.0);  // nothing is chosen
+  }
 
   void guess() {
     const auto sample = sample_.take();
@@ -123,7 +202,7 @@ class Sce final : public Work {
     const int64_t count = task_.shape.count();
     const auto estimate = static_cast<int64_t>(share * static_cast<double>(count));
     selection_ = std::make_unique<Selection>(count, kept_count(topk_, estimate),
-                                             static_cast<int64_t>(varying_.size()));
+                                             static_cast<int64_t>(tiles_.size()));
     selection_->guess(sample);
   }
 
@@ -164,22 +243,21 @@ class Sce final : public Work {
     double sum = 0;
     for (size_t i = 0; i < models_.size(); ++i) {
       weights_.push_back(0);
-      for (const auto& tile : squares_) weights_[i] += tile[i];
+      for (const Tile& tile : tiles_) weights_[i] += tile.squares[i];
       weights_[i] /= count;
       sum += weights_[i];
     }
     // mergekit gives up on small differences, which those of real fine-tunes are.
     const bool even = task_.mode == Mode::compat ? sum < 1e-6 : sum == 0;
     for (double& w : weights_) w = even ? 1.0 / static_cast<double>(models_.size()) : w / sum;
-    squares_ = {};
+    tiles_ = {};
   }
 
   const Task task_;
   const std::vector<size_t> models_;
   const double topk_;
-  std::vector<int64_t> varying_;  // elements, by tile
+  std::vector<Tile> tiles_;
   Sample sample_;
-  std::vector<std::vector<double>> squares_;  // by tile, by model
   std::unique_ptr<Selection> selection_;
   std::vector<double> weights_;
 };
