@@ -60,6 +60,7 @@ void TensorRun::set_up(Desk& desk) const {
 }
 
 void TensorRun::tile(int64_t index, Desk& desk, const Sink& sink) {
+  if (!writes() && !work_->wants(pass_, index)) return;
   set_up(desk);
   std::vector<const std::byte*> start(job_.operands.size());
   if (tiling_.contiguous()) load_tile(index, desk, start);

@@ -1,13 +1,27 @@
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "base/clones.h"
 #include "merge/divergence.h"
-#include "merge/kernel.h"
 #include "merge/methods/list.h"
 #include "merge/quantiles.h"
 
 namespace lenswright {
 namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Differences, and their sizes times how far their row moved; infinity for NaN.
+LENSWRIGHT_CLONES void weigh(const double* x, const double* base, double divergence, int64_t n,
+                             double* delta, double* sizes) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double difference = x[i] - base[i];
+    const double size = std::abs(difference * divergence);
+    delta[i] = difference;
+    sizes[i] = size <= kInfinity ? size : kInfinity;
+  }
+}
 
 LENSWRIGHT_CLONES void add_from(const double* base, const double* delta, const double* sizes,
                                 double threshold, int64_t n, double* out) {
@@ -66,17 +80,14 @@ class ArceeFusion final : public Work {
  private:
   // room[0]: importances; room[1]: Δ.
   void importances(const Strip& strip) const {
-    subtract(strip.x[other_], strip.x[base_], strip.count, strip.room[1]);
-    magnitude(strip.room[1], strip.count, strip.room[0]);
     for (int64_t done = 0; done < strip.count;) {
       const int64_t row = (strip.first + done) / task_.shape.cols;
       const int64_t n =
           std::min(strip.count - done, (row + 1) * task_.shape.cols - strip.first - done);
-      double* const sizes = strip.room[0] + done;
-      scale(divergence_[static_cast<size_t>(row)], sizes, n, sizes);
+      weigh(strip.x[other_] + done, strip.x[base_] + done, divergence_[static_cast<size_t>(row)], n,
+            strip.room[1] + done, strip.room[0] + done);
       done += n;
     }
-    magnitude(strip.room[0], strip.count, strip.room[0]);
   }
 
   const Task task_;
