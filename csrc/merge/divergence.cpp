@@ -107,8 +107,7 @@ double divergence(const double* of, const double* from, int64_t n, std::span<dou
     exponentials(from, top, n, e);
   }
   const double sum = sum_abs(e, n), mean = dot(e, d, n) / sum;
-  const double reach =
-      std::max(largest(d, n, -kInfinity) - mean, mean - smallest(d, n, kInfinity));
+  const double reach = std::max(largest(d, n, -kInfinity) - mean, mean - smallest(d, n, kInfinity));
   if (!(reach <= kSmall)) return far_apart(of, from, n, room);
   Tilt tilted;
   (reach <= kTiny ? tilt_tiny : tilt_small)(e, d, mean, n, tilted);

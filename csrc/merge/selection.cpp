@@ -37,7 +37,10 @@ LENSWRIGHT_CLONES void zero_above(const double* sizes, int64_t n, double limit, 
 }  // namespace
 
 Selection::Selection(int64_t count, int64_t k, int64_t tiles, Wanted wanted)
-    : count_(count), k_(k), wanted_(wanted), tiles_(static_cast<size_t>(tiles)),
+    : count_(count),
+      k_(k),
+      wanted_(wanted),
+      tiles_(static_cast<size_t>(tiles)),
       most_(kInfinity),
       above_least_(count),
       width_(kWidth) {}
@@ -62,11 +65,10 @@ void Selection::guess(std::shared_ptr<std::vector<double>> sample) {
 
 // Around the rank that is looked for, among those of the sample that may be the answer.
 void Selection::bracket() {
-  std::vector<double>& sample = *sample_;
-  const auto from = std::partition(sample.begin(), sample.end(),
-                                   [&](double size) { return size <= least_; });
-  const auto to = std::partition(from, sample.end(),
-                                 [&](double size) { return !bounded_ || size < most_; });
+  const auto from =
+      std::partition(sample_->begin(), sample_->end(), [&](double size) { return size <= least_; });
+  const auto to =
+      std::partition(from, sample_->end(), [&](double size) { return !bounded_ || size < most_; });
   const auto m = static_cast<double>(to - from);
   const double q =
       static_cast<double>(k_ - from_most_) / static_cast<double>(above_least_ - from_most_);

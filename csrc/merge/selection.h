@@ -13,8 +13,8 @@ namespace lenswright {
 /// tiles: the k largest, and of equal ones those that come first.
 ///
 /// A sample gives a bracket around the k-th largest; one pass counts what lies above it and keeps
-/// what lies inside; the answer is exact whatever the sample was. Where the bracket missed, what was
-/// counted says where the answer lies among that part of the sample, and another pass takes a
+/// what lies inside; the answer is exact whatever the sample was. Where the bracket missed, what
+/// was counted says where the answer lies among that part of the sample, and another pass takes a
 /// bracket there, which holds no more. Sizes are not negative and not NaN (infinity is allowed).
 class Selection {
  public:
@@ -68,7 +68,7 @@ class Selection {
   };
   struct Found {
     double size;
-    int64_t among_equals;  // its rank among those of its size, from 1
+    int64_t among_equals;             // its rank among those of its size, from 1
     std::optional<double> next = {};  // the size of the rank below it, where that was seen, too
   };
   void bracket();

@@ -37,9 +37,7 @@ class Sce final : public Work {
 
   Cut cut(int pass) const override { return selects() && pass == 0 ? Cut::sample : Cut::elements; }
 
-  bool wants(int pass, int64_t tile) const override {
-    return pass < 2 || selection_->splits(tile);
-  }
+  bool wants(int pass, int64_t tile) const override { return pass < 2 || selection_->splits(tile); }
 
   void read(int pass, int64_t tile, const Strip& strip) override {
     differences(strip);
