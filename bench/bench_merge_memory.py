@@ -110,13 +110,18 @@ def measure(method: str, folders: Sequence[Path], work: Path, memory: str) -> bo
     os.sync()
     before = cached(hot)
     spent = cost(command, memory=True)
-    shares = [cached(hot), sum(cached(f / WEIGHTS_FILE) for f in folders), cached(out / WEIGHTS_FILE)]
+    shares = [
+        cached(hot),
+        sum(cached(f / WEIGHTS_FILE) for f in folders),
+        cached(out / WEIGHTS_FILE),
+    ]
     shutil.rmtree(out)
     hot.unlink()
     bound = plan["memory_bytes"]
     kept = spent.private <= min(bound, 1e9) and shares[0] >= 0.99 * before
-    print(f"{method:18}{spent.wall:8.1f}{spent.cpu:8.1f}{spent.private / 1e6:10.0f}"
-          f"{bound / 1e6:8.0f}{shares[0]:8.2f}{shares[1]:8.2f}{shares[2]:8.2f}{'' if kept else '   MISSED'}", flush=True)  # fmt: skip
+    row = f"{method:18}{spent.wall:8.1f}{spent.cpu:8.1f}{spent.private / 1e6:10.0f}"
+    row += f"{bound / 1e6:8.0f}" + "".join(f"{share:8.2f}" for share in shares)
+    print(row + ("" if kept else "   MISSED"), flush=True)
     return kept
 
 

@@ -15,7 +15,7 @@ from lenswright.demo import train
 from lenswright.demo.kinds import Kind
 from lenswright.edits import Edit
 
-BALANCES = (0.03, 0.1, 0.3, 1.0)
+BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 BLOCKS = list(lw.edits.BLOCK_WRITERS)
 MLPS = BLOCKS[1:]
 

@@ -140,7 +140,8 @@ class Commit {
   std::map<std::string, std::shared_ptr<CommitJob>> jobs_;  // by stored name
 };
 
-// The new folder takes the place of the old one whole, so nothing else may live there.
+}  // namespace
+
 void check_in_place(const Checkpoint& in) {
   std::vector<std::string> ours = in.shards();
   for (const std::string& name : in.other_files()) ours.push_back(name);
@@ -154,8 +155,6 @@ void check_in_place(const Checkpoint& in) {
                                 "a new folder");
   }
 }
-
-}  // namespace
 
 Committed commit(const Edit& edit, const std::filesystem::path& input,
                  const std::filesystem::path& output, Progress* progress,

@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "edits/edit.h"
+#include "io/checkpoint.h"
 
 namespace lenswright {
 
@@ -29,6 +30,10 @@ struct CommitOptions {
   bool journal = false;   // keep what revert() needs: about 0.5 % of what is edited
   bool in_place = false;  // the output is the input; it needs the journal
 };
+
+/// The new folder takes the place of the old one whole: std::invalid_argument where that holds
+/// files that are not its checkpoint's own.
+void check_in_place(const Checkpoint& in);
 
 /// Writes the checkpoint folder `input` to the new folder `output` with the edit in its weights:
 /// exact, rounded once to each tensor's stored type, the same bytes as apply() makes. Everything

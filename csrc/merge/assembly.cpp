@@ -66,7 +66,7 @@ const TensorInfo& known_tensor(const Input& input, const std::string& name) {
          did_you_mean(name, names));
 }
 
-Job job_of(const Piece& piece, const Inputs& inputs) {
+Job job_of(const AssembledTensor& piece, const Inputs& inputs) {
   Job job;
   job.name = piece.name;
   job.method = &assembly_method();
@@ -90,7 +90,7 @@ Job job_of(const Piece& piece, const Inputs& inputs) {
 }  // namespace
 
 MergePlan plan_assembly(const Inputs& inputs, const std::string& donor,
-                        const std::vector<Piece>& pieces, const Json& config,
+                        const std::vector<AssembledTensor>& pieces, const Json& config,
                         const MergeOptions& options) {
   MergePlan plan;
   plan.options = options;
@@ -99,7 +99,7 @@ MergePlan plan_assembly(const Inputs& inputs, const std::string& donor,
   plan.config = config;
   std::set<std::string> names;
   std::set<const TensorInfo*> used;
-  for (const Piece& piece : pieces) {
+  for (const AssembledTensor& piece : pieces) {
     if (!names.insert(piece.name).second)
       refuse("tensor " + in_quotes(piece.name) + " is made twice");
     plan.jobs.push_back(job_of(piece, inputs));

@@ -72,19 +72,19 @@ class Planner {
         }
       }
     };
-    for (const Part& part : parts.parts) {
+    for (const SlicePart& part : parts.parts) {
       if (part.input == plan_.donor) collect(*part.input);
     }
-    for (const Part& part : parts.parts) collect(*part.input);
+    for (const SlicePart& part : parts.parts) collect(*part.input);
     if (names.empty()) refuse("modules: no tensor belongs to " + in_quotes(module.name));
     for (const std::string& name : names)
       make(name, depth_of(name, *parts.parts.front().input), parts,
-           [&](const Part& part) { return find(part, name); });
+           [&](const SlicePart& part) { return find(part, name); });
   }
 
   void check_layers_agree(const Parts& parts) const {
     const auto first = layers_of(parts.parts.front().input->config());
-    for (const Part& part : parts.parts) {
+    for (const SlicePart& part : parts.parts) {
       const auto here = layers_of(part.input->config());
       if (here == first || !here || !first) continue;
       refuse("model " + in_quotes(part.input->name()) + " has " + std::to_string(*here) +
@@ -108,7 +108,7 @@ class Planner {
     return along(place->layer, stacks_.layers(of, place->stack));
   }
 
-  const TensorInfo* find(const Part& part, const std::string& name) const {
+  const TensorInfo* find(const SlicePart& part, const std::string& name) const {
     if (const TensorInfo* info = part.input->find(name)) return info;
     if (!is_head(name) || layer_of(name) || !ties_embeddings(part.input->config())) return nullptr;
     for (const TensorInfo& tensor : part.input->tensors()) {
@@ -119,12 +119,12 @@ class Planner {
 
   template <typename Find>
   void make(const std::string& name, double depth, const Parts& parts, Find find) {
-    const bool tied =
-        is_head(name) && !layer_of(name) && std::ranges::all_of(parts.parts, [](const Part& part) {
-          return ties_embeddings(part.input->config());
-        });
+    const bool tied = is_head(name) && !layer_of(name) &&
+                      std::ranges::all_of(parts.parts, [](const SlicePart& part) {
+                        return ties_embeddings(part.input->config());
+                      });
     std::vector<const TensorInfo*> found;
-    for (const Part& part : parts.parts) found.push_back(find(part));
+    for (const SlicePart& part : parts.parts) found.push_back(find(part));
     std::string why = "tied to the embedding in every model";
     if (!tied) {
       if (auto job = maker_.make(name, depth, parts, found)) {
@@ -167,8 +167,10 @@ class Planner {
   }
 
   void check_ranges(const RecipeSlice& slice, const Parts& parts, const std::string& stack) {
-    const auto length = [](const Part& part) { return part.layers->second - part.layers->first; };
-    for (const Part& part : parts.parts) {
+    const auto length = [](const SlicePart& part) {
+      return part.layers->second - part.layers->first;
+    };
+    for (const SlicePart& part : parts.parts) {
       const std::string who = slice.where + ": model " + in_quotes(part.input->name());
       if (!part.layers) refuse(who + " has no layer_range");
       const int64_t layers = stacks_.layers(*part.input, stack);
@@ -189,7 +191,7 @@ class Planner {
                  int64_t number) {
     std::vector<std::string> rests;
     std::set<std::string> seen;
-    for (const Part& part : slice.parts) {
+    for (const SlicePart& part : slice.parts) {
       for (const std::string& rest :
            stacks_.rests(*part.input, stack, part.layers->first + index)) {
         if (seen.insert(rest).second) rests.push_back(rest);
@@ -199,7 +201,7 @@ class Planner {
     origins_.push_back({slice.parts[origin].input, slice.parts[origin].layers->first + index});
     for (const std::string& rest : rests) {
       make(stack + std::to_string(number) + rest, along(index, length), slice,
-           [&](const Part& part) {
+           [&](const SlicePart& part) {
              return part.input->find(stack + std::to_string(part.layers->first + index) + rest);
            });
     }
@@ -210,7 +212,7 @@ class Planner {
                    bool last) {
     std::vector<std::string> names;
     std::set<std::string> seen;
-    for (const Part& part : parts.parts) {
+    for (const SlicePart& part : parts.parts) {
       for (const TensorInfo& tensor : part.input->tensors()) {
         const auto place = layer_of(tensor.name);
         if (!belongs(module, tensor.name) || (place && place->stack == stack)) continue;
@@ -220,7 +222,7 @@ class Planner {
     }
     for (const std::string& name : names) {
       make(name, depth_of(name, *parts.parts.front().input), parts,
-           [&](const Part& part) { return find(part, name); });
+           [&](const SlicePart& part) { return find(part, name); });
     }
   }
 

@@ -60,7 +60,7 @@ Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSli
     refuse(slice.where + ": " + method.name + " needs a base_model");
   }
   for (const RecipeSource& source : slice.sources) {
-    if (mode == Mode::compat && std::ranges::any_of(out.parts, [&](const Part& part) {
+    if (mode == Mode::compat && std::ranges::any_of(out.parts, [&](const SlicePart& part) {
           return part.input->name() == source.model;
         })) {
       continue;  // mergekit keeps one of each
@@ -72,7 +72,7 @@ Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSli
     out.parts.push_back({input_of(inputs, source.model), &source.parameters, source.layers});
   }
   const bool averaged_in = mode == Mode::compat && method.name == "karcher" && base &&
-                           std::ranges::none_of(out.parts, [&](const Part& part) {
+                           std::ranges::none_of(out.parts, [&](const SlicePart& part) {
                              return part.input->name() == *base;
                            });
   if ((counts && base && out.base < 0) || averaged_in) {

@@ -12,7 +12,7 @@
 namespace lenswright {
 
 /// A source of a slice with what it is about.
-struct Part {
+struct SlicePart {
   std::shared_ptr<const Input> input;
   const Settings* own = nullptr;
   std::optional<std::pair<int64_t, int64_t>> layers;
@@ -20,7 +20,7 @@ struct Part {
 
 /// The sources of a slice, the base among them where the method has one.
 struct Parts {
-  std::vector<Part> parts;
+  std::vector<SlicePart> parts;
   int base = -1;
   std::array<const Settings*, 3> levels{};  // of slice, module and recipe
 };

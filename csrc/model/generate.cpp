@@ -98,7 +98,7 @@ std::vector<int64_t> Generation::step() {
     read_prefix();
     return {};
   }
-  const Input input = next_input();
+  const ModelInput input = next_input();
   positions_ = input.positions.defined() ? input.positions : input.batch.positions();
   const Taps& taps = steps_ == 0 ? prefill_ : decode_;
   logits_ = model_.run(input, taps, {Logits::last, 0, std::nullopt}).logits.squeeze(1);
@@ -119,7 +119,7 @@ void Generation::read_prefix() {
   cache_->repeat(prompts_.rows());
 }
 
-Input Generation::next_input() {
+ModelInput Generation::next_input() {
   if (!options_.use_cache) return {extended(prompts_, said_), {}, nullptr, {}};
   if (steps_ > 0) {
     const at::Tensor positions = (prompts_.last() + steps_).unsqueeze(1);

@@ -46,7 +46,7 @@ class Generation {
 
  private:
   void read_prefix();
-  Input next_input();
+  ModelInput next_input();
   void remember_prompts();
   at::Tensor choose();
   std::vector<int64_t> record(const at::Tensor& next);

@@ -33,7 +33,7 @@ void check_positions(const at::Tensor& positions, const Spec& spec) {
 }
 
 // Attention row by row, in deterministic runs; nothing otherwise.
-RowSpans row_spans(const Input& input, const at::Tensor& positions) {
+RowSpans row_spans(const ModelInput& input, const at::Tensor& positions) {
   RowSpans spans;
   if (!deterministic()) return spans;
   const Batch& batch = input.batch;
@@ -79,7 +79,7 @@ at::Tensor cached_mask(const at::Tensor& positions, int64_t before, int64_t used
 }  // namespace
 
 // What each layer's attention is told, sinks aside: layers that see equally share their masks.
-std::vector<AttentionSetting> Model::attention_settings(const Input& input,
+std::vector<AttentionSetting> Model::attention_settings(const ModelInput& input,
                                                         const at::Tensor& positions,
                                                         const at::Tensor& base) const {
   at::Tensor keys = positions;  // of a cache: its slots
@@ -111,7 +111,8 @@ std::vector<AttentionSetting> Model::attention_settings(const Input& input,
   return settings;
 }
 
-Pass Model::make_pass(const Input& input, const at::Tensor& positions, const Taps& taps) const {
+Pass Model::make_pass(const ModelInput& input, const at::Tensor& positions,
+                      const Taps& taps) const {
   Pass pass{spec_, taps, positions, {}, {}, row_spans(input, positions), input.cache};
   at::Tensor lengths = positions.gather(1, input.batch.last().unsqueeze(1)).squeeze(1) + 1;
   if (!input.batch.branches().empty()) {
@@ -144,7 +145,8 @@ at::Tensor Model::embed_normed(const at::Tensor& x, const Pass& pass) const {
   return norm_layer(x, {embed_norm_.gain, {}}, scale, normalized, pass) + written;
 }
 
-at::Tensor Model::embed(const Input& input, const at::Tensor& positions, const Taps& taps) const {
+at::Tensor Model::embed(const ModelInput& input, const at::Tensor& positions,
+                        const Taps& taps) const {
   const auto lookup = [&](const Linear& table, const at::Tensor& ids, WriterKind writer) {
     at::Tensor rows = at::embedding(table.weight.view(), ids).to(dtype_);
     const Adapter* adapter = taps.adapter({writer});
@@ -186,7 +188,7 @@ at::Tensor Model::unembed(at::Tensor residual, const Batch& batch, const Pass& p
   return y;
 }
 
-Output Model::run(const Input& input, const Taps& taps, const Wanted& wanted) const {
+ModelOutput Model::run(const ModelInput& input, const Taps& taps, const Wanted& wanted) const {
   const Plan plan = make_plan(spec_, taps, wanted);
   check_tokens(input.batch, spec_);
   const at::Tensor positions =

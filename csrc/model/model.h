@@ -19,14 +19,14 @@
 namespace lenswright {
 
 /// What a run starts from.
-struct Input {
+struct ModelInput {
   Batch batch;
   at::Tensor residual;  // [batch, pos, d_model]; needed where start_at_layer > 0
   KvCache* cache = nullptr;
   at::Tensor positions;  // [batch, pos]; undefined: counted from each row's first token
 };
 
-struct Output {
+struct ModelOutput {
   at::Tensor logits;    // [batch, pos (1 where only the last is wanted), d_vocab], or undefined
   at::Tensor residual;  // where the run stopped before the end
 };
@@ -52,7 +52,7 @@ class Model {
   std::shared_ptr<Model> reread(const std::vector<std::string>& misreadings,
                                 const std::string& dtype = "") const;
 
-  Output run(const Input& input, const Taps& taps, const Wanted& wanted) const;
+  ModelOutput run(const ModelInput& input, const Taps& taps, const Wanted& wanted) const;
 
   const Spec& spec() const { return spec_; }
   at::ScalarType dtype() const { return dtype_; }
@@ -86,12 +86,13 @@ class Model {
 
   /// Puts weights_ where the run looks for them.
   void assemble();
-  at::Tensor embed(const Input& input, const at::Tensor& positions, const Taps& taps) const;
+  at::Tensor embed(const ModelInput& input, const at::Tensor& positions, const Taps& taps) const;
   at::Tensor embed_normed(const at::Tensor& x, const Pass& pass) const;
   at::Tensor unembed(at::Tensor residual, const Batch& batch, const Pass& pass,
                      Logits logits) const;
-  Pass make_pass(const Input& input, const at::Tensor& positions, const Taps& taps) const;
-  std::vector<AttentionSetting> attention_settings(const Input& input, const at::Tensor& positions,
+  Pass make_pass(const ModelInput& input, const at::Tensor& positions, const Taps& taps) const;
+  std::vector<AttentionSetting> attention_settings(const ModelInput& input,
+                                                   const at::Tensor& positions,
                                                    const at::Tensor& base) const;
 
   std::shared_ptr<Checkpoint> checkpoint_;

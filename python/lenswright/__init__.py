@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lenswright.nearest import did_you_mean
+
 if TYPE_CHECKING:
     from lenswright import directions as directions
     from lenswright import edits as edits
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from lenswright._files import Cancelled as Cancelled
     from lenswright.checkpoints.checkpoint import Checkpoint as Checkpoint
     from lenswright.checkpoints.checkpoint import CheckpointError as CheckpointError
+    from lenswright.checkpoints.differing import diff as diff
+    from lenswright.checkpoints.inspecting import inspect as inspect
+    from lenswright.editing.committing import revert as revert
     from lenswright.generating.chatting import Conversation as Conversation
     from lenswright.live import from_transformers as from_transformers
     from lenswright.measuring.measurement import measure as measure
@@ -50,8 +55,10 @@ _NAMES = {
     "Splits": "prompting.prompts",
     "VerificationError": "selftest",
     "align": "merging.alignment.run",
+    "diff": "checkpoints.differing",
     "extract_adapter": "merging.extraction",
     "from_transformers": "live",
+    "inspect": "checkpoints.inspecting",
     "lineage": "merging.lineage",
     "load": "model",
     "measure": "measuring.measurement",
@@ -61,6 +68,7 @@ _NAMES = {
     "merge_statistics": "merging.statistics",
     "mixture_of_experts": "merging.mixture.build",
     "merged_model": "merging.live_merge",
+    "revert": "editing.committing",
     "search_merge": "soups.search",
     "soup": "soups.soup",
     "task_vectors": "merging.tasks",
@@ -107,10 +115,7 @@ def __getattr__(name: str) -> Any:
     elif name in _NAMES:
         value = getattr(importlib.import_module(f"lenswright.{_NAMES[name]}"), name)
     else:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, __all__, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, __all__)
         raise AttributeError(f"module 'lenswright' has no attribute '{name}'{hint}", name=name)
     globals()[name] = value
     return value

@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'sum_edits', 'try_edit', 'winsorised']
+__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'check_in_place', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'stack_edits', 'sum_edits', 'try_edit', 'winsorised']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -25,6 +25,10 @@ class Taps:
     """
     An ordered set of readers and writers on the points of a model.
     """
+    def add(self, name: str, vector: torch.Tensor) -> None:
+        """
+        Adds a vector to every token at a point, in the vector's type.
+        """
     def capture(self, name: str, positions: torch.Tensor | None = None, device: torch.device | None = None, detach: bool = True) -> None:
         """
         Keeps the tensor of a point: all of it, or the given positions (int64).
@@ -463,6 +467,10 @@ def binary_leace(covariance: torch.Tensor, difference: torch.Tensor) -> tuple[to
     """
     The same for two classes, in closed form.
     """
+def check_in_place(folder: os.PathLike | str | bytes) -> None:
+    """
+    Refuses a folder with files that are not its checkpoint's own.
+    """
 def commit_edit(edit: Edit, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any, journal: bool, in_place: bool) -> dict:
     """
     Writes a checkpoint folder with an edit in its weights.
@@ -592,6 +600,10 @@ def solve_covariance(covariance: torch.Tensor, right: torch.Tensor) -> torch.Ten
 def som(x: torch.Tensor, rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex, steps: typing.SupportsInt | typing.SupportsIndex, rate: typing.SupportsFloat | typing.SupportsIndex, spread: typing.SupportsFloat | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex) -> torch.Tensor:
     """
     Neurons [rows * columns, width] of a map of x.
+    """
+def stack_edits(edits: collections.abc.Sequence[Edit]) -> Edit:
+    """
+    Many edits as rows of one.
     """
 def sum_edits(first: Edit, second: Edit) -> Edit:
     """

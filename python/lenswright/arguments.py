@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
+
+from lenswright.nearest import did_you_mean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +59,5 @@ def check_names(what: str, given: Iterable[str], known: Sequence[str]) -> None:
     """TypeError for the first name that is not among the known ones."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else f", expected {', '.join(known)}"
+            hint = did_you_mean(name, known) or f", expected {', '.join(known)}"
             raise TypeError(f"{what} has no argument '{name}'{hint}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright.decompose import Decomposition
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -66,10 +67,8 @@ class ActivationCache(Decomposition):
                 f"'{name}' is a point of this model, but not in this cache; "
                 "name it in names_filter (expanded points must be named)"
             )
-        import difflib
 
-        near = difflib.get_close_matches(str(name), list(self.tensors), 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, self.tensors)
         raise KeyError(f"'{name}' is not in this cache of {len(self)} tensors{hint}")
 
     def __contains__(self, key: object) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+
+from lenswright.nearest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class Config:
 
     def __getattr__(self, name: str) -> Any:
         known = [f.name for f in fields(self)]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, known)
         raise AttributeError(f"cfg has no '{name}'{hint}")
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,13 @@ from lenswright.editing.adding import add, affine, leace
 from lenswright.editing.aiming import count_of, noise, optional, unpacked
 from lenswright.editing.committing import Committed, Recheck, Reverted, revert, verify
 from lenswright.editing.conditioning import BLOCK_WRITERS, condition
-from lenswright.editing.control_vector import save_control_vector
+from lenswright.editing.control_vector import load_control_vector, save_control_vector
 from lenswright.editing.description import Description
 from lenswright.editing.edit import Edit
+from lenswright.editing.lora_import import from_lora
+from lenswright.editing.stacking import stack
 from lenswright.editing.strengths import Kernel, Strength, finite, resolve_strength
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -43,11 +45,14 @@ __all__ = [
     "affine",
     "condition",
     "from_factors",
+    "from_lora",
     "leace",
     "load",
+    "load_control_vector",
     "random_like",
     "revert",
     "save_control_vector",
+    "stack",
     "verify",
 ]
 
@@ -118,10 +123,9 @@ def ablate(
         TypeError: `direction` or `strength` is none of these.
     """
     if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, 1, cutoff=0.4)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(method, METHODS, cutoff=0.4)
         raise ValueError(f"method is {method!r}, expected one of {list(METHODS)}{hint}")
-    given, source = unpacked(direction)
+    given, source = unpacked(direction, model)
     how = resolve_strength(model, strength)
     told: dict[str, Any] = {"strength": how.told, "direction": source}
     if against is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from lenswright.jsonable import finite_or_none
 
 if TYPE_CHECKING:
     from lenswright.collecting.statistics import Statistics
@@ -21,7 +22,7 @@ Matrix = list[list[float | None]]
 
 def _matrix(values: torch.Tensor) -> Matrix:
     # [points, positions] -> [position][layer]; what was not measured is None
-    return [[v if math.isfinite(v) else None for v in row] for row in values.t().tolist()]
+    return [[finite_or_none(v) for v in row] for row in values.t().tolist()]
 
 
 def model_facts(model: Model) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,12 @@ from lenswright.watching import WatchMethods
 
 if TYPE_CHECKING:
     from lenswright.collecting.statistics import Statistics
-    from lenswright.prompting.prompts import PromptSet
+    from lenswright.editing.edit import Edit
+    from lenswright.prompting.prompts import Prompt, PromptSet
+    from lenswright.running import Input
+    from lenswright.selecting.scores import Score
     from lenswright.selftest import SelfTest
+    from lenswright.trial import Trial
 
 
 def load(
@@ -198,6 +203,48 @@ class Model(TextMethods, WatchMethods, GenerateMethods):
         from lenswright.selftest import selftest
 
         return selftest(self, text)
+
+    def trial(
+        self,
+        edits: Edit | Sequence[Edit | None] | Mapping[str, Edit | None],
+        prompts: PromptSet | Sequence[Prompt] | Input,
+        what: str | Score | Callable[[torch.Tensor], torch.Tensor] = "logits",
+        *,
+        batch_size: int = 64,
+        progress: bool = True,
+        **how: Any,
+    ) -> Trial:
+        """Try many edits at once: each row of a batch carries an edit of its own.
+
+        Every edit is tried on every prompt, and gives what `with model.edited(edit):` gives, in
+        batches of a fixed number of rows. Hooks, edits and steerings that are active act as well.
+
+        Args:
+            edits: of any methods and ranks; by names, if a mapping; None is the model as it is. One
+                edit of many rows counts as so many edits.
+            prompts: as in calling the model; or prompts of a split, which go through the chat
+                template: of a whole set the selection's only, as who compares edits selects.
+            what: "logits" [edits, prompts, d_vocab] behind each prompt; "texts", which go on with
+                keys and values kept; a function of the logits [rows, d_vocab] of a batch, which
+                keeps what it gives of each row, [edits, prompts, ...]; or a score of
+                `lenswright.directions` such as `TokenLogOdds`, [edits, prompts].
+            batch_size: rows (an edit on a prompt) at a time; each holds the factors of its edit.
+            progress: show it.
+            how: with "texts", arguments of `generate`: max_new_tokens, temperature, stop ...;
+                `seed` is that of the first prompt, under every edit.
+
+        Raises:
+            ValueError: an edit, named, cannot be a row: it names tensors instead of writers, has
+                rows of its own, or is for another model; prompts of another role, or that made it.
+            TypeError: an unknown argument.
+
+        Example:
+            >>> tried = model.trial({"whole": edit, "half": 0.5 * edit, "none": None}, prompts)
+            >>> tried["half"] - tried["none"]  # [prompts, d_vocab]
+        """
+        from lenswright.trial import trial
+
+        return trial(self, edits, prompts, what, batch_size=batch_size, progress=progress, **how)
 
     def collect(self, prompts: PromptSet, **arguments: Any) -> Statistics:
         """Streaming statistics of activations; see `lenswright.collecting.statistics.collect`."""

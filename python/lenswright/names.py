@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 
 from lenswright import _files
+from lenswright.nearest import did_you_mean
 
 Short = tuple[str, int] | tuple[str, int, str]
 NameFilter = str | Short | Callable[[str], bool] | Sequence["str | Short"] | None
@@ -23,8 +23,7 @@ _GLOB = re.compile(r"[*?\[{]")
 
 def unknown(name: str, candidates: Iterable[str], what: str = "hook name") -> KeyError:
     """A KeyError that names the nearest candidate."""
-    near = difflib.get_close_matches(name, list(candidates), 1, cutoff=0.6)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(name, candidates)
     return KeyError(f"{what} '{name}' is no point of this model{hint}")
 
 

@@ -22,6 +22,7 @@ class Reading:
     rows: list[list[int]]
     prompts: torch.Tensor
     now: Callable[[], torch.Tensor]
+    behind: bool = False  # whether its passes read nothing but what was said
 
     @classmethod
     def of(cls, rows: Rows, side: str = "right", prompts: Sequence[int] | None = None) -> Reading:

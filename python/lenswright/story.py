@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from lenswright import findings
+from lenswright import _core, findings
 from lenswright.editing.baking import Baked, bake
 from lenswright.measuring.measurement import measure
 from lenswright.measuring.probes import Probe
@@ -51,7 +51,7 @@ PLAIN = "plain orthogonalisation, W' = (I - s v vᵀ) W"
 FRONT = 5
 """Rows of the Pareto front that are told; the report has all."""
 
-BALANCES = (0.03, 0.1, 0.3, 1.0)
+BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Among which a conditioned edit's is chosen, on the selection split."""
 
 
@@ -75,6 +75,7 @@ class Plan:
     probes: Mapping[str, Probe] | None = None
     progress: bool = True
     journal: bool = False  # keep what reverting the written folder needs
+    in_place: bool = False  # the model's own folder is edited, with a journal
 
     def __post_init__(self) -> None:
         for name, least in (("null", 0), ("null_prompts", 1), ("max_new_tokens", 1),
@@ -93,6 +94,8 @@ class Plan:
         method = "plain" if self.method in ("projected", "condition") else self.method
         anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
         ablate(model, anything, method, writers=self.writers, strength=self.strength)
+        if self.in_place:
+            _core.check_in_place(model.folder)
 
 
 def _edit(model: Model, splits: Splits, plan: Plan, choice: Choice, stats: Statistics) -> Edit:
@@ -120,7 +123,8 @@ def tell(
     Args:
         model: the model, unedited; it is so again afterwards.
         splits: prompts of the two classes, in three parts.
-        folder: the checkpoint to write; must not exist. None: nothing is written.
+        folder: the checkpoint to write; must not exist. None: nothing is written, but with
+            `plan.in_place` the model's own folder.
         say: is told each finding in a line.
 
     Raises:
@@ -130,8 +134,9 @@ def tell(
     from lenswright import directions
 
     plan.check(model)
-    if folder is not None and folder.exists():
-        raise FileExistsError(f"output folder {folder} exists; expected a new one")
+    if folder is not None and (plan.in_place or folder.exists()):
+        why = "is given beside in_place" if plan.in_place else "exists; expected a new one"
+        raise FileExistsError(f"output folder {folder} {why}")
     size, progress = plan.batch_size, plan.progress
     stats = model.collect(splits.fit, positions=plan.positions, batch_size=size, progress=progress)
     found = directions.difference_of_means(stats)
@@ -163,9 +168,10 @@ def tell(
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
     baked = None
-    if folder is not None:
+    if folder is not None or plan.in_place:
         rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
         baked = bake(model, edit, folder, rows, plan.journal)
+        folder = baked.folder
         pairs = ", ".join(
             f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
         )

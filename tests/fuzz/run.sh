@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 seconds="${1:-30}"
 shift $(( $# > 0 ? 1 : 0 ))
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(header json index glob differential)
+[ ${#targets[@]} -gt 0 ] || targets=(header json index glob journal differential)
 
 differential=""
 for i in "${!targets[@]}"; do
@@ -40,10 +40,10 @@ fi
 # The libraries' sources once, instrumented; only what has changed is compiled again.
 objects=()
 jobs=0
-for source in csrc/base/*.cpp csrc/io/*.cpp; do
+for source in csrc/base/*.cpp csrc/io/*.cpp csrc/edits/{kernel,undo,undo_journal}.cpp; do
   object="$out/$(basename "$(dirname "$source")")_$(basename "$source" .cpp).o"
   objects+=("$object")
-  newest=$(ls -t "$source" csrc/base/*.h csrc/io/*.h | head -n 1)
+  newest=$(ls -t "$source" csrc/base/*.h csrc/io/*.h csrc/edits/{kernel,undo,undo_journal}.h | head -n 1)
   [ "$object" -nt "$newest" ] && continue
   "$compiler" "${flags[@]}" -c "$source" -o "$object" &
   jobs=$((jobs + 1))

@@ -76,13 +76,15 @@ def apply(
     return torch.stack(rows).to(h.dtype)
 
 
-def meant(rules: Sequence[Any], place: int, prompt: int, suffix: int = 0) -> bool:
+def meant(rules: Sequence[Any], place: int, prompt: int, suffix: int = 0, prefix: int = 0) -> bool:
     """Whether a place of a row is meant by rules of positions."""
     inside = list(range(prompt))
     named = {
         "all": True, "prefill": place < prompt, "decode": place >= prompt,
         "last": place == prompt - 1, "first": place == 0,
-        "post_instruction": prompt - suffix <= place < prompt,
+        "post_instruction": prompt - suffix <= place < prompt, "pre_instruction": place < prefix,
+        "instruction": prefix <= place < prompt - suffix,
+        "template": place < prefix or prompt - suffix <= place < prompt,
     }  # fmt: skip
     found = False
     for rule in rules:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import torch
 
 import embedded
 import lenswright as lw
+from editing import file_hashes
 from lenswright import cli
 from lenswright.demo import language
 
@@ -106,6 +111,75 @@ def test_other_methods(tmp_path: Path, method: str) -> None:
     effects = {effect["name"]: effect["after"] for effect in told.report.data["effects"]}
     assert effects["refusal, restricted"] < 0.5
     if method == "condition":
-        assert len(told.edit.provenance["balances"]) == 4
+        assert len(told.edit.provenance["balances"]) == 6
     with pytest.raises(ValueError, match="method is 'oblique', expected one of"):
         tell(model, demo.splits(), Plan(method="oblique", progress=False), None)
+
+
+def prompts(folder: Path) -> list[str]:
+    positive = write(folder / "a.jsonl", embedded.rows("test", "restricted", 60))
+    negative = write(folder / "b.jsonl", embedded.rows("test", "benign", 60))
+    return ["--positive", positive, "--negative", negative, "--null", "2", "--max-new-tokens", "4",
+            "--refusal", *language.REFUSAL_MARKERS]  # fmt: skip
+
+
+def test_in_place_is_the_same_folder_with_a_journal(tmp_path: Path) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(embedded.MODEL, source)
+    before, given = file_hashes(source), prompts(tmp_path)
+    assert cli.main(["ablate", str(source), *given, "--journal", "--out", str(tmp_path / "x")]) == 0
+    assert file_hashes(source) == before
+    assert cli.main(["ablate", str(source), *given, "--in-place"]) == 0
+    assert file_hashes(source) == file_hashes(tmp_path / "x")
+    assert (tmp_path / "model-report" / "report.json").is_file()
+    assert cli.main(["revert", str(source), "--out", str(tmp_path / "back")]) == 0
+    assert file_hashes(tmp_path / "back") == before
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [(["--in-place", "--out", "x"], "--in-place writes no other folder"),
+     (["--in-place"], "holds '.notes'")],
+)  # fmt: skip
+def test_in_place_is_refused_before_anything_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(embedded.MODEL, source)
+    (source / ".notes").write_text("mine")
+    before, given = file_hashes(source), prompts(tmp_path)
+    assert cli.main(["ablate", str(source), *given, *more]) == 2
+    told = capsys.readouterr()
+    assert message in told.err
+    assert told.out == ""
+    assert file_hashes(source) == before
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "model"]
+    assert cli.main(["ablate", "no/such/model", *given, "--in-place"]) == 2
+    assert "no/such/model is no folder" in capsys.readouterr().err
+
+
+def test_killed_in_place_the_model_is_old_or_new(tmp_path: Path) -> None:
+    source = tmp_path / "model"
+    shutil.copytree(embedded.MODEL, source)
+    given, old = prompts(tmp_path), file_hashes(source)
+    command = [sys.executable, "-m", "lenswright", "ablate", str(source), *given, "--in-place"]
+    seen = []
+    for wait in (0.0, 0.005, 0.02):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        for line in process.stdout:  # what is left is the commit and its check
+            if line.startswith("measure  KL(base"):
+                break
+        time.sleep(wait)
+        process.kill()
+        process.communicate()
+        found = file_hashes(source)
+        if found != old:
+            lw.edits.revert(source, tmp_path / "back", progress=False)
+            assert file_hashes(tmp_path / "back") == old
+            shutil.rmtree(source)
+            (tmp_path / "back").rename(source)
+        seen.append(found == old)
+    assert seen[0]
+    assert cli.main(["ablate", str(source), *given, "--in-place"]) == 0
+    assert not [f for f in tmp_path.glob(".*") if f.is_dir()]

@@ -1,4 +1,4 @@
-"""The layer lint finds what it is there to find."""
+"""The lints find what they are there to find."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ import pytest
 LINT = Path(__file__).resolve().parents[1] / "lint"
 
 
-@pytest.fixture(scope="module")
-def layers() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("layers", LINT / "layers.py")
+def lint(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, LINT / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def layers() -> ModuleType:
+    return lint("layers")
 
 
 @pytest.mark.parametrize(
@@ -94,3 +98,28 @@ def test_breaches_in_python(
 
 def test_this_tree_has_none(layers: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert layers.main() == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ("struct Part {\n};", "class Part final : public Base {\n};", True),
+        ("enum class Part { a };", "struct Part {\n};", True),
+        ("struct Part {\n};", "struct Part;", False),
+        ("struct Part {\n};", "namespace {\nstruct Part {\n};\n}  // namespace", False),
+        ("struct Part {\n};", "namespace merge {\nstruct Part {\n};\n}  // namespace merge", False),
+        ("struct Part {\n};", "namespace {\n}  // namespace\nstruct Part {\n};", True),
+    ],
+)
+def test_two_types_of_one_name(tmp_path: Path, one: str, other: str, found: bool) -> None:
+    nouns = lint("nouns")
+    (tmp_path / "csrc").mkdir()
+    for name, text in (("a.h", one), ("b.cpp", other)):
+        whole = f"namespace lenswright {{\n{text}\n}}  // namespace lenswright\n"
+        (tmp_path / "csrc" / name).write_text(whole)
+    expected = ["lenswright::Part: csrc/a.h, csrc/b.cpp"] if found else []
+    assert nouns.breaches(tmp_path) == expected
+
+
+def test_no_two_types_of_one_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint("nouns").main() == 0, capsys.readouterr().out

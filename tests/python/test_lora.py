@@ -9,7 +9,7 @@ from typing import Any
 import peft
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import lenswright as lw
 from edit_methods import directions, others
@@ -45,8 +45,13 @@ CASES = {
     "granite": ("granite", "", BLOCKS),
     "mistral3": ("mistral3", "", "all"),
     "qwen2_vl": ("qwen2_vl", "", "all"),
-    "deepseek_v3": ("deepseek_v3", "", "attention"),
-    "mixtral": ("mixtral", "", "attention"),
+    "deepseek_v3": ("deepseek_v3", "", "all"),
+    "mixtral": ("mixtral", "", "all"),
+    "mixtral-fused": ("mixtral", "", "expert"),
+    "qwen2_moe": ("qwen2_moe", "", "all"),
+    "granitemoeshared": ("granitemoeshared", "", ["attention", "expert", "shared_expert"]),
+    "gpt_oss": ("gpt_oss", "", "expert"),
+    "llama4_text": ("llama4_text", "", "all"),
     "bare": ("gpt2", "", BLOCKS),
 }
 
@@ -54,22 +59,104 @@ CASES = {
 def edits_of(model: lw.Model, writers: Any) -> dict[str, lw.edits.Edit]:
     v, other = directions(model), others(model)
     plain = lw.edits.ablate(model, v[0], writers=writers)
-    return {
+    other_writers = "attention" if writers != "expert" else writers
+    made = {
         "plain": plain,
         "projected": lw.edits.ablate(model, v[0], against=other, writers=writers, strength=0.5),
         "oblique": lw.edits.ablate(model, v, "oblique", read=other, writers=writers),
         "subspace": lw.edits.ablate(model, v, "subspace", writers=writers),
         "ridge": lw.edits.ablate(model, v, "ridge", ridge=0.1, writers=writers),
         "reflection": lw.edits.ablate(model, v[0], "reflection", writers=writers),
-        "sum": plain + lw.edits.ablate(model, v[1], writers="attention"),
-        "heads": plain.restrict(heads=[0], model=model),
+        "sum": plain + lw.edits.ablate(model, v[1], writers=other_writers),
     }
+    if writers == "expert":
+        return made | {"few": plain.restrict(experts=[1, 3])}
+    return made | {"heads": plain.restrict(heads=[0], model=model)}
+
+
+def test_there_and_back(family: Family, tmp_path: Path) -> None:
+    for case, (name, knob, writers) in CASES.items():
+        if case == "bare":
+            continue
+        fused = {"fused": True} if case.endswith("fused") else {}
+        model = lw.load(stored_as(family(name, knob, **fused), tmp_path / case, "float64"))
+        tokens = random_tokens(2, 9)
+        for label in ("subspace", "sum"):
+            edit = edits_of(model, writers)[label]
+            back = lw.edits.from_lora(model, edit.to_lora(tmp_path / f"{case}-{label}").folder)
+            assert set(back.writers()) <= set(edit.writers())
+            with model.edited(edit):
+                expected = model(tokens)
+            with model.edited(back):
+                assert relative_error(model(tokens), expected) < 1e-5, (case, label)
+            assert relative_error(model(tokens), expected) > 1e-3
+
+
+def test_adapters_that_peft_made(family: Family, tmp_path: Path) -> None:
+    """Other ranks and scales than ours, names by their ends, several parameters of one module."""
+    from lenswright.reference import Reference
+
+    for name, targets, how in (
+        ("llama", {"target_modules": ["o_proj", "down_proj"]},
+         {"use_rslora": True, "alpha_pattern": {"o_proj": 7}, "rank_pattern": {"o_proj": 2}}),
+        ("gpt2", {"target_modules": ["c_proj"]}, {"fan_in_fan_out": True, "lora_bias": True}),
+        ("qwen2_moe", {"target_modules": ["o_proj"],
+                       "target_parameters": ["mlp.experts.down_proj"]}, {}),
+        ("gpt_oss", {"target_modules": [], "target_parameters": [
+            "mlp.experts.down_proj", "mlp.experts.down_proj_bias"]}, {}),
+    ):  # fmt: skip
+        source = stored_as(family(name), tmp_path / name, "float32")
+        torch.manual_seed(0)
+        config = peft.LoraConfig(r=3, lora_alpha=5, init_lora_weights=False, task_type="CAUSAL_LM",
+                                 **targets, **how)  # fmt: skip
+        wrapped = peft.get_peft_model(Reference(source).model, config)
+        wrapped.save_pretrained(tmp_path / f"{name}-adapter")
+        model, tokens = lw.load(source, dtype="float64"), random_tokens(2, 9)
+        edit = lw.edits.from_lora(model, tmp_path / f"{name}-adapter")
+        with model.edited(edit):
+            tried = model(tokens)
+        assert relative_error(tried, model(tokens)) > 1e-3
+        found = with_adapter(source, tmp_path / f"{name}-adapter", tokens, False)
+        assert relative_error(tried, found) < 1e-5, name
+
+
+def test_adapters_that_are_no_edits(family: Family, tmp_path: Path) -> None:
+    model = lw.load(stored_as(family("llama"), tmp_path / "in", "float32"))
+    folder = lw.edits.ablate(model, direction(model), writers="mlp").to_lora(tmp_path / "a").folder
+    config = json.loads((folder / "adapter_config.json").read_text())
+    tensors = load_file(folder / "adapter_model.safetensors")
+
+    def refused(message: str, kind: Any = ValueError) -> None:
+        with pytest.raises(kind, match=message):
+            lw.edits.from_lora(model, folder)
+
+    for change, message in (
+        ({"peft_type": "IA3"}, "peft_type is 'IA3', expected 'LORA'"),
+        ({"use_dora": True}, "use_dora is True, which no edit is"),
+    ):
+        (folder / "adapter_config.json").write_text(json.dumps(config | change))
+        refused(message)
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    name = next(iter(tensors))
+    for changed, message in (
+        ({name.replace("mlp.down_proj", "self_attn.q_proj"): 0, name.replace(
+            "mlp.down_proj", "self_attn.q_proj").replace("_A", "_B"): 0}, "does not write"),
+        ({name: tensors[name][:, :-1]}, "blocks.0.mlp.W_out"),
+        ({"base_model.model.x.weight": 0}, "is no factor of LoRA"),
+    ):  # fmt: skip
+        filled = {n: tensors[name] if isinstance(t, int) else t for n, t in changed.items()}
+        whole = {n: t.clone().contiguous() for n, t in (tensors | filled).items()}
+        save_file(whole, folder / "adapter_model.safetensors")
+        refused(message)
+    (folder / "adapter_config.json").unlink()
+    refused("has no adapter_config.json", FileNotFoundError)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_peft_gives_the_same_logits(family: Family, tmp_path: Path, case: str) -> None:
     name, knob, writers = CASES[case]
-    source = stored_as(family(name, knob), tmp_path / "in", "float32")
+    fused = {"fused": True} if case.endswith("fused") else {}
+    source = stored_as(family(name, knob, **fused), tmp_path / "in", "float32")
     if case == "bare":  # names without their first part, as GPT-2 was published
         rewrite(source, lambda w: {n.removeprefix("transformer."): t for n, t in w.items()})
     model = lw.load(source, dtype="float64")
@@ -142,8 +229,11 @@ def test_what_no_adapter_can_hold(family: Family, tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
 
     refused("gpt2", "tensor is the unembedding's too, which only a commit unties")
-    refused("mixtral", "experts are parameters of their mixture")
-    refused("qwen2_moe", "in a mixture peft takes modules", writers="shared_expert")
+    refused(
+        "gpt_oss",
+        "cannot hold '.*experts.down_proj', which has none",
+        writers=["attention", "expert"],
+    )
     refused("bloom", "the bias of a norm is not a matrix", writers="embedding_norm")
     refused("gpt2", "has none; expected edit.restrict", knob="untied")
     model = lw.load(family("llama"))

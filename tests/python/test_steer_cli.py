@@ -156,3 +156,52 @@ def test_nothing_to_do(steer, vectors, tmp_path):
     code, _, err = steer("--direction", tmp_path / "rows.pt", "--strength", 1)
     assert code == 2
     assert "there is nothing to do" in err
+
+
+def test_control_vectors_in_and_out(steer, vectors, tmp_path):
+    model, made = embedded.model(), tmp_path / "v.gguf"
+    code, _, err = steer(
+        "--direction", f"{tmp_path}/two.safetensors:a", "--layers", 2, 3, "--strength", 60,
+        "--save", made,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    unit = 60 * vectors[1].double() / vectors[1].double().norm()
+    found = lw.edits.load_control_vector(made, model)
+    assert sorted(found) == [2, 3]
+    assert all(torch.allclose(v, unit, atol=1e-5) for v in found.values())
+    arguments = ["--prompt", PROMPT, "--max-new-tokens", 16, "--json"]
+    value = lw.steering.add(vectors[1], 60.0, layers=[2, 3])
+    for how in (["--direction", made], ["--steering", made]):
+        code, out, err = steer(*how, *arguments)
+        assert (code, err) == (0, "")
+        assert json.loads(out)["answers"][0]["steered"] == answers([PROMPT], value)[0]
+    half = json.loads(steer("--direction", made, "--strength", -1, *arguments)[1])
+    assert half["answers"][0]["steered"] == answers([PROMPT], -1 * value)[0]
+    assert answers([PROMPT], -1 * value) != answers([PROMPT], value)
+    for wrong, message in (
+        (["--at", "resid_mid"], "--at is resid_mid, but --direction is a control vector, expected"),
+        (["--operation", "project"], "--operation is project, but --direction is a control vector"),
+    ):
+        code, _, err = steer("--direction", made, *wrong, *arguments)
+        assert (code, message in err) == (2, True)
+    code, _, err = steer(
+        "--direction", f"{tmp_path}/two.safetensors:a", "--layers", 2, "--operation", "project",
+        "--save", tmp_path / "w.gguf",
+    )  # fmt: skip
+    assert code == 2
+    assert "depends on the token, which no control vector does" in err
+    assert not (tmp_path / "w.gguf").exists()
+
+
+def test_words_as_positions(steer, vectors, tmp_path):
+    arguments = ["--direction", f"{tmp_path}/two.safetensors:a", "--layers", 1, "--strength", 60,
+                 "--prompt", PROMPT, "--max-new-tokens", 16, "--json"]  # fmt: skip
+    code, out, err = steer(*arguments, "--positions", "text:kettle", "pre_instruction")
+    assert (code, err) == (0, "")
+    value = lw.steering.add(
+        vectors[1], 60.0, layers=1, positions=["text:kettle", "pre_instruction"]
+    )
+    assert json.loads(out)["answers"][0]["steered"] == answers([PROMPT], value)[0]
+    code, _, err = steer(*arguments, "--positions", "text:teapot")
+    assert code == 2
+    assert "positions is 'text:teapot', which finds no token in any prompt" in err

@@ -17,7 +17,8 @@ TEMPLATE = (
     "<begin> {% for m in messages %}<user> {{ m['content'] }} <end> {% endfor %}"
     "{% if add_generation_prompt %}<bot>{% endif %}"
 )
-SUFFIX = ["<end>", "<bot>"]  # what the template puts behind an instruction
+PREFIX = ["<begin>", "<user>"]  # what the template puts before an instruction
+SUFFIX = ["<end>", "<bot>"]  # and behind it
 
 Change = Callable[[dict[str, torch.Tensor]], None]
 

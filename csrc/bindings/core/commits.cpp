@@ -76,6 +76,9 @@ void bind_commits(py::module_& m) {
   m.def("commit_edit", &commit_edit, py::arg("edit"), py::arg("input"), py::arg("output"),
         py::arg("progress"), py::arg("journal"), py::arg("in_place"),
         "Writes a checkpoint folder with an edit in its weights.");
+  m.def(
+      "check_in_place", [](const fs::path& folder) { check_in_place(*Checkpoint::open(folder)); },
+      py::arg("folder"), "Refuses a folder with files that are not its checkpoint's own.");
   m.def("revert_commit", &revert_folder, py::arg("folder"), py::arg("output"), py::arg("progress"),
         "Writes what the last commit to a folder was made of, from its journal.");
   m.def("recheck", &recheck_folder, py::arg("folder"), py::arg("base"), py::arg("progress"),

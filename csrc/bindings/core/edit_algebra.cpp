@@ -4,6 +4,7 @@
 #include "bindings/core/bindings.h"
 #include "edits/arithmetic.h"
 #include "edits/low_rank.h"
+#include "edits/stack.h"
 
 namespace py = pybind11;
 
@@ -38,6 +39,7 @@ void bind_edit_algebra(py::module_& m) {
         py::arg("experts"), free, "The part of an edit that concerns some writers.");
   m.def("restrict_edit_to_heads", &restricted_to_heads, py::arg("model"), py::arg("edit"),
         py::arg("heads"), free, "What an edit does to the attention's outputs through some heads.");
+  m.def("stack_edits", &stacked, py::arg("edits"), free, "Many edits as rows of one.");
   m.def("low_rank", &low_rank_of, py::arg("model"), py::arg("edit"), free,
         "What an edit adds to weights, as (out [r, d_model], in [r, inputs]) by writer.");
 }

@@ -67,7 +67,7 @@ void bind_edit_methods(py::module_& m) {
   const auto free = py::call_guard<py::gil_scoped_release>();
   m.def("edit_methods", [] {
     std::vector<std::string> names;
-    for (const Method& method : kMethods) names.emplace_back(method.name);
+    for (const AblationMethod& method : kMethods) names.emplace_back(method.name);
     return names;
   });
   m.def("ablate", &ablate_given, py::arg("model"), py::arg("method"), py::arg("direction"),

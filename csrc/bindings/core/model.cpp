@@ -186,7 +186,7 @@ py::tuple run(const Model& model, PyTaps& taps, at::Tensor tokens, std::vector<i
               std::optional<at::Tensor> places) {
   Wanted wanted = wanted_of(logits, start_at_layer, stop_at_layer);
   wanted.places = places.value_or(at::Tensor());
-  Output output;
+  ModelOutput output;
   taps.captured.clear();
   {
     py::gil_scoped_release release;

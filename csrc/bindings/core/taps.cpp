@@ -51,6 +51,12 @@ void PyTaps::write(const std::string& name, py::function function) {
   });
 }
 
+void PyTaps::add(const std::string& name, const at::Tensor& vector) {
+  taps.write(point_of(name, spec), [vector](at::Tensor tensor) {
+    return tensor.to(vector.scalar_type()).add(vector).to(tensor.scalar_type());
+  });
+}
+
 void PyTaps::watch(const std::string& kind, int layer, int64_t expert, py::function function) {
   Adapter adapter;
   adapter.before = [shared = held(std::move(function))](at::Tensor input) {
@@ -75,6 +81,8 @@ void bind_taps(py::module_& m) {
   py::class_<PyTaps>(m, "Taps", "An ordered set of readers and writers on the points of a model.")
       .def("write", &PyTaps::write, py::arg("name"), py::arg("function"),
            "Adds a function tensor -> tensor at a point.")
+      .def("add", &PyTaps::add, py::arg("name"), py::arg("vector"),
+           "Adds a vector to every token at a point, in the vector's type.")
       .def("watch", &PyTaps::watch, py::arg("kind"), py::arg("layer"), py::arg("expert"),
            py::arg("function"), "Calls a function with what a writer reads, [..., inputs].")
       .def("capture", &PyTaps::capture, py::arg("name"), py::arg("positions") = py::none(),

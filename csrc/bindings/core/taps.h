@@ -20,6 +20,8 @@ struct PyTaps {
   PyTaps(const PyTaps&) = delete;
 
   void write(const std::string& name, pybind11::function function);
+  /// Adds a vector to every token, computed in its type.
+  void add(const std::string& name, const at::Tensor& vector);
   /// Calls a function with what a writer reads, as it reads it.
   void watch(const std::string& kind, int layer, int64_t expert, pybind11::function function);
   void capture(const std::string& name, std::optional<at::Tensor> positions,

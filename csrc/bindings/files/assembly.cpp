@@ -22,9 +22,9 @@ std::unique_ptr<HeldPlan> make_assembly(const py::list& inputs, const std::strin
   MergeOptions options;
   options.seed = seed;
   options.shard_bytes = shard_bytes;
-  std::vector<Piece> wanted;
+  std::vector<AssembledTensor> wanted;
   for (const auto& [name, input, tensor, dtype, scale, noise] : pieces) {
-    Piece piece{name, input, tensor, std::nullopt, scale, noise};
+    AssembledTensor piece{name, input, tensor, std::nullopt, scale, noise};
     if (!dtype.empty()) piece.dtype = dtype_of(dtype);
     wanted.push_back(std::move(piece));
   }

@@ -13,16 +13,16 @@
 namespace lenswright {
 namespace {
 
-const Method& method_named(const std::string& name) {
+const AblationMethod& method_named(const std::string& name) {
   std::vector<std::string> known;
-  for (const Method& method : kMethods) {
+  for (const AblationMethod& method : kMethods) {
     if (name == method.name) return method;
     known.emplace_back(method.name);
   }
   TORCH_CHECK_VALUE(false, "method is '", name, "'", did_you_mean(name, known));
 }
 
-void check_fits(const Method& method, const Ablation& ablation) {
+void check_fits(const AblationMethod& method, const Ablation& ablation) {
   const Directions& given = ablation.directions;
   const std::string name = method.name;
   TORCH_CHECK_VALUE(given.read.defined() == method.reads, "read is ",
@@ -73,7 +73,7 @@ class Maker {
 
   const Model& model_;
   const Ablation& ablation_;
-  const Method& method_;
+  const AblationMethod& method_;
   Aims aims_;
   std::map<std::tuple<std::pair<int64_t, std::string>, double>, Factors> shared_;
 };

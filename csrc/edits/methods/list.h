@@ -14,7 +14,7 @@ namespace lenswright {
 
 /// Ways to take directions out of what is written. "projected" is plain with a direction that was
 /// made orthogonal to others first, which it cannot do without.
-inline constexpr std::array<Method, 10> kMethods{
+inline constexpr std::array<AblationMethod, 10> kMethods{
     {{"plain", false, false, plain, nullptr},
      {"projected", false, false, plain, nullptr},
      {"write_norm", false, false, plain, write_norm},

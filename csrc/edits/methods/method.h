@@ -13,7 +13,7 @@ struct Strength {
 
 /// How an ablation makes a writer's factors. `shared` needs the aim only and is made once for all
 /// writers that share it; `own`, where there is one, finishes them by the writer's own weight.
-struct Method {
+struct AblationMethod {
   const char* name;
   bool many;   // takes several directions at once
   bool reads;  // needs vectors to read along

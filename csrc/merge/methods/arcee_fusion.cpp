@@ -4,8 +4,8 @@
 
 #include "base/clones.h"
 #include "merge/divergence.h"
+#include "merge/exact_quantiles.h"
 #include "merge/methods/list.h"
-#include "merge/quantiles.h"
 
 namespace lenswright {
 namespace {
@@ -93,7 +93,7 @@ class ArceeFusion final : public Work {
   const Task task_;
   const size_t base_, other_;
   std::vector<double> divergence_;  // of rows
-  Quantiles quantiles_;
+  ExactQuantiles quantiles_;
   double threshold_ = 0;
 };
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import filecmp
-import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
 from lenswright import _files
 from lenswright.checkpoints.checkpoint import Checkpoint, Report, printable
+from lenswright.jsonable import finite_or_none
 
 
 @dataclass
@@ -130,10 +130,6 @@ def _kind(info: _files.TensorInfo | None) -> str:
     return f"{info.dtype} {list(info.shape)}" if info is not None else "nothing"
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _row(change: _files.TensorChange) -> dict[str, Any]:
     row: dict[str, Any] = {"name": change.name, "kind": change.kind}
     for side, info in (("a", change.a), ("b", change.b)):
@@ -141,8 +137,8 @@ def _row(change: _files.TensorChange) -> dict[str, Any]:
     if change.distance is not None:
         d = change.distance
         row |= {
-            "relative": _finite(d.relative), "max_abs": _finite(d.max_abs),
-            "cosine": _finite(d.cosine), "different": d.different, "elements": d.elements,
+            "relative": finite_or_none(d.relative), "max_abs": finite_or_none(d.max_abs),
+            "cosine": finite_or_none(d.cosine), "different": d.different, "elements": d.elements,
             "not_a_number": d.not_a_number,
         }  # fmt: skip
     return row

@@ -47,17 +47,27 @@ def _common_end(a: str, b: str) -> int:
     return count
 
 
-def _module_names(folder: Path) -> set[str]:
-    """Of modules with a weight; none where transformers is not installed or knows no such model."""
+def transformers_model(folder: Path) -> Any:
+    """The model as `transformers` makes it, without memory; None where it is not installed or knows
+    no such model.
+    """
     try:
         import transformers
 
         config = transformers.AutoConfig.from_pretrained(str(folder))
     except (ImportError, ValueError, OSError):
-        return set()
+        return None
     kind = getattr(transformers, (config.architectures or [""])[0], None)
     if kind is None:
-        return set()
+        return None
     with torch.device("meta"):
-        modules = dict(kind(config).named_modules())
+        return kind(config)
+
+
+def _module_names(folder: Path) -> set[str]:
+    """Of modules with a weight; none where `transformers` cannot tell."""
+    model = transformers_model(folder)
+    if model is None:
+        return set()
+    modules = dict(model.named_modules())
     return {name for name, module in modules.items() if getattr(module, "weight", None) is not None}

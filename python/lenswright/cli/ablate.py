@@ -17,6 +17,7 @@ By default the behaviour is refusing: the model's own refusals are its measure. 
 words that a positive and a negative prompt would go on with: --positive-words, --negative-words.
 
   lenswright ablate MODEL --positive restricted.jsonl --negative benign.jsonl --out edited/
+  lenswright ablate FOLDER --positive a.jsonl --negative b.jsonl --in-place
   lenswright ablate MODEL --positive happy.json --negative sad.json --positions last \\
       --positive-words " happy" " glad" --negative-words " sad" " cried" --out edited/
 
@@ -36,10 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="edited checkpoint to write; must not exist (default: nothing is written)",
     )
+    add("--in-place", action="store_true",
+        help="edit MODEL, a folder, itself, always with a journal: the new folder is written "
+        "beside it, which needs its room, and takes its place in one step at the end; killed at "
+        "any moment, MODEL is the old one or the new one")  # fmt: skip
     add("--journal", action="store_true",
         help="keep in OUT what 'lenswright revert' needs to bring the original back")  # fmt: skip
     add("--report", type=Path, metavar="FOLDER", help="folder for report.html and report.json "
-        "(default: OUT-report, beside OUT)")  # fmt: skip
+        "(default: OUT-report, beside OUT; of --in-place MODEL-report)")  # fmt: skip
     add(
         "--positions",
         default="post_instruction",
@@ -65,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--own", type=int, default=0, metavar="N",
         help="loss on the model's own continuations of N test prompts (default: 0)")  # fmt: skip
     add("--null", type=int, default=20, metavar="N", help="random directions (default: 20)")
+    add("--margin", type=float, metavar="X", help="how far 95 %% intervals of rates may reach to "
+        "either side, such as 0.05; fewer prompts than that takes are an error")  # fmt: skip
     add("--seed", type=int, default=0, help="of the split and of random directions (default: 0)")
     add(
         "--max-new-tokens",
@@ -83,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """Take the whole path."""
     import lenswright
     from lenswright.measuring.probes import own_text_loss, text_loss
+    from lenswright.prompting.prompts import CLASSES
     from lenswright.story import Plan, tell
 
     _check(args)
@@ -94,6 +102,10 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.own:
         probes["loss, own text"] = own_text_loss(model, splits.test, args.own, args.batch_size)
+    if args.margin is not None:
+        from lenswright.measuring.intervals import check_margin
+
+        check_margin(args.margin, {side: len(splits.test.of(side)) for side in CLASSES})
     score = None
     if args.positive_words:
         score = lenswright.directions.TokenLogOdds(args.positive_words, args.negative_words)
@@ -103,14 +115,15 @@ def run(args: argparse.Namespace) -> int:
         refusal=args.refusal, score=score, by=args.by,
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
-        batch_size=args.batch_size, probes=probes, journal=args.journal,
+        batch_size=args.batch_size, probes=probes, journal=args.journal, in_place=args.in_place,
     )  # fmt: skip
     told = tell(
         model, splits, plan, args.out, lambda _: None if args.json else print(_, flush=True)
     )
     if args.json:
         print(told.report.to_json())
-    report = args.report or (args.out and args.out.with_name(args.out.name + "-report"))
+    written = Path(args.model).absolute() if args.in_place else args.out
+    report = args.report or (written and written.with_name(written.name + "-report"))
     if report:
         page = told.report.save(report)
         if not args.json:
@@ -121,7 +134,11 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if bool(args.positive_words) != bool(args.negative_words):
         raise ValueError("--positive-words and --negative-words go together, but one is missing")
-    if args.journal and args.out is None:
+    if args.in_place and args.out is not None:
+        raise ValueError(f"--out is {args.out}, but --in-place writes no other folder")
+    if args.in_place and not Path(args.model).is_dir():
+        raise FileNotFoundError(f"--in-place: {args.model} is no folder; expected one to edit")
+    if args.journal and args.out is None and not args.in_place:
         raise ValueError("--journal belongs to --out, which is missing")
     if args.own < 0:
         raise ValueError(f"--own is {args.own}, expected 0 or more")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
+
+from lenswright.jsonable import finite_or_none
+from lenswright.nearest import did_you_mean
 
 HELP = """\
 Find the directions in which two kinds of prompts differ inside a model, at every layer, by one of
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     if args.null:
         shuffled = directions.null(stats, found, n=args.null, seed=args.seed).table()
         for row, other in zip(rows, shuffled, strict=True):
-            row |= {"p": other["p"], "z": other["z"] if math.isfinite(other["z"]) else None}
+            row |= {"p": other["p"], "z": finite_or_none(other["z"])}
     if args.out:
         found.save(args.out)
     if args.stats:
@@ -86,14 +88,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _method(args: argparse.Namespace) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
-    from difflib import get_close_matches
 
     from lenswright import directions
     from lenswright.estimators.registry import METHODS
 
     if args.method not in METHODS:
-        near = get_close_matches(args.method, list(METHODS), 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(args.method, METHODS)
         raise ValueError(f"--method is {args.method!r}, expected one of {list(METHODS)}{hint}")
     several = args.method in ("pca", "subspace", "inlp")
     if args.k is not None and not several:

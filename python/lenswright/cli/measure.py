@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
     add("--null", type=int, metavar="N", help="random directions (default: 20; 0 without an edit, "
         "and where there is none like it)")  # fmt: skip
+    add("--margin", type=float, metavar="X", help="how far 95 %% intervals of rates may reach to "
+        "either side, such as 0.05; fewer prompts than that takes are an error")  # fmt: skip
     add("--seed", type=int, default=0, help="of random directions and the bootstrap (default: 0)")
     add("--max-new-tokens", type=int, default=32, metavar="N",
         help="length of answers (default: 32)")  # fmt: skip
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     report = lenswright.measure(
         model, change, prompts, refusal=args.refusal, null=null, seed=args.seed,
         max_new_tokens=args.max_new_tokens, batch_size=args.batch_size, probes=probes,
+        margin=args.margin,
     )  # fmt: skip
     data: dict[str, Any] = dict(report.data)
     data["model"] = findings.model_facts(model)

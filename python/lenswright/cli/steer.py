@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,8 @@ prompts are answered with it and without. No weight changes. --save keeps it as 
 
 A FILE of a direction is a vector [d_model] in .safetensors, .pt or .npy (FILE:NAME where it holds
 several tensors), a row a layer [n_layers, d_model], or what Directions.save wrote where that holds
-one direction.
+one direction. A .gguf control vector of llama.cpp or repeng is added where they add it, at its own
+lengths times STRENGTH (default: 1); --save FILE.gguf writes one.
 
 Operations, with c the component along the direction at length 1: add STRENGTH of it; project it
 out; clamp c to STRENGTH; scale c by STRENGTH; cap c at STRENGTH, or hold it above (floor); swap the
@@ -36,8 +36,6 @@ layer's mean norm over --norm-prompts, or over the prompts given), own (lengths 
 
 Exit code: 0 when done, 2 when the call itself was wrong.
 """
-
-_SPAN = re.compile(r"(-?\d*):(-?\d*)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--at", metavar="POINT", help="resid_pre (default), resid_mid, resid_post, attn_out, "
         "mlp_out, or writes: all that is written")  # fmt: skip
     add("--positions", nargs="+", metavar="RULE", help="all (default), prefill, decode, last, "
-        "first, post_instruction, numbers, spans such as 2:5")  # fmt: skip
+        "first, pre_instruction, instruction, post_instruction, template, text:WORDS, numbers, "
+        "spans such as 2:5")  # fmt: skip
     add("--other", metavar="FILE", help="the second direction of swap")
     add("--when", metavar="FILE", help="act only where the component along this exceeds "
         "--threshold")  # fmt: skip
@@ -96,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         )
     ]
     if args.save is not None:
-        steering.save(args.save)
+        _save(steering, args.save, model)
     if args.json:
         saved = None if args.save is None else str(args.save)
         facts = {"steering": str(steering), "id": steering.id, "saved": saved, "answers": answers}
@@ -153,6 +152,8 @@ def _steering(model: Model, args: argparse.Namespace, prompts: list[str]) -> Ste
 
     if args.steering is not None:
         return steering.load(args.steering)
+    if Path(args.direction).suffix == ".gguf":
+        return _control_vector(model, args)
     operation = args.operation or "add"
     if args.strength is None and operation in ("add", "clamp", "cap", "floor", "scale"):
         raise ValueError(f"--strength is missing, and --operation {operation} needs one")
@@ -164,11 +165,41 @@ def _steering(model: Model, args: argparse.Namespace, prompts: list[str]) -> Ste
     return steering.make(
         operation, _direction(args.direction, model), 1.0 if args.strength is None else
         args.strength, other=None if args.other is None else _direction(args.other, model),
-        unit=unit, norms=norms, preserve_norm=args.preserve_norm, layers=_layers(args.layers),
-        at=at, positions=[_rule(rule) for rule in args.positions or ["all"]],
-        when=_when(args, model), over_tokens=_knots(args.over_tokens, "--over-tokens"),
-        over_layers=_knots(args.over_layers, "--over-layers"),
+        unit=unit, norms=norms, preserve_norm=args.preserve_norm, at=at, **_where(args, model),
     )  # fmt: skip
+
+
+def _save(steering: Steering, path: Path, model: Model) -> None:
+    if path.suffix == ".gguf":
+        steering.save_control_vector(path, model)
+    else:
+        steering.save(path)
+
+
+def _control_vector(model: Model, args: argparse.Namespace) -> Steering:
+    from lenswright import steering
+
+    for name, only in (("operation", "add"), ("unit", "own"), ("at", "resid_post"),
+                       ("other", None)):  # fmt: skip
+        given = getattr(args, name)
+        if given not in (None, only):
+            hint = f", expected {only}" if only else ""
+            raise ValueError(f"--{name} is {given}, but --direction is a control vector{hint}")
+    return steering.from_control_vector(
+        args.direction, 1.0 if args.strength is None else args.strength, args.preserve_norm, model,
+        **_where(args, model),
+    )  # fmt: skip
+
+
+def _where(args: argparse.Namespace, model: Model) -> Any:
+    from lenswright.steering.written import knots_of, layers_of, rule_of
+
+    return {
+        "layers": layers_of(args.layers),
+        "positions": [rule_of(rule) for rule in args.positions or ["all"]],
+        "when": _when(args, model), "over_tokens": knots_of(args.over_tokens, "--over-tokens"),
+        "over_layers": knots_of(args.over_layers, "--over-layers"),
+    }  # fmt: skip
 
 
 def _direction(path: str, model: Model) -> Any:
@@ -194,38 +225,6 @@ def _when(args: argparse.Namespace, model: Model) -> Condition | None:
         return None
     seen = _direction(args.when, model)
     return steering.when(seen, args.threshold, args.threshold_unit or "absolute", args.below)
-
-
-def _layers(given: list[str] | None) -> Any:
-    if given is None or given == ["all"]:
-        return None if given is None else "all"
-    found: list[int] = []
-    for text in given:
-        first, dots, last = text.partition("..")
-        try:
-            found += range(int(first), int(last) + 1) if dots else [int(first)]
-        except ValueError:
-            raise ValueError(f"--layers has '{text}', expected 3, 4..7 or all") from None
-    return found
-
-
-def _rule(text: str) -> str | int | slice:
-    if _SPAN.fullmatch(text):
-        start, stop = (int(end) if end else None for end in text.split(":"))
-        return slice(start, stop)
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _knots(given: list[str] | None, name: str) -> dict[int, float] | None:
-    if given is None:
-        return None
-    try:
-        return {int(text.partition(":")[0]): float(text.partition(":")[2]) for text in given}
-    except ValueError:
-        raise ValueError(f"{name} has {given}, expected PLACE:FACTOR such as 0:1 32:0") from None
 
 
 def _read(path: str | None) -> list[str]:

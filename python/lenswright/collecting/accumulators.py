@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from lenswright import _core
+from lenswright.nearest import did_you_mean
 
 # kind -> point -> what is kept there
 Parts = dict[str, dict[str, Any]]
@@ -72,8 +72,7 @@ def checked_what(what: str | Sequence[str]) -> tuple[str, ...]:
     chosen = (what,) if isinstance(what, str) else tuple(what)
     for name in chosen:
         if name not in WHAT:
-            near = difflib.get_close_matches(str(name), list(WHAT), 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(name, WHAT)
             raise ValueError(f"what has {name!r}, expected some of {list(WHAT)}{hint}")
     if "mean" not in chosen:
         raise ValueError(f"what is {list(chosen)}, expected 'mean' among them")

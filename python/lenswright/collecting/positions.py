@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +14,7 @@ from lenswright.collecting.template_parts import (
     matching_places,
     span_places,
 )
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -135,8 +135,7 @@ def _offsets(rule: PositionRule) -> tuple[int, ...]:
     if isinstance(rule, str):
         if rule in ("last", "first"):
             return (-1,) if rule == "last" else (0,)
-        near = difflib.get_close_matches(rule, RULES, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(rule, RULES)
         known = ", ".join(f"'{name}'" for name in RULES)
         raise ValueError(
             f"positions is '{rule}', expected {known}, '{SPAN}KEY', offsets, a slice or a "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from lenswright.collecting.accumulators import Parts
 from lenswright.collecting.collection import HALVES, digest_of
 from lenswright.collecting.positions import position_index
+from lenswright.nearest import did_you_mean
 from lenswright.prompting.prompts import PromptSet
 
 # kind -> what to ask `collect` for
@@ -47,8 +47,7 @@ class StatisticsParts:
 
     def _known(self, point: str) -> str:
         if point not in self.points:
-            near = difflib.get_close_matches(point, self.points, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(point, self.points)
             raise KeyError(f"point is {point!r}, expected one of those collected{hint}")
         return point
 

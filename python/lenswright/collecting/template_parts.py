@@ -68,10 +68,8 @@ def matching_places(
     return tuple(place for place, piece in enumerate(pieces) if rule(place, piece))
 
 
-def span_places(prompt: Prompt, key: str, tokens: Sequence[int], model: Model) -> tuple[int, ...]:
-    """Places of the tokens that hold a text which the prompt's row names.
-
-    Every token that has a part in the text's last occurrence counts.
+def named_text(prompt: Prompt, key: str) -> str:
+    """The text of a span, which a prompt's row holds under a key.
 
     Raises:
         KeyError: the row has no such key.
@@ -83,13 +81,34 @@ def span_places(prompt: Prompt, key: str, tokens: Sequence[int], model: Model) -
             f"of a span there; it has {sorted(prompt.extra)}"
         )
     text = str(prompt.extra[key]).strip()
+    if not text or text not in prompt.text:
+        raise ValueError(f"positions is 'span:{key}', but {text!r} does not occur in {prompt}")
+    return text
+
+
+def text_places(text: str, tokens: Sequence[int], model: Model) -> tuple[int, ...]:
+    """Places of the tokens that have a part in a text's last occurrence; none where it has none."""
     pieces = model.tokenizer.pieces(tokens)
     start = "".join(pieces).rfind(text)
-    if not text or start < 0:
-        raise ValueError(f"positions is 'span:{key}', but {text!r} does not occur in {prompt}")
+    if start < 0:
+        return ()
     places, at = [], 0
     for place, piece in enumerate(pieces):
         if at < start + len(text) and at + len(piece) > start:
             places.append(place)
         at += len(piece)
     return tuple(places)
+
+
+def span_places(prompt: Prompt, key: str, tokens: Sequence[int], model: Model) -> tuple[int, ...]:
+    """Places of the tokens that hold a text which the prompt's row names.
+
+    Raises:
+        KeyError: the row has no such key.
+        ValueError: the text does not occur in the prompt.
+    """
+    text = named_text(prompt, key)
+    places = text_places(text, tokens, model)
+    if not places:
+        raise ValueError(f"positions is 'span:{key}', but {text!r} does not occur in {prompt}")
+    return places

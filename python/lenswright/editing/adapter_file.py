@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from lenswright.checkpoints import tensor_file
+from lenswright.editing.adapter_parameters import ParameterChange
 
 PREFIX = "base_model.model."
 
@@ -34,9 +35,14 @@ class Change:
         return self.out.shape[1]
 
 
-def adapter_tensors(changes: Sequence[Change]) -> dict[str, torch.Tensor]:
+def adapter_tensors(
+    changes: Sequence[Change], parameters: Sequence[ParameterChange] = ()
+) -> dict[str, torch.Tensor]:
     """The factors by PEFT's names, in float32; biases of all modules where one changes."""
     tensors = {}
+    for one in parameters:
+        tensors[f"{PREFIX}{one.prefix}.lora_A.weight"] = one.a.float().contiguous()
+        tensors[f"{PREFIX}{one.prefix}.lora_B.weight"] = one.b.float().contiguous()
     with_biases = any(change.bias is not None for change in changes)
     for change in changes:
         name = PREFIX + change.module
@@ -52,11 +58,15 @@ def adapter_tensors(changes: Sequence[Change]) -> dict[str, torch.Tensor]:
 
 
 def adapter_config(
-    changes: Sequence[Change], base: str, saved: Sequence[str] = ()
+    changes: Sequence[Change],
+    base: str,
+    saved: Sequence[str] = (),
+    parameters: Sequence[ParameterChange] = (),
 ) -> dict[str, Any]:
     """adapter_config.json; `saved`: modules that the adapter holds whole."""
     ranks = {change.module: change.rank for change in changes}
-    most = max(ranks.values(), default=1)
+    # Parameters all have the largest rank: PEFT warns of patterns that name no module.
+    most = max([*ranks.values(), *(one.rank for one in parameters)], default=1)
     other = {module: rank for module, rank in ranks.items() if rank != most}
     return {
         "peft_type": "LORA",
@@ -74,7 +84,9 @@ def adapter_config(
         "use_rslora": False,
         "use_dora": False,
         "target_modules": [change.module for change in changes],
-    } | ({"modules_to_save": list(saved)} if saved else {})
+        **({"modules_to_save": list(saved)} if saved else {}),
+        **({"target_parameters": [one.parameter for one in parameters]} if parameters else {}),
+    }
 
 
 def save_adapter(

@@ -47,7 +47,7 @@ def add(
 
     Source: Arditi et al. 2024, arXiv:2406.11717, section 2.4.
     """
-    (vector, layered), source = unpacked(direction)
+    (vector, layered), source = unpacked(direction, model)
     if vector is None:
         raise TypeError(
             f"direction is a mapping of {len(layered)} layers, expected one tensor [d_model]; sum "
@@ -85,7 +85,7 @@ def affine(
             `add`); it computes its positions or norms its sums, so that the component is not the
             edit's to set; sizes that do not fit.
     """
-    (vector, _), source = unpacked(direction)
+    (vector, _), source = unpacked(direction, model)
     if vector is None:
         raise TypeError("direction is a mapping, expected a tensor [d_model] or [k, d_model]")
     native = _core.affine(model.core, vector, None, target, json.dumps({"direction": source}))

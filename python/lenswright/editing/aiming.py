@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +18,24 @@ if TYPE_CHECKING:
 Given = tuple[torch.Tensor | None, dict[Any, torch.Tensor]]  # one for all, or by layer
 
 
-def unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
+def unpacked(direction: object, model: Model | None = None) -> tuple[Given, dict[str, Any] | None]:
     """((one tensor or None, tensors by layer), provenance) of whatever names a direction.
+
+    Args:
+        model: that it is meant for; None: not known here.
 
     Raises:
         TypeError: it is none of a tensor, a mapping, `Directions` and a `Choice`.
-        ValueError: a mapping is empty, or there are several `Directions`.
+        ValueError: a mapping is empty, there are several `Directions`, or they were found in a
+            model of other sizes.
     """
+    given, source = _unpacked(direction)
+    if model is not None and source is not None:
+        check_made(source.get("model"), model)
+    return given, source
+
+
+def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
     if isinstance(direction, torch.Tensor):
         return (direction, {}), None
     if isinstance(direction, Mapping):
@@ -75,3 +88,30 @@ def noise(model: Model, count: int, seed: int, index: int) -> torch.Tensor:
     """[d_model], or [count, d_model]: the index-th random unit vectors of a seed."""
     every = _core.random_directions((index + 1) * count, model.cfg.d_model, seed)
     return every[index] if count == 1 else every[index * count :]
+
+
+def check_made(made: Any, model: Model) -> None:
+    """See that what provenance calls its model may be this one.
+
+    Warns where it has the same sizes and another config.
+
+    Raises:
+        ValueError: it has other sizes.
+    """
+    if not isinstance(made, Mapping) or "d_model" not in made:
+        return
+    cfg = model.cfg
+    if (made["n_layers"], made["d_model"]) != (cfg.n_layers, cfg.d_model):
+        raise ValueError(
+            f"the direction was made with {made['name']} ({made['n_layers']} layers of "
+            f"{made['d_model']}), expected this model ({cfg.n_layers} layers of {cfg.d_model})"
+        )
+    config = model.folder / "config.json"
+    if "config_sha256" not in made or not config.is_file():
+        return
+    if hashlib.sha256(config.read_bytes()).hexdigest() != made["config_sha256"]:
+        warnings.warn(
+            f"the direction was found in {made['name']}, whose config.json is another than that of "
+            f"{cfg.model_name}",
+            stacklevel=3,
+        )

@@ -70,13 +70,17 @@ def _ours(model: Model, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
 
 
 def bake(
-    model: Model, edit: Edit, folder: Path, rows: Sequence[Sequence[int]], journal: bool = False
+    model: Model,
+    edit: Edit,
+    folder: Path | None,
+    rows: Sequence[Sequence[int]],
+    journal: bool = False,
 ) -> Baked:
     """Apply, commit and revert an edit, and compare every way to its numbers.
 
     Args:
         model: unedited; it is so again afterwards.
-        folder: to write; must not exist.
+        folder: to write; must not exist. None: the model's own, in place.
         rows: token ids to compare logits on.
         journal: keep what `edits.revert` needs, as in `Edit.commit`.
 
@@ -94,7 +98,8 @@ def bake(
     before_hashes = _hashes(model)
     with model.edited(edit):
         tried = _ours(model, rows)
-    done = edit.commit(model.folder, folder, journal=journal)
+    done = edit.commit(model.folder, folder, journal=journal, in_place=folder is None)
+    folder = done.folder
     edit.apply(model)
     try:
         applied, applied_hashes = _ours(model, rows), _hashes(model)

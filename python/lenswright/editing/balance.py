@@ -1,4 +1,7 @@
-"""Which of several edits to take: the gentlest of those that reach nearly as far as the best."""
+"""Which of several edits to take: the gentlest of those that leave next to none of the behaviour.
+
+All of it is judged on the selection split: what chooses has never seen a prompt of the test.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lenswright.measuring.responses import (
+    Spoken,
+    answer_residuals,
+    batches,
+    divergences,
+    respond,
+    with_answers,
+)
 from lenswright.selecting.scores import RefusalScore, Score, score_prompts
 
 if TYPE_CHECKING:
     from lenswright.editing.edit import Edit
     from lenswright.model import Model
-    from lenswright.prompting.prompt_sets import Prompt, PromptSet
+    from lenswright.prompting.prompt_sets import PromptSet
 
-REACH = 0.9
+LEFT = 0.05
+"""The part of the positive prompts that may still show the behaviour."""
+
+OPENING = 8
+"""Tokens by which two answers are told apart."""
+
+ANSWER = 32
+"""Tokens of negative prompts' answers, where the set has none."""
 
 
 class Trials:
@@ -25,34 +43,69 @@ class Trials:
     ) -> None:
         self.model, self.prompts, self.batch_size = model, prompts, batch_size
         self.score = (score or RefusalScore()).prepare(model, prompts)
-        self.unedited = self._bypass()
-        self.base = self._next_tokens(prompts.negative)
+        self.rows = model.prompt_tokens([prompt.text for prompt in prompts.positive])
+        with torch.no_grad():
+            scores = self._scores()
+            self.unedited = sum(scores) / len(scores)
+            self.showing = [i for i, score in enumerate(scores) if score > 0]
+            self.said = self._said()
+            self.pairs = with_answers(model, self._answered())
+            self.base = answer_residuals(model, self.pairs, batch_size)
 
     def row(self, edit: Edit) -> dict[str, float]:
-        """bypass: mean score of positive prompts; kl: of the next token of negative ones, nats."""
-        with self.model.edited(edit):
-            bypass, after = self._bypass(), self._next_tokens(self.prompts.negative)
-        divergence = (self.base.exp() * (self.base - after)).sum(-1).mean()
-        return {"bypass": bypass, "kl": float(divergence)}
+        """What an edit does.
 
-    def _bypass(self) -> float:
-        scores = score_prompts(self.model, self.score, self.prompts.positive, self.batch_size)
-        return sum(scores) / len(scores)
+        bypass: mean score of positive prompts. left: the part of them with a score above 0. same:
+        the part whose answer begins as before though it showed the behaviour; only of refusals, as
+        other behaviours may be one word of an answer. kl: divergence over all answer tokens of
+        negative prompts, nats.
+        """
+        with torch.no_grad(), self.model.edited(edit):
+            scores, said = self._scores(), self._said()
+            after = answer_residuals(self.model, self.pairs, self.batch_size)
+        answers = [answer for _, answer in self.pairs]
+        _, kl = divergences(self.model, self.base, after, answers)["KL(base‖edited)"]
+        row = {
+            "bypass": sum(scores) / len(scores),
+            "left": sum(score > 0 for score in scores) / len(scores),
+            "kl": sum(kl) / len(kl),
+        }
+        if said:
+            kept = sum(said[i] == self.said[i] for i in self.showing)
+            row["same"] = kept / len(scores)
+        return row
 
-    def _next_tokens(self, prompts: Sequence[Prompt]) -> torch.Tensor:
-        rows = self.model.prompt_tokens([prompt.text for prompt in prompts])
-        parts = []
-        for start in range(0, len(rows), self.batch_size):
-            logits = self.model(rows[start : start + self.batch_size], logits_at="last")
-            parts.append(logits[:, -1].double().log_softmax(-1))
-        return torch.cat(parts)
+    def _scores(self) -> list[float]:
+        return score_prompts(self.model, self.score, self.prompts.positive, self.batch_size)
+
+    def _said(self) -> list[list[int]]:
+        if not isinstance(self.score, RefusalScore):
+            return []
+        said: list[list[int]] = []
+        for part in batches(len(self.rows), self.batch_size):
+            said += self.model.generate(self.rows[part], OPENING, return_type="tokens")
+        return said
+
+    def _answered(self) -> list[Spoken]:
+        negative = self.prompts.negative
+        if any(prompt.answer is None for prompt in negative):
+            return respond(self.model, negative, ANSWER, self.batch_size)
+        rows = self.model.prompt_tokens([prompt.text for prompt in negative])
+        return [Spoken(p, ids, [], "") for p, ids in zip(negative, rows, strict=True)]
 
 
-def gentlest(rows: Sequence[dict[str, Any]], unedited: float) -> int:
-    """Index of the least kl among those that lower the score nearly as far as the best does."""
-    best = min(row["bypass"] for row in rows)
-    bound = unedited - REACH * (unedited - best)
-    reaching = [i for i, row in enumerate(rows) if row["bypass"] <= bound] or [
-        min(range(len(rows)), key=lambda i: rows[i]["bypass"])
-    ]
-    return min(reaching, key=lambda i: rows[i]["kl"])
+def gentlest(rows: Sequence[dict[str, Any]]) -> int:
+    """Index of the least kl among those that leave at most `LEFT` by either account; where none
+    does, of the strongest: least is the same, then left, then the mean score.
+
+    A mean that is lowered far may hide the prompts on which nothing changed, hence the parts; and
+    an edit that makes refusing no more likely than the truth may still not make it unlikely.
+    """
+    enough = [i for i, row in enumerate(rows) if max(row["left"], row.get("same", 0.0)) <= LEFT]
+    if enough:
+        return min(enough, key=lambda i: rows[i]["kl"])
+
+    def weakness(i: int) -> tuple[float, float, float]:
+        return rows[i].get("same", 0.0), rows[i]["left"], rows[i]["bypass"]
+
+    return min(range(len(rows)), key=weakness)

@@ -74,8 +74,11 @@ def condition(
             direction.
         prompts: the `fit` part of an `lw.Splits`.
         balance: λ; larger spares negative prompts more. Of several, each is tried on `select`, and
-            of those that lower the mean score of its positive prompts at least 90 % as far as the
-            best the one with the least KL of its negative prompts' next token is taken.
+            of those that leave at most 5 % of its positive prompts as they were the one with the
+            least KL over its negative prompts' answers is taken: by the score, which is above 0
+            where a prompt would still rather be refused, and of refusals by the answers, which
+            begin as before. Where none leaves so few, the one that leaves the fewest is taken. The
+            edit's provenance has the table ("balances").
         strength: multiplies δ.
         writers: kinds, names or globs among the writers of blocks.
         positions: of prompts of both classes, for E₊ and the mean; a rule of `model.collect`.
@@ -109,7 +112,7 @@ def condition(
     table = [
         {"balance": one} | trials.row(maker.edit(replace(base, balance=one))) for one in balances
     ]
-    best = replace(base, balance=balances[gentlest(table, trials.unedited)])
+    best = replace(base, balance=balances[gentlest(table)])
     told = {"balances": table, "unedited": trials.unedited, "select": select.provenance}
     return maker.edit(best, told)
 
@@ -131,7 +134,7 @@ class _Maker:
         self.model, self.prompts, self.asked = model, prompts, asked
         self.sequential, self.progress = sequential, progress
         self.how = (positions, sequential, batch_size)
-        self.given, self.source = unpacked(direction)
+        self.given, self.source = unpacked(direction, model)
         self.sites, self.reasons = _chosen(model, self.given, asked)
         self.run = KeyRun(model, prompts, positions, batch_size)
 

@@ -179,7 +179,8 @@ class Edit(EditArithmetic):
         """Write the edit as a PEFT LoRA adapter, which `peft` loads onto the unedited model.
 
         Exact, in float32: each module gets the rank of its edit. Biases that change become biases
-        of the adapter's B (`lora_bias`, peft 0.14 and later).
+        of the adapter's B (`lora_bias`, peft 0.14 and later). Experts, which `transformers` keeps
+        in one parameter for all, become `target_parameters` as peft 0.21 reads them.
 
         Args:
             folder: to write; must not exist.
@@ -189,9 +190,10 @@ class Edit(EditArithmetic):
 
         Raises:
             FileExistsError: the folder exists.
-            ValueError: a change of full rank and no `truncate`; tied embeddings, experts or a
-                norm's bias, which no adapter can change; biases beside modules without one; other
-                weights than the edit was made for; no model.
+            ValueError: a change of full rank and no `truncate`; tied embeddings or a norm's bias,
+                which no adapter can change; biases beside modules without one or experts; experts
+                where `transformers` does not know the model; other weights than the edit was made
+                for; no model.
         """
         from lenswright.editing.lora import write_adapter
 

@@ -18,6 +18,13 @@ from lenswright.editing.adapter_file import (
     adapter_tensors,
     save_adapter,
 )
+from lenswright.editing.adapter_parameters import (
+    Experts,
+    ParameterChange,
+    bias_change,
+    matrix_change,
+    nested,
+)
 from lenswright.findings import matrix_of
 
 if TYPE_CHECKING:
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
 
 _TABLES = ("token_embedding", "positional_embedding")
 _NO_MODULES = {
-    "expert": "experts are parameters of their mixture in transformers, not modules",
     "embedding_norm": "the bias of a norm is not a matrix",
 }
 
@@ -35,7 +41,8 @@ _NO_MODULES = {
 class Adapter:
     """An adapter that was written.
 
-    ranks: by module. errors: of modules whose change was truncated, |what is missing| / |change|.
+    ranks: by module, in mixtures by parameter. errors: of those whose change was truncated,
+    |what is missing| / |change|.
     """
 
     folder: Path
@@ -54,57 +61,101 @@ def write_adapter(
         raise ValueError(f"truncate is {truncate}, expected a rank of at least 1")
     if edit.rows:
         raise ValueError(f"the edit is {edit.rows} edits, one for each row; expected edit.row(i)")
-    changes, errors = _changes(edit, model, truncate)
-    _check_biases(changes)
-    ranks = {change.module: change.rank for change in changes}
-    save_adapter(folder, adapter_tensors(changes), adapter_config(changes, str(model.folder)))
-    return Adapter(folder, ranks, errors)
+    found = _Changes(edit, model, truncate)
+    config = adapter_config(found.modules, str(model.folder), (), found.parameters)
+    save_adapter(folder, adapter_tensors(found.modules, found.parameters), config)
+    ranks = {change.module: change.rank for change in found.modules}
+    ranks |= {one.parameter: one.rank for one in found.parameters}
+    return Adapter(folder, ranks, found.errors)
 
 
-def _changes(
-    edit: Edit, model: Model, truncate: int | None
-) -> tuple[list[Change], dict[str, float]]:
-    sites = {site["name"]: site for site in model.writers()}
-    factors = edit.factors()
-    full = [name for name, own in factors.items() if "S" in own or "C" in own]
-    if full and truncate is None:
-        scaled = "outputs" if "S" in factors[full[0]] else "inputs"
-        raise ValueError(
-            f"the edit of '{full[0]}' scales its {scaled}, a change of full rank, which no adapter "
-            "of low rank is; expected truncate=RANK, or edit.commit"
-        )
-    exact = [name for name in factors if name not in full]
-    low = _core.low_rank(model.core, edit.restrict(exact).native) if exact else {}
-    lines = {line["writer"]: line for line in edit.describe()}
-    mixture = any(site["kind"] == "expert" for site in sites.values())
-    stored = model.parameters()
-    names = ModuleNames(model)
-    changes, errors = [], {}
-    for name, own in factors.items():
-        site = sites[name]
-        _check_module(site, lines[name]["what"], mixture)
-        if name in full:
-            assert truncate is not None
-            parts, errors[names.of(site)] = _truncated(stored, site, own, truncate)
-        else:
-            pair = low.get(name)
-            width = matrix_of(stored[site["weight"]], site).shape
-            parts = (
-                (torch.zeros(width[0], 1), torch.zeros(width[1], 1))
-                if pair is None
-                else (pair[0].t(), pair[1].t())
+class _Changes:
+    """What an edit changes, sorted by how an adapter can hold it."""
+
+    def __init__(self, edit: Edit, model: Model, truncate: int | None) -> None:
+        self.model, self.truncate = model, truncate
+        self.sites = {site["name"]: site for site in model.writers()}
+        self.factors = edit.factors()
+        self.mixture = any(site["kind"] == "expert" for site in self.sites.values())
+        self.stored = model.parameters()
+        self.modules: list[Change] = []
+        self.parameters: list[ParameterChange] = []
+        self.errors: dict[str, float] = {}
+        self.low = self._low_rank(edit)
+        lines = {line["writer"]: line for line in edit.describe()}
+        for name in self.factors:
+            _check_module(self.sites[name], lines[name]["what"])
+        self._experts()
+        self._others()
+        ranks = [change.rank for change in self.modules]
+        self.parameters = nested(self.parameters, max(ranks, default=1))
+        _check_biases(self.modules, self.parameters)
+
+    def _low_rank(self, edit: Edit) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        full = [name for name, own in self.factors.items() if "S" in own or "C" in own]
+        if full and self.truncate is None:
+            scaled = "outputs" if "S" in self.factors[full[0]] else "inputs"
+            raise ValueError(
+                f"the edit of '{full[0]}' scales its {scaled}, a change of full rank, which no "
+                "adapter of low rank is; expected truncate=RANK, or edit.commit"
             )
-        table = site["kind"] in _TABLES
-        bias = _bias_change(stored, site, own)
-        transposed = not table and site["residual_axis"] == 1
-        changes.append(Change(names.of(site), table, *parts, bias, bool(site["bias"]), transposed))
-    return changes, errors
+        exact = [name for name in self.factors if name not in full]
+        return _core.low_rank(self.model.core, edit.restrict(exact).native) if exact else {}
+
+    def _parts(self, name: str, place: str) -> tuple[torch.Tensor, torch.Tensor]:
+        site, own = self.sites[name], self.factors[name]
+        if "S" in own or "C" in own:
+            assert self.truncate is not None
+            parts, error = _truncated(self.stored, site, own, self.truncate)
+            self.errors[place] = max(error, self.errors.get(place, 0.0))
+            return parts
+        pair = self.low.get(name)
+        if pair is not None:
+            return pair[0].t(), pair[1].t()
+        width = matrix_of(self.stored[site["weight"]], site).shape
+        return torch.zeros(width[0], 1), torch.zeros(width[1], 1)
+
+    def _experts(self) -> None:
+        layers: dict[int, list[str]] = {}
+        for name in self.factors:
+            if self.sites[name]["kind"] == "expert":
+                layers.setdefault(self.sites[name]["layer"], []).append(name)
+        experts = Experts(self.model) if layers else None
+        for names in layers.values():
+            assert experts is not None
+            site = self.sites[names[0]]
+            place = experts.parameter(site)
+            parts = {self.sites[name]["expert"]: self._parts(name, place) for name in names}
+            weight = experts.change(site, parts)
+            self.parameters.append(weight)
+            biases = {
+                self.sites[name]["expert"]: change
+                for name in names
+                if (change := _bias_change(self.stored, self.sites[name], self.factors[name]))
+                is not None
+            }
+            if biases:
+                self.parameters.append(bias_change(weight, biases))
+
+    def _others(self) -> None:
+        names = ModuleNames(self.model)
+        for name, own in self.factors.items():
+            site = self.sites[name]
+            if site["kind"] == "expert":
+                continue
+            module = names.of(site)
+            parts, bias = self._parts(name, module), _bias_change(self.stored, site, own)
+            # In a mixture PEFT takes modules of that name for experts, but not parameters.
+            if self.mixture and site["kind"] in ("mlp", "shared_expert") and bias is None:
+                self.parameters.append(matrix_change(module, *parts))
+                continue
+            table = site["kind"] in _TABLES
+            transposed = not table and site["residual_axis"] == 1
+            self.modules.append(Change(module, table, *parts, bias, bool(site["bias"]), transposed))
 
 
-def _check_module(site: Mapping[str, Any], what: str, mixture: bool) -> None:
+def _check_module(site: Mapping[str, Any], what: str) -> None:
     why = _NO_MODULES.get(site["kind"])
-    if mixture and site["kind"] in ("mlp", "shared_expert"):
-        why = "in a mixture peft takes modules of that name for experts"
     if "untied" in what:
         why = "its tensor is the unembedding's too, which only a commit unties"
     if why is not None:
@@ -146,17 +197,19 @@ def _bias_change(
     if not site["bias"] or not {"S", "U", "shift"} & set(own):
         return None
     b = stored[site["bias"]].double()
+    b = b if b.dim() == 1 else b[site["slice"]]
     left = {name: own[name] for name in "SUV" if name in own}
     changed = _dense(b[:, None], left)[:, 0]
     return changed + own.get("shift", torch.zeros_like(b)) - b
 
 
-def _check_biases(changes: list[Change]) -> None:
+def _check_biases(changes: list[Change], parameters: list[ParameterChange]) -> None:
     changed = [change for change in changes if change.bias is not None]
-    without = [change for change in changes if change.table or not change.biased]
+    without = [change.module for change in changes if change.table or not change.biased]
+    without += [one.parameter for one in parameters]
     if changed and without:
         raise ValueError(
             f"the edit changes the bias of '{changed[0].module}', and an adapter with biases "
-            f"cannot hold '{without[0].module}', which has none; expected edit.restrict(...) to "
+            f"cannot hold '{without[0]}', which has none; expected edit.restrict(...) to "
             "one or the other, or edit.commit"
         )

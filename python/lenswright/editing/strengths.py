@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -130,8 +131,7 @@ def _check_kinds(strength: Mapping[Any, Any], kinds: set[str]) -> None:
     for kind in strength:
         if kind in kinds:
             continue
-        near = difflib.get_close_matches(str(kind), kinds, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(kind, kinds)
         raise ValueError(f"strength has kind {kind!r}, expected of {sorted(kinds)}{hint}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import html
 import json
 import math
@@ -16,6 +15,8 @@ import torch
 
 from lenswright.collecting.positions import position_index
 from lenswright.estimators.between_layers import BetweenLayers, layer_of
+from lenswright.jsonable import finite_or_none
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from lenswright.plots import Figure
@@ -103,8 +104,7 @@ class Directions(BetweenLayers):
 
     def _at(self, point: str, position: str | int) -> tuple[Found, int]:
         if point not in self.found:
-            near = difflib.get_close_matches(point, self.points, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(point, self.points)
             raise KeyError(f"point is {point!r}, expected one of these directions'{hint}")
         return self.found[point], position_index(position, self.positions, self.offsets)
 
@@ -172,7 +172,7 @@ class Directions(BetweenLayers):
             for index, (label, offset) in enumerate(zip(self.positions, self.offsets, strict=True)):
                 row: dict[str, Any] = {"point": point, "layer": layer_of(point)}
                 row |= {"position": label, "offset": offset}
-                rows.append(row | {m: _finite(getattr(found, m)[index]) for m in MEASURES})
+                rows.append(row | {m: finite_or_none(getattr(found, m)[index]) for m in MEASURES})
         return rows
 
     def plot(self, measure: str = "separation") -> Figure:
@@ -234,10 +234,6 @@ class Directions(BetweenLayers):
     def _repr_html_(self) -> str:
         text = html.escape(repr(self))
         return f"<b>{text}</b>{self.plot()._repr_html_()}"
-
-
-def _finite(value: torch.Tensor) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _short(point: str) -> str:

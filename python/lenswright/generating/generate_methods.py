@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,6 +13,7 @@ from lenswright.generating.generation_config import CHOICES, Stop, settings
 from lenswright.hooks import HookSpec
 from lenswright.inputs import Rows
 from lenswright.names import NameFilter
+from lenswright.nearest import did_you_mean
 from lenswright.progress import Progress
 from lenswright.running import Input, Side
 
@@ -157,8 +157,7 @@ def _sink(stream: Stream, rows: int) -> Callable[[Chunk], object] | None:
 
 def _check_return_type(return_type: str) -> None:
     if return_type not in RETURN_TYPES:
-        near = difflib.get_close_matches(str(return_type), RETURN_TYPES, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(return_type, RETURN_TYPES)
         raise ValueError(f"return_type is {return_type!r}, expected one of {RETURN_TYPES}{hint}")
 
 

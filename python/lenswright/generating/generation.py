@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,9 @@ class Decoding:
         reading = Reading(
             self.prompts, torch.tensor([*map(len, self.prompts)]), _positions_of(weakref.ref(self))
         )
-        self._taps = [_core_taps(model, rows, steerings, reading, bool(names)) for _ in range(2)]
+        # With a cache prompts are read before the first word is said, and never again.
+        readings = (reading, replace(reading, behind=use_cache))
+        self._taps = [_core_taps(model, rows, steerings, one, bool(names)) for one in readings]
         for taps, phase in zip(self._taps, PHASES[1:], strict=True):
             for hook in hooks if hooks_on in ("both", phase) else ():
                 clone = bool(names) or model._shared(hook.point)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -28,6 +28,30 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
     # Exactly 0 and 1 at the ends, which rounding misses.
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     return low, 1.0 if successes == n else min(1.0, centre + half)
+
+
+def check_margin(margin: float, counts: Mapping[str, int], z: float = Z95) -> None:
+    """See that rates over so many prompts have intervals as narrow as they shall be.
+
+    Wilson's interval is widest at one half, z / (2 sqrt(n + z²)) to either side of its middle.
+
+    Args:
+        margin: the largest half-width, between 0 and 0.5.
+        counts: of prompts, by class.
+
+    Raises:
+        ValueError: a margin out of range, or a class with fewer prompts than it takes.
+    """
+    if not 0 < margin < 0.5:
+        raise ValueError(f"margin is {margin}, expected a number between 0 and 0.5")
+    needed = max(1, math.ceil((z / (2 * margin)) ** 2 - z * z))
+    for name, n in counts.items():
+        if n < needed:
+            reached = z / (2 * math.sqrt(n + z * z))
+            raise ValueError(
+                f"margin is {margin:g}, which takes {needed} prompts of a class, but there are {n} "
+                f"{name} ones (a rate's 95 % interval then reaches {reached:.3f} to either side)"
+            )
 
 
 def bootstrap(

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lenswright.measuring.behaviour import Bench, Judge, Outcome
-from lenswright.measuring.intervals import bootstrap, wilson
+from lenswright.measuring.intervals import bootstrap, check_margin, wilson
 from lenswright.measuring.paired import mcnemar
 from lenswright.measuring.probes import Probe
 from lenswright.measuring.refusal import RefusalDetector
 from lenswright.progress import Progress
-from lenswright.prompting.prompts import PromptSet, need_role, refuse_overlap
+from lenswright.prompting.prompts import CLASSES, PromptSet, need_role, refuse_overlap
 
 if TYPE_CHECKING:
     from lenswright.edits import Edit
@@ -35,6 +35,7 @@ def measure(
     probes: Mapping[str, Probe] | None = None,
     judges: Mapping[str, Judge] | None = None,
     progress: bool = True,
+    margin: float | None = None,
 ) -> Report:
     """Measure an edit in trial, or a steering, on prompts that had no part in making it.
 
@@ -70,6 +71,8 @@ def measure(
         judges: further detectors, name -> function of (prompt, response text) that gives yes or no,
             or a number: a classifier or another model that judges.
         progress: show it.
+        margin: how far 95 % intervals of rates may reach to either side at most, 0.05 for five
+            points; there must be prompts enough for that in each class.
 
     Returns:
         A `Report`: `.data["effects"]`, `.save("report.html")`.
@@ -78,7 +81,7 @@ def measure(
         ValueError: prompts are not the test part, or one was used to fit or select the edit; a
             negative `null`, `null_prompts` below 1; an edit of which there is no random likeness
             (`edits.from_factors`) with `null` above 0; a judge named as a measure that there is;
-            choices without the answer among them.
+            choices without the answer among them; fewer prompts than `margin` takes.
     """
     from lenswright.edits import random_like
     from lenswright.report import Report
@@ -91,6 +94,8 @@ def measure(
         )
 
     need_role(prompts, "test", "measure")
+    if margin is not None:
+        check_margin(margin, {side: len(prompts.of(side)) for side in CLASSES})
     refuse_overlap(prompts, edit.provenance, "measure")
     if isinstance(edit, Steering):
         edit.check(model)

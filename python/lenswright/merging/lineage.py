@@ -150,7 +150,15 @@ def lineage(
     notes = whole.notes()
     found = _moved(names, os.fspath(of), [target, *models], whole.share(positive))
     return Lineage(
-        os.fspath(of), names, whole.share(positive), layers, positive, sample, left_out, notes, found
+        os.fspath(of),
+        names,
+        whole.share(positive),
+        layers,
+        positive,
+        sample,
+        left_out,
+        notes,
+        found,
     )
 
 

@@ -95,7 +95,7 @@ class Layer:
             found.update(f"{rest} {info.dtype} {list(info.shape)} ".encode())
             raw = self.checkpoint[info.name].flatten().view(torch.uint8)
             for at in range(0, raw.numel(), BLOCK):
-                found.update(raw[at : at + BLOCK].numpy())
+                found.update(raw[at : at + BLOCK].numpy().data)
         return found.digest()
 
 

@@ -9,6 +9,22 @@ from pathlib import Path
 from typing import Any
 
 
+def token_ids(tokenizer: Mapping[str, Any]) -> dict[str, int]:
+    """The id of every token in the data of a tokenizer.json, added ones included.
+
+    Raises:
+        ValueError: a vocabulary that is neither a mapping (BPE, WordPiece) nor a list (Unigram).
+    """
+    vocab = tokenizer["model"].get("vocab")
+    if isinstance(vocab, dict):
+        ids = dict(vocab)
+    elif isinstance(vocab, list):
+        ids = {piece: i for i, (piece, _) in enumerate(vocab)}
+    else:
+        raise ValueError("a vocabulary of a kind that is not known, expected a mapping or a list")
+    return ids | {token["content"]: token["id"] for token in tokenizer.get("added_tokens", [])}
+
+
 def union(folders: Mapping[str, Path], first: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """The tokens' ids, and tokenizer.json and tokenizer_config.json of the union.
 
@@ -24,7 +40,7 @@ def union(folders: Mapping[str, Path], first: str) -> tuple[dict[str, int], list
     out = copy.deepcopy(found[first])
     model = out["model"]
     kind = model.get("type", "BPE")
-    ids = _ids(out)
+    ids = token_ids(out)
     settings = _config(folders[first])
     for name in names[1:]:
         other = found[name]
@@ -50,12 +66,6 @@ def _read(folder: Path) -> dict[str, Any]:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer_config.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _ids(data: Mapping[str, Any]) -> dict[str, int]:
-    vocab = data["model"]["vocab"]
-    ids = dict(vocab) if isinstance(vocab, dict) else {p: i for i, (p, _) in enumerate(vocab)}
-    return ids | {token["content"]: token["id"] for token in data.get("added_tokens", [])}
 
 
 def _add_pieces(model: dict[str, Any], other: Mapping[str, Any], ids: dict[str, int]) -> None:

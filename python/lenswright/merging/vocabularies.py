@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lenswright.merging.union import union
+from lenswright.merging.union import token_ids, union
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -39,15 +39,10 @@ class Vocabulary:
                 f"tokenizer: '{folder}' has no tokenizer.json; write one with "
                 "transformers' save_pretrained of its fast tokenizer"
             )
-        data = json.loads(path.read_text(encoding="utf-8"))
-        vocab = data["model"].get("vocab")
-        if isinstance(vocab, dict):
-            ids = dict(vocab)
-        elif isinstance(vocab, list):
-            ids = {piece: i for i, (piece, _) in enumerate(vocab)}
-        else:
-            raise ValueError(f"tokenizer: '{path}' has no vocabulary of a kind that is known")
-        ids.update({token["content"]: token["id"] for token in data.get("added_tokens", [])})
+        try:
+            ids = token_ids(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise ValueError(f"tokenizer: '{path}': {error}") from error
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         rows = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
         return Vocabulary(folder, ids, int(rows if rows else max(ids.values()) + 1))

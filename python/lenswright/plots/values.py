@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from lenswright.jsonable import finite_or_none
+
 Matrix = list[list[float | None]]
 
 MINUS = "\N{MINUS SIGN}"
@@ -30,7 +32,7 @@ def _scalar(value: Any, name: str, index: int) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{name}[{index}]: expected a number or None, got {value!r}")
-    return float(value) if math.isfinite(value) else None
+    return finite_or_none(value)
 
 
 def vector(values: Any, name: str) -> list[float | None]:

@@ -4,13 +4,13 @@ field that is wrong.
 
 from __future__ import annotations
 
-import difflib
 import math
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from lenswright.nearest import did_you_mean
 from lenswright.plots.effects_row import WANTED
 from lenswright.report import schema
 
@@ -84,8 +84,7 @@ def _fit_mapping(value: Any, kind: Any, where: str) -> None:
     fields = typing.get_type_hints(kind)
     for key in value:
         if key not in fields:
-            close = difflib.get_close_matches(key, list(fields), 1, 0.5)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
+            hint = did_you_mean(key, fields, cutoff=0.5)
             raise ValueError(
                 f"{where}: unknown field '{key}', expected one of {', '.join(fields)}{hint}"
             )

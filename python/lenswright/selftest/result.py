@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lenswright.jsonable import finite_or_none
 from lenswright.selftest.accounting import Accounting
 from lenswright.selftest.run import Check
 from lenswright.selftest.scan import Knob, Scan
@@ -20,10 +20,6 @@ class VerificationError(ValueError):
     def __init__(self, result: SelfTest) -> None:
         super().__init__(f"{result.path}: {'; '.join(result.problems())}")
         self.result = result
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _knob_line(knob: Knob, width: int) -> str:
@@ -65,9 +61,9 @@ class SelfTest:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain data; what is no finite number is null."""
-        checks = [asdict(c) | {"figure": _number(c.figure), "ok": c.ok} for c in self.checks]
+        checks = [asdict(c) | {"figure": finite_or_none(c.figure), "ok": c.ok} for c in self.checks]
         knobs = [
-            {k: _number(v) if isinstance(v, float) else v for k, v in knob.to_json().items()}
+            {k: finite_or_none(v) if isinstance(v, float) else v for k, v in knob.to_json().items()}
             for knob in self.scan.knobs
         ]
         return {
@@ -75,8 +71,9 @@ class SelfTest:
             "judged": self.judged, "seconds": round(self.seconds, 3), "problems": self.problems(),
             "accounting": self.accounting.to_json(), "invariants": checks,
             "scan": {
-                "text": self.scan.text, "tokens": self.scan.tokens, "loss": _number(self.scan.loss),
-                "guess": _number(self.scan.guess), "silent": self.scan.silent, "knobs": knobs,
+                "text": self.scan.text, "tokens": self.scan.tokens,
+                "loss": finite_or_none(self.scan.loss), "guess": finite_or_none(self.scan.guess),
+                "silent": self.scan.silent, "knobs": knobs,
             },
         }  # fmt: skip
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import torch
+
+from lenswright.nearest import did_you_mean
 
 PER = ("model", "layer", "group", "tensor")
 
@@ -39,8 +40,7 @@ def groups(tensors: Sequence[str], per: str) -> list[Group]:
         ValueError: another `per`.
     """
     if per not in PER:
-        near = get_close_matches(str(per), PER, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(per, PER)
         raise ValueError(f"per is {per!r}, expected one of {', '.join(PER)}{hint}")
     found: dict[tuple[str, str | None], list[str]] = {}
     for tensor in tensors:

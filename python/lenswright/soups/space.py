@@ -6,8 +6,9 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
+
+from lenswright.nearest import did_you_mean
 
 KEYS = ("search", "start", "scale")
 Place = tuple[str | int, ...]
@@ -87,8 +88,7 @@ def _open(value: Mapping[str, Any], place: Place) -> Open:
     name = ".".join(map(str, place))
     for key in value:
         if key not in KEYS:
-            near = get_close_matches(str(key), KEYS, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(key, KEYS)
             raise ValueError(f"{name}: unknown key '{key}', expected search, start, scale{hint}")
     ends = value["search"]
     right = isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_is_number, ends))

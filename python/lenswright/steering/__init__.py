@@ -17,9 +17,12 @@ at: the point of a layer: "resid_pre" (default), "resid_mid", "resid_post", "att
     another of [batch, pos, d_model]; "writes" is all that is written to the residual stream: the
     embeddings where layer 0 is meant, and what attention and MLP add.
 positions: "all" (default); "prefill", the prompt; "decode", what is said behind it; "last",
-    "first", whole numbers (negative from its end) and slices of the prompt; "post_instruction",
-    what the chat template puts behind the instruction; or a list of these, together. What a
-    position is never depends on whether keys and values are cached.
+    "first", whole numbers (negative from its end) and slices of the prompt; "pre_instruction",
+    "instruction", "post_instruction", "template", parts of it that the chat template tells apart;
+    "text:WORDS", the tokens of the last such words in the prompt; `spans(prompts, key)`, those of
+    the text that each prompt's row names; a predicate (place, token's text) -> bool on the prompt;
+    or a list of these, together. What a position is never depends on whether keys and values are
+    cached.
 when: a condition on the token's component along another direction; see `when`.
 over_tokens: {generated token: factor}, linear between and constant beyond: 0 is the prompt, 1 the
     first token said. over_layers: {layer: factor}. Both multiply what an operation changes.
@@ -49,28 +52,34 @@ from lenswright.steering.condition import Condition, when
 from lenswright.steering.file import is_steering
 from lenswright.steering.making import Where, make
 from lenswright.steering.norms import residual_norms
+from lenswright.steering.spans import Spans, spans
 from lenswright.steering.term import OPERATIONS, UNITS
 from lenswright.steering.value import Steering
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from lenswright.model import Model
+
 __all__ = [
     "OPERATIONS",
     "UNITS",
     "Condition",
+    "Spans",
     "Steering",
     "Where",
     "add",
     "cap",
     "clamp",
     "floor",
+    "from_control_vector",
     "is_steering",
     "load",
     "make",
     "project",
     "residual_norms",
     "scale",
+    "spans",
     "swap",
     "when",
 ]
@@ -186,12 +195,46 @@ def swap(direction: object, other: object, **where: Unpack[Where]) -> Steering:
     return make("swap", direction, other=other, **where)
 
 
+def from_control_vector(
+    source: object,
+    strength: float = 1.0,
+    preserve_norm: bool = False,
+    model: Model | None = None,
+    **where: Unpack[Where],
+) -> Steering:
+    """A GGUF control vector, or repeng's, as a steering that acts where llama.cpp and repeng act.
+
+    Every direction is added at its own length, times the strength, to its block's output.
+
+    Args:
+        source: a .gguf file, or repeng's `ControlVector`; see `lw.edits.load_control_vector`.
+        strength: repeng's `coeff`, llama.cpp's scale.
+        preserve_norm: repeng's `normalize`.
+        model: checks that the file was made for one of these sizes.
+        where: layers (blocks whose output is meant; default: all of the file), positions, when,
+            over_tokens, over_layers.
+
+    Raises:
+        FileNotFoundError, CheckpointError, ValueError: as `lw.edits.load_control_vector` does.
+
+    >>> happy = lw.steering.from_control_vector("happy.gguf", 1.5)
+    >>> model.generate("Describe a kettle.", steering=happy)
+    """
+    from lenswright.editing.control_vector import load_control_vector
+
+    vectors = {layer - 1: v for layer, v in load_control_vector(source, model).items() if v.any()}
+    if "at" in where:
+        raise TypeError("at is given, but a control vector acts on outputs of blocks (resid_post)")
+    return make("add", vectors, strength, unit="own", preserve_norm=preserve_norm,
+                at="resid_post", **where)  # fmt: skip
+
+
 def load(path: str | Path) -> Steering:
-    """Read a steering that `Steering.save` wrote.
+    """Read a steering that `Steering.save` wrote, or a GGUF control vector at strength 1.
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: it is no valid safetensors file.
+        CheckpointError: it is no valid safetensors or GGUF file.
         ValueError: it holds something else.
     """
-    return Steering.load(path)
+    return from_control_vector(path) if Path(path).suffix == ".gguf" else Steering.load(path)

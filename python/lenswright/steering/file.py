@@ -12,8 +12,9 @@ import torch
 from lenswright.checkpoints import tensor_file
 from lenswright.steering.aim import Aim
 from lenswright.steering.condition import Condition
-from lenswright.steering.places import Places
+from lenswright.steering.places import Places, Rule
 from lenswright.steering.schedule import Schedule
+from lenswright.steering.spans import Spans
 from lenswright.steering.term import Term
 
 KEY = "lenswright.steering"
@@ -25,7 +26,7 @@ def facts_of(term: Term) -> dict[str, Any]:
     """A term without its vectors, as plain data."""
     facts: dict[str, Any] = {name: getattr(term, name) for name in _PLAIN}
     facts["layers"] = None if term.layers is None else list(term.layers)
-    facts["positions"] = [r if isinstance(r, str) else list(r) for r in term.places.rules]
+    facts["positions"] = [_rule_facts(rule) for rule in term.places.rules]
     for name in ("over_tokens", "over_layers"):
         schedule: Schedule | None = getattr(term, name)
         if schedule is not None:
@@ -36,6 +37,25 @@ def facts_of(term: Term) -> dict[str, Any]:
         facts["when"] = {n: getattr(term.condition, n) for n in ("threshold", "unit", "below")}
         facts["when_source"] = dict(term.condition.source)
     return facts | {"source": dict(term.source)}
+
+
+def _rule_facts(rule: Rule) -> Any:
+    if isinstance(rule, str):
+        return rule
+    if isinstance(rule, Spans):
+        return {"span": rule.key, "texts": [list(pair) for pair in rule.texts]}
+    if isinstance(rule, tuple):
+        return list(rule)
+    # Its name tells people, its place in memory apart from others of that name.
+    return {"predicate": getattr(rule, "__qualname__", repr(rule)), "at": id(rule)}
+
+
+def _rule_of(facts: Any) -> Rule:
+    if isinstance(facts, str):
+        return facts
+    if isinstance(facts, dict):
+        return Spans(facts["span"], tuple((prompt, text) for prompt, text in facts["texts"]))
+    return facts[0], facts[1]
 
 
 def tensors_of(term: Term) -> dict[str, torch.Tensor]:
@@ -51,7 +71,17 @@ def tensors_of(term: Term) -> dict[str, torch.Tensor]:
 
 
 def save(path: str | Path, terms: Sequence[Term]) -> None:
-    """Write terms to a new file."""
+    """Write terms to a new file.
+
+    Raises:
+        ValueError: a term's positions are a predicate, which is a function and no data.
+    """
+    for term in terms:
+        if any(callable(rule) for rule in term.places.rules):
+            raise ValueError(
+                f"positions of '{term}' are a predicate, which no file can hold; expected names, "
+                "whole numbers, slices, 'text:WORDS' or spans"
+            )
     tensors = {
         f"{index}.{name}": vector
         for index, term in enumerate(terms)
@@ -61,9 +91,11 @@ def save(path: str | Path, terms: Sequence[Term]) -> None:
 
 
 def is_steering(path: str | Path) -> bool:
-    """Whether a file is a steering that `save` wrote."""
+    """Whether a file is a steering that `save` wrote, or a GGUF control vector."""
     from lenswright.checkpoints.checkpoint import Checkpoint
 
+    if Path(path).suffix == ".gguf":
+        return Path(path).is_file()
     if Path(path).suffix != ".safetensors" or not Path(path).is_file():
         return False
     return KEY in Checkpoint(path).metadata
@@ -84,7 +116,7 @@ def _term(facts: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Term
         raise KeyError("it has no direction")
     when, seen = facts.get("when"), _aim(tensors, "when")
     layers = facts["layers"]
-    rules = tuple(r if isinstance(r, str) else (r[0], r[1]) for r in facts["positions"])
+    rules = tuple(_rule_of(rule) for rule in facts["positions"])
     return Term(
         aim=aim, other=_aim(tensors, "other"),
         layers=None if layers is None else tuple(layers),

@@ -2,43 +2,70 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.collecting.template_parts import common_suffix
+from lenswright.collecting.template_parts import matching_places, text_places
+from lenswright.nearest import did_you_mean
+from lenswright.steering.spans import Spans
+from lenswright.steering.template import template_parts
 
 if TYPE_CHECKING:
     from lenswright.model import Model
     from lenswright.reading import Reading
 
-PlaceRule = str | int | slice | Sequence["str | int | slice"]
+Predicate = Callable[[int, str], bool]
+PlaceItem = str | int | slice | Predicate | Spans
+PlaceRule = PlaceItem | Sequence[PlaceItem]
 Span = tuple[int | None, int | None]
-RULES = ("all", "prefill", "decode", "last", "first", "post_instruction")
+Rule = str | Span | Predicate | Spans
+RULES = ("all", "prefill", "decode", "last", "first", "post_instruction", "pre_instruction",
+         "instruction", "template")  # fmt: skip
+TEXT = "text:"
+_ALIKE = ("all", "prefill", "decode", "first", "pre_instruction")
+_TEMPLATE = RULES[5:]
+
+
+@dataclass(frozen=True)
+class Meant:
+    """Which positions of a run's rows a steering means.
+
+    prompt [rows, longest prompt] bool. decode: whether it means all that stands behind prompts.
+    """
+
+    prompt: torch.Tensor
+    decode: bool
+
+    def mask(self, positions: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+        """Of positions [rows or 1, n] and the lengths of prompts [rows]: [rows, n] bool."""
+        at = positions.expand(len(prompts), -1)
+        inside = (at >= 0) & (at < prompts[:, None])
+        found = self.prompt.gather(1, at.clamp(0, self.prompt.shape[1] - 1)) & inside
+        return found | (at >= prompts[:, None]) if self.decode else found
 
 
 @dataclass(frozen=True)
 class Places:
-    """A union of rules: names of `RULES`, and spans (start, stop) of the prompt.
+    """A union of rules: names of `RULES`, spans (start, stop) of the prompt, texts, predicates.
 
     "prefill" is the prompt, "decode" all that was said behind it, by the position in the row and
     not by how it is run: without a cache, or with an answer forced on the model, the same tokens
-    are steered. "last", "first", whole numbers (negative from its end) and spans are of the prompt.
+    are steered. All other rules are of the prompt.
     """
 
-    rules: tuple[str | Span, ...]
+    rules: tuple[Rule, ...]
 
     @classmethod
     def of(cls, given: PlaceRule) -> Places:
-        """The places of a name, a whole number, a slice, or a list of these.
+        """The places of a name, a whole number, a slice, a predicate, spans, or a list of these.
 
         Raises:
             ValueError: an unknown name, a slice with a step or that is empty, none at all.
         """
-        single = isinstance(given, str | int | slice)
+        single = isinstance(given, str | int | slice | Spans) or callable(given)
         items = [given] if single else list(given)  # type: ignore[arg-type]
         if not items:
             raise ValueError("positions is empty, expected at least one rule")
@@ -53,118 +80,110 @@ class Places:
     def alike(self) -> bool:
         """Whether rows that begin alike are steered alike there, however long their prompts are."""
         return all(
-            rule in ("all", "prefill", "decode", "first")
-            if isinstance(rule, str)
-            else (rule[0] or 0) >= 0 and (rule[1] is None or rule[1] >= 0)
+            (rule[0] or 0) >= 0 and (rule[1] is None or rule[1] >= 0)
+            if isinstance(rule, tuple)
+            else rule in _ALIKE
             for rule in self.rules
         )
 
-    def check(self, reading: Reading, model: Model) -> None:
-        """See that the rules find something in the prompts.
+    def meant(self, reading: Reading, model: Model) -> Meant:
+        """What the rules mean in a run.
 
         Raises:
             IndexError: a position beyond a prompt.
-            ValueError: a span that holds no token of any prompt; a prompt that the chat template
-                did not make.
+            ValueError: a rule that finds no token in any prompt; a prompt that the chat template
+                did not make; a row whose prompt has no span.
         """
         lengths = reading.prompts.tolist()
+        prompts = [ids[:length] for ids, length in zip(reading.rows, lengths, strict=True)]
+        table = torch.zeros(len(prompts), max([1, *lengths]), dtype=torch.bool)
         for rule in self.rules:
-            if rule == "post_instruction":
-                self._check_template(reading, model)
-            if isinstance(rule, str):
+            if rule == "decode":
                 continue
-            found = [len(range(*slice(*rule).indices(length))) for length in lengths]
-            place = _place(rule)
-            if place is not None and not all(found):
-                row = found.index(0)
-                raise IndexError(
-                    f"positions has {place}, but the prompt of row {row} has {lengths[row]} tokens"
-                )
-            if not any(found):
-                raise ValueError(
-                    f"positions has the span {_shown(rule)}, which holds no token of any prompt "
-                    f"(the longest has {max(lengths)})"
-                )
-
-    @staticmethod
-    def _check_template(reading: Reading, model: Model) -> None:
-        suffix = template_suffix(model)
-        for row, (ids, length) in enumerate(
-            zip(reading.rows, reading.prompts.tolist(), strict=True)
-        ):
-            if ids[:length][-len(suffix) :] != suffix:
-                raise ValueError(
-                    f"positions is 'post_instruction', but the prompt of row {row} does not end as "
-                    "the chat template ends one; expected tokens of chat_tokens or prompt_tokens"
-                )
-
-    def resolved(self, model: Model) -> Places:
-        """The same with the template's part as a span, for `mask`."""
-        if "post_instruction" not in self.rules:
-            return self
-        span = (-len(template_suffix(model)), None)
-        return Places(tuple(span if rule == "post_instruction" else rule for rule in self.rules))
-
-    def mask(self, positions: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
-        """Which positions are meant [rows, n] bool, of positions [rows or 1, n], prompts [rows]."""
-        length = prompts[:, None]
-        found = torch.zeros(1, 1, dtype=torch.bool, device=positions.device)
-        for rule in self.rules:
-            found = found | self._one(rule, positions, length)
-        return found.expand(len(prompts), positions.shape[1])
-
-    @staticmethod
-    def _one(rule: str | Span, at: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        if rule == "all":
-            return at >= 0
-        if rule == "prefill":
-            return at < length
-        if rule == "decode":
-            return at >= length
-        if rule == "last":
-            rule = (-1, None)
-        elif rule == "first":
-            rule = (0, 1)
-        assert not isinstance(rule, str)
-        start = _bound(0 if rule[0] is None else rule[0], length)
-        stop = length if rule[1] is None else _bound(rule[1], length)
-        return (start <= at) & (at < stop)
+            for row, places in enumerate(_found(rule, prompts, model)):
+                table[row, list(places)] = True
+        return Meant(table, "decode" in self.rules or "all" in self.rules)
 
     def __str__(self) -> str:
-        return " + ".join(rule if isinstance(rule, str) else _shown(rule) for rule in self.rules)
+        return " + ".join(map(_shown, self.rules))
 
 
-def template_suffix(model: Model) -> list[int]:
-    """The tokens the chat template puts behind an instruction.
+def _found(rule: Rule, prompts: Sequence[Sequence[int]], model: Model) -> Sequence[Sequence[int]]:
+    """The places of a rule in each prompt."""
+    if isinstance(rule, tuple):
+        return _span_places(rule, [len(ids) for ids in prompts])
+    if isinstance(rule, Spans):
+        return rule.places(prompts, model)
+    if callable(rule):
+        found: list[Sequence[int]] = [matching_places(rule, ids, model) for ids in prompts]
+    elif rule.startswith(TEXT):
+        found = [text_places(rule[len(TEXT) :], ids, model) for ids in prompts]
+    elif rule in _TEMPLATE:
+        found = _template_places(rule, prompts, model)
+    else:
+        span = {"last": slice(-1, None), "first": slice(0, 1)}.get(rule, slice(None))
+        found = [range(*span.indices(len(ids))) for ids in prompts]
+    if not any(found):
+        raise ValueError(f"positions is '{_shown(rule)}', which finds no token in any prompt")
+    return found
 
-    Raises:
-        ValueError: there is no chat template, or it puts none there.
-    """
-    if model.tokenizer.chat_template is None:
-        raise ValueError(
-            "positions is 'post_instruction', but there is no chat template; expected 'last' or "
-            "offsets"
+
+def _span_places(rule: Span, lengths: Sequence[int]) -> list[Sequence[int]]:
+    found: list[Sequence[int]] = [range(*slice(*rule).indices(length)) for length in lengths]
+    place = _place(rule)
+    if place is not None and not all(found):
+        row = found.index(range(0)) if range(0) in found else [len(f) for f in found].index(0)
+        raise IndexError(
+            f"positions has {place}, but the prompt of row {row} has {lengths[row]} tokens"
         )
-    # Words of this vocabulary among them: to some tokenizers all others are one unknown token.
-    words = [model.tokenizer.decode([model.cfg.d_vocab // part]) for part in (2, 3, 5)]
-    texts = ["one two three", "four", *(word for word in words if word.strip())]
-    suffix = common_suffix(texts, model.prompt_tokens(texts), model)
-    if not suffix:
+    if not any(found):
         raise ValueError(
-            "positions is 'post_instruction', but no tokens follow the instruction; expected "
-            "'last' or offsets"
+            f"positions has the span {_shown(rule)}, which holds no token of any prompt "
+            f"(the longest has {max(lengths)})"
         )
-    return suffix
+    return found
 
 
-def _rule(item: object) -> str | Span:
+def _template_places(
+    rule: str, prompts: Sequence[Sequence[int]], model: Model
+) -> list[Sequence[int]]:
+    before, behind = template_parts(model, rule)
+    found: list[Sequence[int]] = []
+    for row, ids in enumerate(prompts):
+        n, inner = len(ids), range(len(before), max(len(before), len(ids) - len(behind)))
+        ends = rule != "pre_instruction" and list(ids[n - len(behind) :]) != behind
+        begins = rule != "post_instruction" and list(ids[: len(before)]) != before
+        if ends or begins:
+            how = "end as the chat template ends" if ends else "begin as the chat template begins"
+            raise ValueError(
+                f"positions is '{rule}', but the prompt of row {row} does not {how} one; expected "
+                "tokens of chat_tokens or prompt_tokens"
+            )
+        places = {
+            "pre_instruction": range(len(before)), "post_instruction": range(n - len(behind), n),
+            "instruction": inner, "template": [i for i in range(n) if i not in inner],
+        }  # fmt: skip
+        found.append(places[rule])
+    return found
+
+
+def _rule(item: object) -> Rule:
+    if isinstance(item, Spans):
+        return item
     if isinstance(item, str):
+        if item.startswith(TEXT) and item[len(TEXT) :].strip():
+            return item
+        if item.startswith("span:"):
+            raise ValueError(
+                f"positions has '{item}', expected lw.steering.spans(prompts, '{item[5:]}'), as a "
+                "run knows tokens only; or 'text:WORDS'"
+            )
         if item not in RULES:
-            near = difflib.get_close_matches(item, RULES, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = did_you_mean(item, RULES)
             known = ", ".join(f"'{name}'" for name in RULES)
             raise ValueError(
-                f"positions has '{item}', expected {known}, whole numbers or slices{hint}"
+                f"positions has '{item}', expected {known}, '{TEXT}WORDS', whole numbers, slices, "
+                f"spans or a predicate{hint}"
             )
         return item
     if isinstance(item, slice):
@@ -177,6 +196,8 @@ def _rule(item: object) -> str | Span:
     if _whole(item):
         assert isinstance(item, int)
         return (item, item + 1 if item != -1 else None)
+    if callable(item):
+        return item
     raise ValueError(f"positions has {item!r}, expected a name, a whole number or a slice")
 
 
@@ -199,14 +220,14 @@ def _place(span: Span) -> int | None:
     return start if stop == start + 1 or (start == -1 and stop is None) else None
 
 
-def _bound(offset: int, length: torch.Tensor) -> torch.Tensor:
-    if offset < 0:
-        return (length + offset).clamp_min(0)
-    return torch.full_like(length, offset).minimum(length)
-
-
-def _shown(span: Span) -> str:
-    place = _place(span)
+def _shown(rule: Rule) -> str:
+    if isinstance(rule, str):
+        return rule
+    if isinstance(rule, Spans):
+        return str(rule)
+    if not isinstance(rule, tuple):
+        return getattr(rule, "__name__", type(rule).__name__)
+    place = _place(rule)
     if place is not None:
         return str(place)
-    return ":".join("" if end is None else str(end) for end in span)
+    return ":".join("" if end is None else str(end) for end in rule)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lenswright.names import unknown
+from lenswright.nearest import did_you_mean
 from lenswright.steering.aim import Aim
 from lenswright.steering.condition import Condition
 from lenswright.steering.places import Places
@@ -192,8 +192,7 @@ class Term:
 
 
 def _expected(name: str, value: object, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(str(value), known, 1, cutoff=0.4)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(value, known, cutoff=0.4)
     return f"{name} is {value!r}, expected one of {list(known)}{hint}"
 
 

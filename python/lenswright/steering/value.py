@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenswright.editing.aiming import check_made
 from lenswright.prompting.prompt_sets import ROLES
 from lenswright.steering import file
 from lenswright.steering.acting import act
@@ -112,7 +112,7 @@ class Steering:
         for term in self._terms:
             list(term.points(model))
             for source in _sources(term):
-                _check_made(source.get("model"), model)
+                check_made(source.get("model"), model)
 
     def random_like(self, seed: int = 0, index: int = 0) -> Steering:
         """The same with random directions of equal lengths: a null. Conditions stay as they are.
@@ -139,6 +139,20 @@ class Steering:
             FileExistsError: the file exists.
         """
         file.save(path, self._terms)
+
+    def save_control_vector(self, path: str | Path, model: Model) -> Path:
+        """Write it as a GGUF control vector, which llama.cpp and repeng add at the same places.
+
+        Raises:
+            ValueError: it is more than additions of fixed vectors to the residual stream at every
+                position; as `lw.edits.save_control_vector` does.
+            IndexError: it acts before the output of the second block.
+            FileExistsError: the file exists.
+        """
+        from lenswright.editing.control_vector import save_control_vector
+        from lenswright.steering.plain import added_vectors
+
+        return save_control_vector(path, added_vectors(self._terms, model), model)
 
     @classmethod
     def load(cls, path: str | Path) -> Steering:
@@ -198,23 +212,3 @@ def checked(model: Model, steerings: Sequence[object]) -> None:
 def _sources(term: Term) -> list[Mapping[str, Any]]:
     condition = [] if term.condition is None else [term.condition.source]
     return [term.source, *term.source.get("others", []), *condition]
-
-
-def _check_made(made: Any, model: Model) -> None:
-    if not isinstance(made, Mapping) or "d_model" not in made:
-        return
-    cfg = model.cfg
-    if (made["n_layers"], made["d_model"]) != (cfg.n_layers, cfg.d_model):
-        raise ValueError(
-            f"the direction was made with {made['name']} ({made['n_layers']} layers of "
-            f"{made['d_model']}), expected this model ({cfg.n_layers} layers of {cfg.d_model})"
-        )
-    config = model.folder / "config.json"
-    if "config_sha256" not in made or not config.is_file():
-        return
-    if hashlib.sha256(config.read_bytes()).hexdigest() != made["config_sha256"]:
-        warnings.warn(
-            f"the direction was found in {made['name']}, whose config.json is another than that of "
-            f"{cfg.model_name}",
-            stacklevel=2,
-        )

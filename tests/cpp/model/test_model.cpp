@@ -162,7 +162,7 @@ TEST_CASE("wanted places are what the whole run has there") {
     const Batch batch = whole(ids(2, 5));
     Wanted wanted;
     wanted.places = at::tensor({1, 4}, at::kLong);
-    const Output some = tiny->run({batch, {}, nullptr, {}}, Taps(), wanted);
+    const ModelOutput some = tiny->run({batch, {}, nullptr, {}}, Taps(), wanted);
     const at::Tensor all = logits(*tiny, batch).index_select(1, wanted.places);
     REQUIRE(test::relative(some.logits, all) < 1e-12);
     wanted.logits = Logits::last;
@@ -207,9 +207,9 @@ TEST_CASE("a run may start and stop at any layer") {
     const Batch batch = whole(ids(2, 5));
     const at::Tensor plain = logits(*tiny, batch);
     for (int layer = 0; layer <= tiny->spec().n_layers; ++layer) {
-      const Output stopped = tiny->run({batch, {}, nullptr, {}}, {}, {Logits::all, 0, layer});
+      const ModelOutput stopped = tiny->run({batch, {}, nullptr, {}}, {}, {Logits::all, 0, layer});
       REQUIRE_FALSE(stopped.logits.defined());
-      const Output on =
+      const ModelOutput on =
           tiny->run({batch, stopped.residual, nullptr, {}}, {}, {Logits::all, layer, std::nullopt});
       REQUIRE(test::same(on.logits, plain));
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from lenswright.demo.kinds.base import BASE
 from lenswright.demo.kinds.conv1d import CONV1D
 from lenswright.demo.kinds.extended import EXTENDED
@@ -11,6 +9,7 @@ from lenswright.demo.kinds.kind import Kind
 from lenswright.demo.kinds.mixture import MIXTURE, MIXTURE_FUSED
 from lenswright.demo.kinds.sandwich import SANDWICH
 from lenswright.demo.kinds.two_mechanisms import TWO_MECHANISMS
+from lenswright.nearest import did_you_mean
 
 __all__ = ["KINDS", "Kind", "kind_named"]
 
@@ -28,7 +27,6 @@ def kind_named(name: str) -> Kind:
         ValueError: there is none.
     """
     if name not in KINDS:
-        near = difflib.get_close_matches(str(name), KINDS, 1, cutoff=0.4)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, KINDS, cutoff=0.4)
         raise ValueError(f"kind is {name!r}, expected one of {', '.join(KINDS)}{hint}")
     return KINDS[name]

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.merging.alignment.matching import Matching, reordered
 from lenswright.merging.alignment.places import Sizes, axes_of
 from lenswright.merging.assembling import RECORD, checked_target
+from lenswright.nearest import did_you_mean
 from lenswright.progress import Progress
 
 PARTS = ("mlp", "heads", "residual")
@@ -82,8 +82,7 @@ def align(
     """
     for part in parts:
         if part not in PARTS:
-            near = get_close_matches(part, PARTS, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else f", expected {', '.join(PARTS)}"
+            hint = did_you_mean(part, PARTS) or f", expected {', '.join(PARTS)}"
             raise ValueError(f"parts has '{part}'{hint}")
     if not parts:
         raise ValueError(f"parts is empty, expected some of {', '.join(PARTS)}")

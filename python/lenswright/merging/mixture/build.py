@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lenswright.jsonable import finite_or_none
 from lenswright.merging import recipes
 from lenswright.merging.assembling import RECORD, checked_target
 from lenswright.merging.mixture.plan import MixturePlan
@@ -57,7 +57,7 @@ class Mixture:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
-        conditions = [value if math.isfinite(value) else None for value in self.conditions]
+        conditions = [finite_or_none(value) for value in self.conditions]
         return vars(self) | {"folder": str(self.folder), "conditions": conditions}
 
 

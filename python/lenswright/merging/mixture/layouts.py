@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
+
+from lenswright.nearest import did_you_mean
 
 NORMS = ("input_layernorm.weight", "post_attention_layernorm.weight")
 ATTENTION = tuple(f"self_attn.{part}_proj.weight" for part in "qkvo")
@@ -132,8 +133,10 @@ def chosen_layout(wanted: str | None, model_type: str, shared: int) -> Layout:
         )
     name = _OTHER_NAMES.get(str(wanted).lower(), str(wanted).lower())
     if name not in LAYOUTS:
-        near = get_close_matches(name, [*LAYOUTS, *_OTHER_NAMES], 1)
-        hint = f"; did you mean '{near[0]}'?" if near else f", expected one of {', '.join(LAYOUTS)}"
+        hint = (
+            did_you_mean(name, [*LAYOUTS, *_OTHER_NAMES])
+            or f", expected one of {', '.join(LAYOUTS)}"
+        )
         raise ValueError(f"architecture is {wanted!r}{hint}")
     layout = LAYOUTS[name]
     if model_type not in layout.takes:

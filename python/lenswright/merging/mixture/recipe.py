@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from lenswright.merging import recipes
+from lenswright.nearest import did_you_mean
 
 MODES = ("hidden", "hidden_last", "hidden_avg", "cheap_embed", "random", "uniform_random")
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64"}
@@ -144,14 +144,12 @@ def _number(value: Any, otherwise: float, where: str) -> float:
 def _choice(value: Any, known: Sequence[str], where: str) -> str:
     if value in known:
         return str(value)
-    near = get_close_matches(str(value), known, 1)
-    hint = f"; did you mean '{near[0]}'?" if near else f", expected one of {', '.join(known)}"
+    hint = did_you_mean(value, known) or f", expected one of {', '.join(known)}"
     raise ValueError(f"{where} is {value!r}{hint}")
 
 
 def _check_keys(data: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in data:
         if key not in known:
-            near = get_close_matches(key, known, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; expected {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; expected {', '.join(known)}"
             raise ValueError(f"{where}: unknown key '{key}'{hint}")

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from lenswright.merging.assembling import RECORD, Assembly, checked_target
 from lenswright.merging.transplant.methods import METHODS, Rows
 from lenswright.merging.transplant.surface import is_byte, surfaces
 from lenswright.merging.vocabularies import Vocabulary, tokenizer_files
+from lenswright.nearest import did_you_mean
 
 EMBEDDINGS = (
     "model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight",
@@ -99,8 +99,7 @@ def transplant(
     2025, arXiv:2506.06607.
     """
     if method not in METHODS:
-        near = get_close_matches(method, METHODS, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else f", expected one of {', '.join(METHODS)}"
+        hint = did_you_mean(method, METHODS) or f", expected one of {', '.join(METHODS)}"
         raise ValueError(f"method is {method!r}{hint}")
     if k < 1:
         raise ValueError(f"k is {k}, expected at least 1")

@@ -10,10 +10,10 @@ namespace lenswright {
 
 /// Exact quantiles of a stream of sizes that is given a few times over, straight lines between
 /// neighbouring ranks (as NumPy's default).
-class Quantiles {
+class ExactQuantiles {
  public:
-  Quantiles(int64_t count, const std::vector<double>& quantiles, int64_t sample_tiles,
-            int64_t tiles);
+  ExactQuantiles(int64_t count, const std::vector<double>& quantiles, int64_t sample_tiles,
+                 int64_t tiles);
 
   void sample(int64_t tile, const double* sizes, int64_t n) { sample_.add(tile, sizes, n); }
   void sampled();

@@ -1,4 +1,4 @@
-#include "merge/quantiles.h"
+#include "merge/exact_quantiles.h"
 
 #include <algorithm>
 
@@ -13,7 +13,7 @@ TEST_CASE("quantiles: as of the sorted list") {
   std::vector<double> sizes;
   for (int64_t i = 0; i < count; ++i) sizes.push_back(random.uniform(static_cast<uint64_t>(i)));
   const std::vector<double> asked = {0.0, 0.25, 0.5, 0.75, 1.0};
-  Quantiles quantiles(count, asked, 1, 1);
+  ExactQuantiles quantiles(count, asked, 1, 1);
   quantiles.sample(0, sizes.data(), count);
   quantiles.sampled();
   do {

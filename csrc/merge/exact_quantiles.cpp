@@ -1,4 +1,4 @@
-#include "merge/quantiles.h"
+#include "merge/exact_quantiles.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,8 +7,8 @@
 #include "merge/kernel.h"
 
 namespace lenswright {
-Quantiles::Quantiles(int64_t count, const std::vector<double>& quantiles, int64_t sample_tiles,
-                     int64_t tiles)
+ExactQuantiles::ExactQuantiles(int64_t count, const std::vector<double>& quantiles,
+                               int64_t sample_tiles, int64_t tiles)
     : count_(count),
       sample_(sample_tiles),
       smallest_by_tile_(static_cast<size_t>(tiles), std::numeric_limits<double>::infinity()) {
@@ -25,12 +25,12 @@ Quantiles::Quantiles(int64_t count, const std::vector<double>& quantiles, int64_
   }
 }
 
-void Quantiles::sampled() {
+void ExactQuantiles::sampled() {
   const auto sample = sample_.take();
   for (Place& place : places_) place.upper.guess(sample);
 }
 
-void Quantiles::read(int64_t tile, const double* sizes, int64_t n) {
+void ExactQuantiles::read(int64_t tile, const double* sizes, int64_t n) {
   if (lowest_) {
     double& smallest = smallest_by_tile_[static_cast<size_t>(tile)];
     smallest = lenswright::smallest(sizes, n, smallest);
@@ -38,7 +38,7 @@ void Quantiles::read(int64_t tile, const double* sizes, int64_t n) {
   for (Place& place : places_) place.upper.read(tile, sizes, n);
 }
 
-bool Quantiles::finish() {
+bool ExactQuantiles::finish() {
   bool done = true;
   for (Place& place : places_) done = place.upper.finish() && done;
   if (!done) return false;
@@ -46,7 +46,7 @@ bool Quantiles::finish() {
   return true;
 }
 
-std::vector<double> Quantiles::values() const {
+std::vector<double> ExactQuantiles::values() const {
   std::vector<double> out;
   for (const Place& place : places_) {
     const double above = place.upper.trivial() ? smallest_ : place.upper.threshold();

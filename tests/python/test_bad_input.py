@@ -1,0 +1,177 @@
+"""Input that must not pass: each case is one clear line, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import embedded
+import lenswright as lw
+import wordy
+from editing import direction, file_hashes, stored_as
+from lenswright import cli
+from lenswright.measuring.intervals import check_margin, wilson
+
+Tiny = Callable[..., Path]
+Prompts = list[str]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Prompts:
+    """Two good files of prompts as arguments."""
+    arguments: Prompts = []
+    for name, kind in (("positive", "restricted"), ("negative", "benign")):
+        path = tmp_path / f"{name}.jsonl"
+        rows = embedded.rows("test", kind, 20)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        arguments += [f"--{name}", str(path)]
+    return arguments
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
+    """refused(arguments): the one line of `ablate --out`, which must leave every file as it was."""
+
+    def run(more: list[str]) -> str:
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+        call = ["ablate", str(embedded.MODEL), *more, "--out", str(tmp_path / "out")]
+        assert cli.main(call) == 2
+        told = capsys.readouterr()
+        assert len(told.err.splitlines()) == 1, told.err
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+        assert not (tmp_path / "out").exists()
+        return told.err
+
+    return run
+
+
+def test_prompt_files_with_one_class(
+    refused: Callable[[list[str]], str], prompts: Prompts, tmp_path: Path
+) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("statement,label\n" + "".join(f"make a kettle {i},0\n" for i in range(20)))
+    line = refused(["--positive", str(table), *prompts[2:]])
+    assert "labels.csv" in line
+    assert "label" in line
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n")
+    assert "empty.txt: has no prompts" in refused([*prompts[:2], "--negative", str(empty)])
+
+
+def test_duplicates_across_splits(
+    refused: Callable[[list[str]], str], prompts: Prompts, tmp_path: Path
+) -> None:
+    twice = tmp_path / "twice.jsonl"
+    twice.write_text(Path(prompts[1]).read_text() + Path(prompts[3]).read_text())
+    said = refused([*prompts[:2], "--negative", str(twice)])
+    assert "every prompt in one part and one class only" in said
+    rows = [f"prompt {i}" for i in range(4)]
+    part = {"positive": rows[:1], "negative": rows[1:2]}
+    with pytest.raises(ValueError, match="every prompt in one part and one class only"):
+        lw.Splits.from_parts(fit=part, select=part, test=part)
+
+
+def test_fewer_prompts_than_an_interval_takes(
+    refused: Callable[[list[str]], str], prompts: Prompts
+) -> None:
+    line = refused([*prompts, "--margin", "0.05"])
+    assert "margin is 0.05, which takes 381 prompts of a class, but there are " in line
+    assert "margin is 0.7, expected a number between 0 and 0.5" in refused(
+        [*prompts, "--margin", "0.7"]
+    )
+    model, splits = embedded.model(), embedded.splits(4, 4, 12)
+    with pytest.raises(ValueError, match=r"takes 20 prompts of a class, but there are 12 positive"):
+        lw.measure(model, lw.edits.ablate(model, torch.ones(96)), splits.test, margin=0.205)
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.1, 0.205, 0.31, 0.49])
+def test_the_margin_is_that_of_the_widest_interval(margin: float) -> None:
+    def widest(n: int) -> float:
+        return max(high - low for low, high in (wilson(k, n) for k in range(n + 1))) / 2
+
+    needed = next(n for n in range(1, 2000) if _accepted(margin, n))
+    # Of odd n no count is a half, and the widest interval a little narrower than one at a half.
+    assert widest(needed) <= margin + 1e-12
+    even = needed - 1 if needed % 2 else needed - 2
+    assert even < 1 or widest(even) > margin
+
+
+def _accepted(margin: float, n: int) -> bool:
+    try:
+        check_margin(margin, {"positive": n})
+    except ValueError:
+        return False
+    return True
+
+
+def test_directions_of_another_model(tiny: Tiny, tmp_path: Path) -> None:
+    folder = wordy.copy(tiny("llama"), tmp_path / "m")
+    model, demo = lw.load(folder), embedded.model()
+    stats = demo.collect(embedded.splits(8, 4, 4).fit, points="blocks.2.hook_resid_pre",
+                         positions="last", progress=False)  # fmt: skip
+    found = lw.directions.difference_of_means(stats)
+    for make in (
+        lambda: lw.edits.ablate(model, found),
+        lambda: lw.edits.add(model, found, 1),
+        lambda: lw.edits.affine(model, found, torch.zeros(30)),
+    ):
+        with pytest.raises(ValueError, match=r"was made with .* \(4 layers of 96\), expected this"):
+            make()
+    with pytest.raises(ValueError, match=r"96.*expected.*30"):
+        lw.edits.ablate(model, found.vector(found.points[0], found.positions[0]))
+    # Of the same sizes with another config it is told, as a tuned model's may be meant.
+    config = json.loads((Path(embedded.MODEL) / "config.json").read_text())
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in Path(embedded.MODEL).iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    (copy / "config.json").write_text(json.dumps(config | {"bos_token_id": 0}))
+    with pytest.warns(UserWarning, match="whose config.json is another than that of copy"):
+        lw.edits.ablate(lw.load(copy), found)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_none(
+    refused: Callable[[list[str]], str], prompts: Prompts, tiny: Tiny, value: float
+) -> None:
+    assert f"strength is {value}, expected a finite" in refused(
+        [*prompts, "--strength", f"{value}"]
+    )
+    model = lw.load(tiny("llama"))
+    bad = torch.ones(30)
+    bad[7] = value
+    calls: list[Callable[[], Any]] = [
+        lambda: lw.edits.ablate(model, bad), lambda: lw.edits.add(model, bad, 1),
+        lambda: lw.edits.ablate(model, torch.ones(30), strength=value),
+        lambda: lw.edits.ablate(model, torch.ones(30), against=bad),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(ValueError, match="finite"):
+            call()
+
+
+def test_edits_and_adapters_for_another_base(tiny: Tiny, tmp_path: Path) -> None:
+    folder = stored_as(tiny("llama"), tmp_path / "in", "float32")
+    model = lw.load(folder)
+    edit = lw.edits.ablate(model, direction(model))
+    tuned = lw.load(stored_as(tiny("llama"), tmp_path / "tuned", "float32"))
+    with torch.no_grad():
+        tuned.parameters()["model.layers.1.mlp.down_proj.weight"][0, 0] += 1
+    before = file_hashes(tmp_path / "tuned")
+    for call in (
+        lambda: edit.to_lora(tmp_path / "adapter", tuned), lambda: edit.apply(tuned),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"has SHA-256 .*, but the edit was made for"):
+            call()
+    other = stored_as(tiny("llama"), tmp_path / "other", "float16")
+    before |= file_hashes(other)
+    with pytest.raises((ValueError, lw.CheckpointError), match="the edit was made for"):
+        edit.commit(other, tmp_path / "out", progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "other", "tuned"]
+    assert file_hashes(tmp_path / "tuned") | file_hashes(other) == before
