@@ -66,61 +66,61 @@ LENSWRIGHT_PLAIN void side_by_side(uint64_t block, uint64_t stream, uint64_t see
 }
 
 #ifdef LENSWRIGHT_HAS_CLONES
-struct Product {
-  __m512i high, low;
+LENSWRIGHT_V4 inline __m512i all(uint64_t word) {
+  return _mm512_set1_epi64(static_cast<int64_t>(word));
+}
+
+// Eight blocks, a word of each in 64 bits, of which the products see the lower half alone: what is
+// left in the upper one costs nothing to keep, and the lower half of a product nothing to take.
+struct Eight {
+  __m512i c[4];
 };
 
-// Sixteen products of 32 bits: those of even and odd places apart, put together again.
-LENSWRIGHT_V4 inline void multiply(__m512i x, __m512i by, Product& out) {
-  constexpr __mmask16 kOdd = 0xAAAA;
-  const __m512i even = _mm512_mul_epu32(x, by);
-  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), by);
-  out.high = _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), kOdd, odd);
-  out.low = _mm512_mask_mov_epi32(even, kOdd, _mm512_slli_epi64(odd, 32));
+LENSWRIGHT_V4 inline void begin_at(uint64_t block, uint64_t stream, Eight& x) {
+  const __m512i count = _mm512_add_epi64(all(block), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+  x.c[0] = count;
+  x.c[1] = _mm512_srli_epi64(count, 32);
+  x.c[2] = all(stream);
+  x.c[3] = all(high(stream));
 }
 
-LENSWRIGHT_V4 inline __m512i all(uint32_t word) {
-  return _mm512_set1_epi32(static_cast<int>(word));
+LENSWRIGHT_V4 inline void round_of(__m512i key0, __m512i key1, Eight& x) {
+  constexpr int kXor = 0x96;  // of three
+  const __m512i a = _mm512_mul_epu32(x.c[0], all(kFirst));
+  const __m512i b = _mm512_mul_epu32(x.c[2], all(kSecond));
+  x.c[0] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(b, 32), x.c[1], key0, kXor);
+  x.c[2] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(a, 32), x.c[3], key1, kXor);
+  x.c[1] = b;
+  x.c[3] = a;
 }
 
-// Block after block: c[w] holds word w of all.
-LENSWRIGHT_V4 inline void put(const __m512i c[4], uint32_t* out) {
-  const __m512i a = _mm512_unpacklo_epi32(c[0], c[1]), b = _mm512_unpackhi_epi32(c[0], c[1]);
-  const __m512i d = _mm512_unpacklo_epi32(c[2], c[3]), e = _mm512_unpackhi_epi32(c[2], c[3]);
-  // Of every four blocks the first, second, third and fourth.
-  const __m512i first = _mm512_unpacklo_epi64(a, d), second = _mm512_unpackhi_epi64(a, d);
-  const __m512i third = _mm512_unpacklo_epi64(b, e), fourth = _mm512_unpackhi_epi64(b, e);
-  const __m512i p = _mm512_shuffle_i32x4(first, second, 0x44);
-  const __m512i q = _mm512_shuffle_i32x4(third, fourth, 0x44);
-  const __m512i r = _mm512_shuffle_i32x4(first, second, 0xEE);
-  const __m512i s = _mm512_shuffle_i32x4(third, fourth, 0xEE);
-  _mm512_storeu_si512(out, _mm512_shuffle_i32x4(p, q, 0x88));
-  _mm512_storeu_si512(out + 16, _mm512_shuffle_i32x4(p, q, 0xDD));
-  _mm512_storeu_si512(out + 32, _mm512_shuffle_i32x4(r, s, 0x88));
-  _mm512_storeu_si512(out + 48, _mm512_shuffle_i32x4(r, s, 0xDD));
+LENSWRIGHT_V4 inline __m512i pair(__m512i low_word, __m512i high_word) {
+  return _mm512_mask_mov_epi32(low_word, 0xAAAA, _mm512_slli_epi64(high_word, 32));
+}
+
+// Block after block.
+LENSWRIGHT_V4 inline void put(const Eight& x, uint32_t* out) {
+  const __m512i first = pair(x.c[0], x.c[1]), second = pair(x.c[2], x.c[3]);
+  const __m512i low_four = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+  const __m512i high_four = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+  _mm512_storeu_si512(out, _mm512_permutex2var_epi64(first, low_four, second));
+  _mm512_storeu_si512(out + 16, _mm512_permutex2var_epi64(first, high_four, second));
 }
 
 LENSWRIGHT_V4 void side_by_side(uint64_t block, uint64_t stream, uint64_t seed, uint32_t* out) {
-  const __m512i count = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i begin = all(low(block));
-  __m512i c[4] = {_mm512_add_epi32(begin, count), all(high(block)), all(low(stream)),
-                  all(high(stream))};
-  const __mmask16 carried = _mm512_cmplt_epu32_mask(c[0], begin);
-  c[1] = _mm512_mask_add_epi32(c[1], carried, c[1], all(1));
-  const __m512i by_first = _mm512_set1_epi64(kFirst), by_second = _mm512_set1_epi64(kSecond);
-  __m512i key0 = all(low(seed)), key1 = all(high(seed));
+  Eight x, y;
+  begin_at(block, stream, x);
+  begin_at(block + 8, stream, y);
+  uint32_t key0 = low(seed), key1 = high(seed);
   for (int round = 0; round < 10; ++round) {
-    Product a, b;
-    multiply(c[0], by_first, a);
-    multiply(c[2], by_second, b);
-    c[0] = _mm512_xor_si512(_mm512_xor_si512(b.high, c[1]), key0);
-    c[1] = b.low;
-    c[2] = _mm512_xor_si512(_mm512_xor_si512(a.high, c[3]), key1);
-    c[3] = a.low;
-    key0 = _mm512_add_epi32(key0, all(kWeyl0));
-    key1 = _mm512_add_epi32(key1, all(kWeyl1));
+    const __m512i first = all(key0), second = all(key1);
+    round_of(first, second, x);
+    round_of(first, second, y);
+    key0 += kWeyl0;
+    key1 += kWeyl1;
   }
-  put(c, out);
+  put(x, out);
+  put(y, out + 32);
 }
 #endif
 

@@ -19,17 +19,18 @@ class ActiveWork final : public Work {
 
  private:
   struct Counts {
-    int64_t own = 0, shared = 0;
+    explicit Counts(size_t models) : own(models), shared(models) {}
+    std::vector<int64_t> own, shared;  // elements, by model
   };
-  /// room[0]: how many models are active, element by element; room[i + 1]: difference i, or 0.
-  void differences(const Strip& strip) const;
+  const double* active(const Strip& strip) const;
+  std::vector<const double*> inputs(const Strip& strip) const;
 
   const Task task_;
   const std::vector<size_t> models_;
   const double epsilon_;
   const bool scaled_;
-  std::vector<std::vector<Counts>> counts_;  // by tile, by model
-  std::vector<double> factors_;              // of what is a model's own
+  std::vector<Counts> counts_;   // by tile
+  std::vector<double> factors_;  // of what is a model's own
 };
 
 }  // namespace lenswright

@@ -29,8 +29,9 @@ LENSWRIGHT_V4 int64_t sort_all(const Bracket& b, const double* sizes, int64_t n,
                                Bracket::Counts& counts, double* out) {
   const __m512d low = _mm512_set1_pd(b.low), middle = _mm512_set1_pd(b.middle),
                 high = _mm512_set1_pd(b.high);
-  int64_t found = 0, above = 0, equal[3] = {0, 0, 0};
-  const auto number = [](unsigned mask) { return int64_t{__builtin_popcount(mask)}; };
+  const __m512i one = _mm512_set1_epi64(1);
+  __m512i above = _mm512_setzero_si512(), equal[3] = {above, above, above};
+  int64_t found = 0;
   for (int64_t i = 0; i < n; i += 8) {
     const __mmask8 there = n - i >= 8 ? __mmask8{0xFF} : static_cast<__mmask8>((1u << (n - i)) - 1);
     const __m512d size = _mm512_maskz_loadu_pd(there, sizes + i);
@@ -43,14 +44,14 @@ LENSWRIGHT_V4 int64_t sort_all(const Bracket& b, const double* sizes, int64_t n,
     const __mmask8 below_high = _mm512_mask_cmp_pd_mask(others, size, high, _CMP_LT_OQ);
     const __mmask8 inside = _mm512_mask_cmp_pd_mask(below_high, size, low, _CMP_GT_OQ);
     _mm512_storeu_pd(out + found, _mm512_maskz_compress_pd(inside, size));
-    found += number(inside);
-    above += number(beyond);
-    equal[0] += number(at_low);
-    equal[1] += number(at_middle);
-    equal[2] += number(at_high);
+    found += __builtin_popcount(inside);
+    above = _mm512_mask_add_epi64(above, beyond, above, one);
+    equal[0] = _mm512_mask_add_epi64(equal[0], at_low, equal[0], one);
+    equal[1] = _mm512_mask_add_epi64(equal[1], at_middle, equal[1], one);
+    equal[2] = _mm512_mask_add_epi64(equal[2], at_high, equal[2], one);
   }
-  counts.above += above;
-  for (int j = 0; j < 3; ++j) counts.equal[j] += equal[j];
+  counts.above += _mm512_reduce_add_epi64(above);
+  for (int j = 0; j < 3; ++j) counts.equal[j] += _mm512_reduce_add_epi64(equal[j]);
   return found;
 }
 #endif

@@ -11,12 +11,13 @@ struct Voters {
   const double* const* deltas;
   const double *votes, *weights;
   size_t count;
+  double least;  // of a divisor
 };
 
 // All in one loop, so that what is found for one element never leaves the registers.
-template <size_t models>
-[[gnu::always_inline]] inline void together(const Voters& voters, int64_t n, double* numerator,
-                                            double* divisor) {
+template <size_t models, bool divides>
+[[gnu::always_inline]] inline void together(const Voters& voters, int64_t n, double* out) {
+  const double least = voters.least;
   std::array<const double*, models> deltas;
   std::array<double, models> votes, weights;
   std::copy_n(voters.deltas, models, deltas.begin());
@@ -34,21 +35,33 @@ template <size_t models>
       top += term * agrees;
       bottom += weights[m] * agrees;
     }
-    numerator[i] = top;
-    divisor[i] = bottom;
+    const double by = bottom < least ? least : bottom;
+    out[i] = divides ? top / (by == 0 ? 1.0 : by) : top;
   }
 }
 
-LENSWRIGHT_CLONES void one(const Voters& v, int64_t n, double* numerator, double* divisor) {
-  together<1>(v, n, numerator, divisor);
+LENSWRIGHT_CLONES void one(const Voters& v, int64_t n, double* out) {
+  together<1, false>(v, n, out);
 }
 
-LENSWRIGHT_CLONES void two(const Voters& v, int64_t n, double* numerator, double* divisor) {
-  together<2>(v, n, numerator, divisor);
+LENSWRIGHT_CLONES void one_divided(const Voters& v, int64_t n, double* out) {
+  together<1, true>(v, n, out);
 }
 
-LENSWRIGHT_CLONES void three(const Voters& v, int64_t n, double* numerator, double* divisor) {
-  together<3>(v, n, numerator, divisor);
+LENSWRIGHT_CLONES void two(const Voters& v, int64_t n, double* out) {
+  together<2, false>(v, n, out);
+}
+
+LENSWRIGHT_CLONES void two_divided(const Voters& v, int64_t n, double* out) {
+  together<2, true>(v, n, out);
+}
+
+LENSWRIGHT_CLONES void three(const Voters& v, int64_t n, double* out) {
+  together<3, false>(v, n, out);
+}
+
+LENSWRIGHT_CLONES void three_divided(const Voters& v, int64_t n, double* out) {
+  together<3, true>(v, n, out);
 }
 
 LENSWRIGHT_CLONES void add_share(const double* sum, const double* delta, double weight, int64_t n,
@@ -61,39 +74,48 @@ LENSWRIGHT_CLONES void add_share(const double* sum, const double* delta, double 
   }
 }
 
-// A piece at a time, its sum in a small room.
-void many(const Voters& v, int64_t n, double* numerator, double* divisor) {
+// A piece at a time, sums and divisors in small rooms.
+void many(const Voters& v, bool divides, int64_t n, double* out) {
   constexpr int64_t kPiece = 512;
-  std::array<double, kPiece> sum;
+  std::array<double, kPiece> sum, divisor;
   for (int64_t at = 0; at < n; at += kPiece) {
     const int64_t piece = std::min(kPiece, n - at);
     scale(v.votes[0], v.deltas[0] + at, piece, sum.data());
     for (size_t m = 1; m < v.count; ++m) {
       add_scaled(v.votes[m], v.deltas[m] + at, piece, sum.data());
     }
-    std::fill_n(numerator + at, piece, 0.0);
-    std::fill_n(divisor + at, piece, 0.0);
+    std::fill_n(out + at, piece, 0.0);
+    divisor.fill(0.0);
     for (size_t m = 0; m < v.count; ++m) {
-      add_share(sum.data(), v.deltas[m] + at, v.weights[m], piece, numerator + at, divisor + at);
+      add_share(sum.data(), v.deltas[m] + at, v.weights[m], piece, out + at, divisor.data());
     }
+    if (divides) divide_each(divisor.data(), v.least, piece, out + at);
+  }
+}
+
+void vote(const Voters& voters, bool divides, int64_t n, double* out) {
+  switch (voters.count) {
+    case 1:
+      return (divides ? one_divided : one)(voters, n, out);
+    case 2:
+      return (divides ? two_divided : two)(voters, n, out);
+    case 3:
+      return (divides ? three_divided : three)(voters, n, out);
+    default:
+      return many(voters, divides, n, out);
   }
 }
 
 }  // namespace
 
 void elect(std::span<const double* const> deltas, std::span<const double> votes,
-           std::span<const double> weights, int64_t n, double* numerator, double* divisor) {
-  const Voters voters{deltas.data(), votes.data(), weights.data(), deltas.size()};
-  switch (deltas.size()) {
-    case 1:
-      return one(voters, n, numerator, divisor);
-    case 2:
-      return two(voters, n, numerator, divisor);
-    case 3:
-      return three(voters, n, numerator, divisor);
-    default:
-      return many(voters, n, numerator, divisor);
-  }
+           std::span<const double> weights, int64_t n, double* out) {
+  vote({deltas.data(), votes.data(), weights.data(), deltas.size(), 0}, false, n, out);
+}
+
+void elect_mean(std::span<const double* const> deltas, std::span<const double> votes,
+                std::span<const double> weights, double least, int64_t n, double* out) {
+  vote({deltas.data(), votes.data(), weights.data(), deltas.size(), least}, true, n, out);
 }
 
 }  // namespace lenswright

@@ -20,6 +20,8 @@ ExactQuantiles::ExactQuantiles(int64_t count, const std::vector<double>& quantil
     const int64_t upper = largest ? 1 : count - below - 1;
     places_.push_back({Selection(count, upper, tiles, Selection::Wanted::and_next),
                        place - std::floor(place), largest});
+    const Selection& added = places_.back().upper;
+    lowest_ = lowest_ || added.trivial() || (!largest && added.k() + 1 == count);
   }
 }
 
@@ -29,8 +31,10 @@ void ExactQuantiles::sampled() {
 }
 
 void ExactQuantiles::read(int64_t tile, const double* sizes, int64_t n) {
-  double& smallest = smallest_by_tile_[static_cast<size_t>(tile)];
-  smallest = lenswright::smallest(sizes, n, smallest);
+  if (lowest_) {
+    double& smallest = smallest_by_tile_[static_cast<size_t>(tile)];
+    smallest = lenswright::smallest(sizes, n, smallest);
+  }
   for (Place& place : places_) place.upper.read(tile, sizes, n);
 }
 

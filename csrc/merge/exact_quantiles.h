@@ -32,6 +32,7 @@ class ExactQuantiles {
   int64_t count_;
   std::vector<Place> places_;
   Sample sample_;
+  bool lowest_ = false;  // whether a place asks for the smallest of all
   double smallest_ = 0;  // a rank that Selection has no choice about
   std::vector<double> smallest_by_tile_;
 };

@@ -49,4 +49,13 @@ LENSWRIGHT_CLONES void exponentials(const double* x, double shift, int64_t n, do
   }
 }
 
+LENSWRIGHT_CLONES void small_exponentials(const double* x, int64_t n, double* out) {
+  constexpr int kFirst = 3;  // x^10 / 10! and less: 2e-18 is left out
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = kSeries[kFirst];
+    for (int term = kFirst + 1; term < 14; ++term) sum = sum * x[i] + kSeries[term];
+    out[i] = sum;
+  }
+}
+
 }  // namespace lenswright

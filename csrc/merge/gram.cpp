@@ -23,6 +23,13 @@ void Gram::add(const Gram& other) {
 }
 
 void add_products(std::span<const double* const> x, int64_t count, Gram& gram) {
+  if (x.size() == 2) {
+    double products[3];
+    dots(x[0], x[1], count, products);
+    for (const size_t at : {0, 1, 2}) gram(at / 2, (at + 1) / 2) += products[at];
+    gram(1, 0) += products[1];
+    return;
+  }
   for (size_t i = 0; i < x.size(); ++i) {
     for (size_t j = i; j < x.size(); ++j) {
       const double product = lenswright::dot(x[i], x[j], count);
@@ -117,8 +124,7 @@ void GramWork::write(int64_t, const Strip& strip, double* out) {
   } else {
     const int64_t line = lines_ == Lines::rows ? strip.first / task_.shape.cols : 0;
     const Coefficients& c = coefficients_[static_cast<size_t>(line)];
-    scale(c[0], x[0], strip.count, out);
-    for (size_t i = 1; i < x.size(); ++i) add_scaled(c[i], x[i], strip.count, out);
+    weighted_sum(x, c, strip.count, out);
   }
   if (deltas_) add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], strip.count, out);
 }

@@ -1,8 +1,8 @@
 #include "merge/kernel.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "base/avx512.h"
@@ -11,114 +11,48 @@ namespace lenswright {
 namespace {
 
 constexpr int kLanes = 8;
-using Lanes = double __attribute__((vector_size(8 * kLanes)));
 
-// By reference: returning such a vector would depend on the instruction set.
-inline double total(const Lanes& lanes) {
-  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
-         ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}  // namespace
+
+LENSWRIGHT_CLONES void subtract(const double* a, const double* b, int64_t n, double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = a[i] - b[i];
 }
 
-inline void load(const double* from, Lanes& lanes) { std::memcpy(&lanes, from, sizeof lanes); }
+namespace {
 
-// What is left of a row, with zeros behind it.
-inline void load_some(const double* from, int64_t n, Lanes& lanes) {
-  lanes = Lanes{};
-  std::memcpy(&lanes, from, static_cast<size_t>(n) * sizeof(double));
+// One loop, so that the sum of an element never leaves the registers.
+template <size_t inputs>
+[[gnu::always_inline]] inline void sum_of(const double* const* x, const double* w, int64_t n,
+                                          double* out) {
+  std::array<const double*, inputs> from;
+  std::array<double, inputs> weights;
+  std::copy_n(x, inputs, from.begin());
+  std::copy_n(w, inputs, weights.begin());
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = weights[0] * from[0][i];
+    for (size_t m = 1; m < inputs; ++m) sum += weights[m] * from[m][i];
+    out[i] = sum;
+  }
+}
+
+LENSWRIGHT_CLONES void sum_of_two(const double* const* x, const double* w, int64_t n, double* out) {
+  sum_of<2>(x, w, n, out);
+}
+
+LENSWRIGHT_CLONES void sum_of_three(const double* const* x, const double* w, int64_t n,
+                                    double* out) {
+  sum_of<3>(x, w, n, out);
 }
 
 }  // namespace
 
-LENSWRIGHT_CLONES double dot(const double* a, const double* b, int64_t n) {
-  Lanes sum = {}, more = {}, x, y;
-  int64_t i = 0;
-  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    load(a + i, x);
-    load(b + i, y);
-    sum += x * y;
-    load(a + i + kLanes, x);
-    load(b + i + kLanes, y);
-    more += x * y;
-  }
-  for (; i < n; i += kLanes) {
-    load_some(a + i, std::min<int64_t>(kLanes, n - i), x);
-    load_some(b + i, std::min<int64_t>(kLanes, n - i), y);
-    sum += x * y;
-  }
-  sum += more;
-  return total(sum);
-}
-
-LENSWRIGHT_CLONES double sum_abs(const double* a, int64_t n) {
-  Lanes sum = {}, x;
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    load(a + i, x);
-    sum += x < 0 ? -x : x;
-  }
-  if (i < n) {
-    load_some(a + i, n - i, x);
-    sum += x < 0 ? -x : x;
-  }
-  return total(sum);
-}
-
-LENSWRIGHT_CLONES double largest(const double* a, int64_t n, double start) {
-  Lanes most = start - Lanes{}, x;
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    load(a + i, x);
-    most = x > most ? x : most;
-  }
-  for (; i < n; ++i) start = a[i] > start ? a[i] : start;
-  for (int lane = 0; lane < kLanes; ++lane) start = most[lane] > start ? most[lane] : start;
-  return start;
-}
-
-LENSWRIGHT_CLONES double smallest(const double* a, int64_t n, double start) {
-  Lanes least = start - Lanes{}, x;
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    load(a + i, x);
-    least = x < least ? x : least;
-  }
-  for (; i < n; ++i) start = a[i] < start ? a[i] : start;
-  for (int lane = 0; lane < kLanes; ++lane) start = least[lane] < start ? least[lane] : start;
-  return start;
-}
-
-LENSWRIGHT_CLONES double largest_finite(const double* a, int64_t n) {
-  constexpr double kMost = std::numeric_limits<double>::max();
-  const Lanes zero = {};
-  Lanes most = {}, x;
-  double out = 0;
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    load(a + i, x);
-    x = x <= kMost ? x : zero;
-    most = x > most ? x : most;
-  }
-  for (; i < n; ++i) out = a[i] <= kMost && a[i] > out ? a[i] : out;
-  for (int lane = 0; lane < kLanes; ++lane) out = most[lane] > out ? most[lane] : out;
-  return out;
-}
-
-LENSWRIGHT_CLONES int64_t count_nonzero(const double* a, int64_t n) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) count += a[i] != 0 ? 1 : 0;
-  return count;
-}
-
-LENSWRIGHT_CLONES int64_t count_not_finite(const double* a, int64_t n) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    count += std::abs(a[i]) <= std::numeric_limits<double>::max() ? 0 : 1;
-  }
-  return count;
-}
-
-LENSWRIGHT_CLONES void subtract(const double* a, const double* b, int64_t n, double* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = a[i] - b[i];
+void weighted_sum(std::span<const double* const> x, std::span<const double> w, int64_t n,
+                  double* out) {
+  if (x.size() == 2) return sum_of_two(x.data(), w.data(), n, out);
+  if (x.size() == 3) return sum_of_three(x.data(), w.data(), n, out);
+  scale(w[0], x[0], n, out);
+  for (size_t i = 1; i < x.size(); ++i) add_scaled(w[i], x[i], n, out);
 }
 
 LENSWRIGHT_CLONES void scale(double w, const double* a, int64_t n, double* out) {

@@ -10,20 +10,27 @@
 namespace lenswright {
 namespace {
 
-// Element i stays with probability low + step · rank.
-LENSWRIGHT_CLONES void enlarge(const int32_t* ranks, double low, double step, int64_t n,
-                               double* delta) {
-  for (int64_t i = 0; i < n; ++i) delta[i] /= low + step * static_cast<double>(ranks[i]);
-}
-
-LENSWRIGHT_CLONES void draw(const uint32_t* words, const int32_t* ranks, double low, double step,
-                            int64_t n, double* delta) {
+// Element i stays with probability low + step · rank; unbiased: and is divided by it.
+template <bool unbiased>
+[[gnu::always_inline]] inline void draw(const uint32_t* words, const int32_t* ranks, double low,
+                                        double step, int64_t n, double* delta) {
   for (int64_t i = 0; i < n; ++i) {
     const double p = low + step * static_cast<double>(ranks[i]);
     // word < floor(p 2^32), without a floor
     const bool kept = static_cast<double>(words[i]) + 1.0 <= p * 0x1p32;
-    delta[i] = kept ? delta[i] : 0.0;
+    const double value = unbiased ? delta[i] / p : delta[i];
+    delta[i] = kept ? value : 0.0;
   }
+}
+
+LENSWRIGHT_CLONES void draw_plain(const uint32_t* words, const int32_t* ranks, double low,
+                                  double step, int64_t n, double* delta) {
+  draw<false>(words, ranks, low, step, n, delta);
+}
+
+LENSWRIGHT_CLONES void draw_unbiased(const uint32_t* words, const int32_t* ranks, double low,
+                                     double step, int64_t n, double* delta) {
+  draw<true>(words, ranks, low, step, n, delta);
 }
 
 }  // namespace
@@ -53,8 +60,7 @@ void MagPrune::apply(int64_t, const Strip& strip, size_t index, double* delta, d
   model.random.words(static_cast<uint64_t>(strip.first), n, words.data());
   const double low = n > 1 ? model.density - model.epsilon : model.density;
   const double step = n > 1 ? 2 * model.epsilon / static_cast<double>(n - 1) : 0;
-  if (unbiased_) enlarge(ranks.data(), low, step, n, delta);
-  draw(words.data(), ranks.data(), low, step, n, delta);
+  (unbiased_ ? draw_unbiased : draw_plain)(words.data(), ranks.data(), low, step, n, delta);
 }
 
 }  // namespace lenswright

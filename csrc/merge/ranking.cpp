@@ -69,11 +69,15 @@ void Ranking::sort_within_keys(const double* sizes) {
 }
 
 void Ranking::rank(const double* sizes, int64_t n, int32_t* ranks) {
+  const double most = largest_finite(sizes, n);
+  if (!counted_.rank(sizes, n, most, ranks)) sort(sizes, n, most, ranks);
+}
+
+void Ranking::sort(const double* sizes, int64_t n, double most, int32_t* ranks) {
   const auto count = static_cast<size_t>(n);
   key_.resize(count);
   half_sorted_.resize(count);
   order_.resize(count);
-  const double most = largest_finite(sizes, n);
   // Of a row of subnormal sizes the scale would be infinite, and 0 times that no number.
   const double scale = most > 0 ? std::min(kLast / most, kLargest) : 0.0;
   keys_of(sizes, n, scale, key_.data());

@@ -102,18 +102,16 @@ void TaskVectors::write(int64_t tile, const Strip& strip, double* out) {
 
 void TaskVectors::mix(const Strip& strip, double* out) const {
   const int64_t n = strip.count;
-  const size_t models = models_.size();
+  const std::span<const double* const> deltas = strip.room.first(models_.size());
   if (!elect_) {
-    scale(weights_[0], strip.room[0], n, out);
-    for (size_t i = 1; i < models; ++i) add_scaled(weights_[i], strip.room[i], n, out);
+    weighted_sum(deltas, weights_, n, out);
     double sum = 0;
     for (const double weight : weights_) sum += weight;
     if (normalize_ && std::abs(sum) >= kTinyWeights) divide(sum, n, out);
     return;
   }
-  double* const divisor = strip.room[models];
-  elect(strip.room.first(models), weights_, weights_, n, out, divisor);
-  if (normalize_) divide_each(divisor, -kInfinity, n, out);
+  if (normalize_) return elect_mean(deltas, weights_, weights_, -kInfinity, n, out);
+  elect(deltas, weights_, weights_, n, out);
 }
 
 std::vector<Parameter> task_vector_parameters(bool normalize, bool rescale) {

@@ -60,6 +60,7 @@ void TensorRun::set_up(Desk& desk) const {
 }
 
 void TensorRun::tile(int64_t index, Desk& desk, const Sink& sink) {
+  if (!writes() && !work_->wants(pass_, index)) return;
   set_up(desk);
   std::vector<const std::byte*> start(job_.operands.size());
   if (tiling_.contiguous()) load_tile(index, desk, start);
@@ -83,10 +84,11 @@ void TensorRun::tile(int64_t index, Desk& desk, const Sink& sink) {
       continue;
     }
     work_->write(index, strip, desk.out.data());
-    not_finite += count_not_finite(desk.out.data(), run.count);
     const auto needed = static_cast<size_t>(done + run.count) * size;
     if (desk.bytes.size() < needed) desk.bytes.resize(needed);
-    narrow(job_.dtype, desk.out.data(), run.count, desk.bytes.data() + done * size);
+    std::byte* const bytes = desk.bytes.data() + done * size;
+    narrow(job_.dtype, desk.out.data(), run.count, bytes);
+    not_finite += count_not_finite(job_.dtype, bytes, run.count);
     done += run.count;
   }
   if (!writes()) return;

@@ -8,6 +8,7 @@ Work::~Work() = default;
 
 Cut Work::cut(int) const { return Cut::elements; }
 
+bool Work::wants(int, int64_t) const { return true; }
 void Work::read(int, int64_t, const Strip&) {}
 
 bool Work::finish(int) { return false; }

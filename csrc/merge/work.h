@@ -77,6 +77,8 @@ class Work {
   virtual int passes() const { return 0; }
   /// How a pass, or the one that writes (pass == passes()), cuts the tensor.
   virtual Cut cut(int pass) const;
+  /// Whether a pass that only reads has any use for a tile.
+  virtual bool wants(int pass, int64_t tile) const;
   virtual void read(int pass, int64_t tile, const Strip& strip);
   /// After every tile of a pass, in one thread; true when the pass is needed once more.
   virtual bool finish(int pass);

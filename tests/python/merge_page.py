@@ -312,6 +312,8 @@ SOUPS = """\
 - `lw.lineage(candidates, of)` and `lenswright lineage`: X = A + Σ w (C - A) by least squares, with
   standard errors, layer by layer. A candidate is in it where its weight lies five standard errors
   and 0.001 from 0.
+  Layers that were moved or copied (slices, frankenmerges) are told one by one: which layer of which
+  candidate has the same bytes, else the nearest one by the cosine of a few pieces of each tensor.
 - `lw.merge_report(folder, held_out)` and `lenswright review`: differences, agreement and losses of
   a merge that was written here, beside what two rules would have foretold.
 """.splitlines()

@@ -90,3 +90,21 @@ def test_learned_coefficients(runs: list[Path], tmp_path: Path) -> None:
     free = lw.soup(runs[:2], held_out(), "learned", base=embedded.MODEL, steps=8)
     assert free.recipe["merge_method"] == "task_arithmetic"
     assert free.value <= next(t for t in free.trace if t.what == "step 0").value
+
+
+def test_members_with_adapters(runs: list[Path], tmp_path: Path) -> None:
+    """A model with an adapter is worth what the same model is when merged into a folder."""
+    from test_merge_adapters import adapter, named, pair
+
+    module = "model.layers.1.mlp.up_proj"
+    factors = [0.3 * one for one in pair(models.load(runs[0]), module, 4, 5)]
+    with_adapter = f"{runs[0]}+{adapter(tmp_path / 'lora', named(module, factors))}"
+    whole = tmp_path / "whole"
+    lw.merge({"merge_method": "passthrough", "models": [{"model": with_adapter}]}, whole)
+    found = lw.soup([with_adapter, runs[1]], held_out(), "learned", steps=3)
+    plain = lw.soup([whole, runs[1]], held_out(), "learned", steps=3)
+    shares, wanted = (one.notes["coefficients"]["all"] for one in (found, plain))
+    assert list(shares.values()) == pytest.approx(list(wanted.values()), rel=1e-4)
+    assert shares[with_adapter] != pytest.approx(0.5, abs=1e-3)  # it learned something
+    lw.merge(found.save(tmp_path / "soup.yml"), tmp_path / "out")
+    assert HeldOut.of(embedded.model(), held_out())(lw.load(tmp_path / "out")) == found.value

@@ -3,17 +3,24 @@
 #include <limits>
 
 #include "base/clones.h"
+#include "merge/divergence.h"
 #include "merge/exact_quantiles.h"
-#include "merge/exponential.h"
-#include "merge/kernel.h"
 #include "merge/methods/list.h"
 
 namespace lenswright {
 namespace {
 
-LENSWRIGHT_CLONES void log_ratios(const double* of, const double* from, double shift, int64_t n,
-                                  double* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = of[i] - from[i] - shift;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Differences, and their sizes times how far their row moved; infinity for NaN.
+LENSWRIGHT_CLONES void weigh(const double* x, const double* base, double divergence, int64_t n,
+                             double* delta, double* sizes) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double difference = x[i] - base[i];
+    const double size = std::abs(difference * divergence);
+    delta[i] = difference;
+    sizes[i] = size <= kInfinity ? size : kInfinity;
+  }
 }
 
 LENSWRIGHT_CLONES void add_from(const double* base, const double* delta, const double* sizes,
@@ -71,32 +78,16 @@ class ArceeFusion final : public Work {
   }
 
  private:
-  // Σ p (log p - log q), both logarithms from the sum of exponentials of their row.
-  static double divergence(const double* of, const double* from, int64_t n,
-                           std::span<double* const> room) {
-    constexpr double kLowest = -std::numeric_limits<double>::infinity();
-    const double p_top = largest(of, n, kLowest), q_top = largest(from, n, kLowest);
-    exponentials(from, q_top, n, room[1]);
-    const double q_log = std::log(sum_abs(room[1], n));
-    exponentials(of, p_top, n, room[0]);
-    const double p_sum = sum_abs(room[0], n), p_log = std::log(p_sum);
-    log_ratios(of, from, p_top + p_log - (q_top + q_log), n, room[1]);
-    return dot(room[0], room[1], n) / p_sum;
-  }
-
   // room[0]: importances; room[1]: Δ.
   void importances(const Strip& strip) const {
-    subtract(strip.x[other_], strip.x[base_], strip.count, strip.room[1]);
-    magnitude(strip.room[1], strip.count, strip.room[0]);
     for (int64_t done = 0; done < strip.count;) {
       const int64_t row = (strip.first + done) / task_.shape.cols;
       const int64_t n =
           std::min(strip.count - done, (row + 1) * task_.shape.cols - strip.first - done);
-      double* const sizes = strip.room[0] + done;
-      scale(divergence_[static_cast<size_t>(row)], sizes, n, sizes);
+      weigh(strip.x[other_] + done, strip.x[base_] + done, divergence_[static_cast<size_t>(row)], n,
+            strip.room[1] + done, strip.room[0] + done);
       done += n;
     }
-    magnitude(strip.room[0], strip.count, strip.room[0]);
   }
 
   const Task task_;

@@ -20,10 +20,7 @@ class Linear final : public Work {
   }
 
   void write(int64_t, const Strip& strip, double* out) override {
-    scale(weights_[0], strip.x[0], strip.count, out);
-    for (size_t i = 1; i < weights_.size(); ++i) {
-      add_scaled(weights_[i], strip.x[i], strip.count, out);
-    }
+    weighted_sum(strip.x.first(weights_.size()), weights_, strip.count, out);
     if (divisor_ != 1) divide(divisor_, strip.count, out);
   }
 

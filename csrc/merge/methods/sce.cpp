@@ -1,51 +1,18 @@
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <limits>
+#include <memory>
 #include <numeric>
-#include <span>
 
 #include "base/clones.h"
+#include "merge/chosen_squares.h"
 #include "merge/kernel.h"
 #include "merge/methods/list.h"
 #include "merge/sample.h"
 #include "merge/selection.h"
 #include "merge/task_vectors.h"
+#include "merge/variance.h"
 
 namespace lenswright {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// Of the population, with infinity for NaN, in one loop for so many models.
-template <size_t models>
-[[gnu::always_inline]] inline void variances_of(std::span<double* const> deltas, int64_t n,
-                                                double* out) {
-  std::array<const double*, models> delta;
-  std::copy_n(deltas.begin(), models, delta.begin());
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) {
-    double sum = delta[0][i], squares = 0;
-    for (size_t m = 1; m < models; ++m) sum += delta[m][i];
-    const double mean = sum / static_cast<double>(models);
-    for (size_t m = 0; m < models; ++m) squares += (delta[m][i] - mean) * (delta[m][i] - mean);
-    const double variance = squares / static_cast<double>(models);
-    out[i] = variance <= kInfinity ? variance : kInfinity;
-  }
-}
-
-LENSWRIGHT_CLONES void variances_of_two(std::span<double* const> deltas, int64_t n, double* out) {
-  variances_of<2>(deltas, n, out);
-}
-
-LENSWRIGHT_CLONES void variances_of_three(std::span<double* const> deltas, int64_t n, double* out) {
-  variances_of<3>(deltas, n, out);
-}
-
-LENSWRIGHT_CLONES void add_square_of_gap(const double* x, const double* mean, int64_t n,
-                                         double* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] += (x[i] - mean[i]) * (x[i] - mean[i]);
-}
 
 LENSWRIGHT_CLONES void drop(const double* mask, int64_t n, double* delta) {
   for (int64_t i = 0; i < n; ++i) delta[i] = mask[i] == 0 ? 0.0 : delta[i];
@@ -62,55 +29,60 @@ class Sce final : public Work {
         topk_(task.values.at("select_topk")),
         varying_(static_cast<size_t>(Tiling(task.shape, Cut::elements).tiles())),
         sample_(Tiling(task.shape, Cut::sample).tiles()),
-        squares_(varying_.size(), std::vector<double>(models_.size())) {}
+        squares_(varying_.size(), models_.size()) {}
 
-  // sample and selection where there is a choice, squares.
+  // Where there is a choice: sample, selection and squares at once, squares of tiles in which equal
+  // sizes are parted.
   int passes() const override { return selects() ? 3 : 1; }
 
   Cut cut(int pass) const override { return selects() && pass == 0 ? Cut::sample : Cut::elements; }
 
+  bool wants(int pass, int64_t tile) const override { return pass < 2 || selection_->splits(tile); }
+
   void read(int pass, int64_t tile, const Strip& strip) override {
-    const auto at = static_cast<size_t>(tile);
     differences(strip);
-    if (pass + 1 == passes()) {
+    if (pass == 2 || !selects()) {
       choose(tile, strip);
-      for (size_t i = 0; i < models_.size(); ++i) {
-        squares_[at][i] += dot(strip.room[i], strip.room[i], strip.count);
-      }
-      return;
+      return squares_.add(tile, deltas(strip), strip.count);
     }
-    const double* sizes = variances(strip);
+    const double* sizes = variances_of(strip);
     if (pass == 0) return sample_.add(tile, sizes, strip.count);
-    varying_[at] += count_nonzero(sizes, strip.count);
+    varying_[static_cast<size_t>(tile)] += count_nonzero(sizes, strip.count);
     selection_->read(tile, sizes, strip.count);
+    if (!selection_->sorts()) return;
+    squares_.read(tile, selection_->between(), sizes, deltas(strip), strip.count);
   }
 
   bool finish(int pass) override {
-    if (pass + 1 == passes()) return weigh(), false;
+    if (pass == 2 || !selects()) return weigh(), false;
     if (pass == 0) return guess(), false;
     // How many are chosen is known only now: a share of those that vary at all.
     selection_->choose(
         kept_count(topk_, std::accumulate(varying_.begin(), varying_.end(), int64_t{0})));
     std::ranges::fill(varying_, 0);
-    return !selection_->finish();
+    if (!selection_->finish()) return squares_.clear(), true;
+    squares_.decide(*selection_);
+    return false;
   }
 
   uint64_t held() const override {
-    const uint64_t lists = varying_.size() * (models_.size() + 4) * sizeof(double);
+    const size_t models = models_.size();
+    const uint64_t lists =
+        varying_.size() * sizeof(int64_t) + ChosenSquares::held(varying_.size(), models);
+    if (!selects()) return lists;
     const int64_t count = task_.shape.count(), sample = Tiling(task_.shape, Cut::sample).elements();
-    return lists + (selects() ? Selection::held(count, sample) : 0);
+    // What the selection keeps of an element is its size.
+    const uint64_t one = Selection::held(count, sample);
+    return lists + one + ChosenSquares::held_inside(models) / sizeof(double) * one;
   }
 
   void write(int64_t tile, const Strip& strip, double* out) override {
     differences(strip);
     choose(tile, strip);
-    const int64_t n = strip.count;
-    const size_t models = models_.size();
-    double* const divisor = strip.room[models];
-    const std::vector<double> ones(models, 1.0);
-    elect(strip.room.first(models), ones, weights_, n, out, divisor);
-    divide_each(divisor, task_.mode == Mode::compat ? 1e-6 : 0.0, n, out);
-    add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], n, out);
+    const std::vector<double> ones(models_.size(), 1.0);
+    elect_mean(deltas(strip), ones, weights_, task_.mode == Mode::compat ? 1e-6 : 0.0, strip.count,
+               out);
+    add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], strip.count, out);
   }
 
  private:
@@ -127,6 +99,10 @@ class Sce final : public Work {
     selection_->guess(sample);
   }
 
+  std::span<double* const> deltas(const Strip& strip) const {
+    return strip.room.first(models_.size());
+  }
+
   void differences(const Strip& strip) const {
     const double* base = strip.x[static_cast<size_t>(task_.base)];
     for (size_t i = 0; i < models_.size(); ++i) {
@@ -134,44 +110,36 @@ class Sce final : public Work {
     }
   }
 
-  // Of the population, with infinity for NaN. Overwrites the two rooms behind the differences.
-  const double* variances(const Strip& strip) const {
-    const int64_t n = strip.count;
-    const size_t models = models_.size();
-    double *mean = strip.room[models], *out = strip.room[models + 1];
-    if (models == 2) return variances_of_two(strip.room, n, out), out;
-    if (models == 3) return variances_of_three(strip.room, n, out), out;
-    std::fill(mean, mean + n, 0.0);
-    std::fill(out, out + n, 0.0);
-    for (size_t i = 0; i < models; ++i) add_scaled(1.0, strip.room[i], n, mean);
-    divide(static_cast<double>(models), n, mean);
-    for (size_t i = 0; i < models; ++i) add_square_of_gap(strip.room[i], mean, n, out);
-    divide(static_cast<double>(models), n, out);
-    magnitude(out, n, out);
+  // Overwrites the two rooms behind the differences.
+  const double* variances_of(const Strip& strip) const {
+    double* const out = strip.room[models_.size() + 1];
+    variances(deltas(strip), strip.count, strip.room[models_.size()], out);
     return out;
   }
 
   void choose(int64_t tile, const Strip& strip) {
     if (!selects()) return;
+    const double* sizes = variances_of(strip);
+    if (!selection_->splits(tile)) {
+      for (double* delta : deltas(strip)) {
+        selection_->keep(tile, strip.opens, sizes, strip.count, delta, true);
+      }
+      return;
+    }
     double* const mask = strip.room[models_.size() + 2];
     std::fill(mask, mask + strip.count, 1.0);
-    selection_->keep(tile, strip.opens, variances(strip), strip.count, mask, true);
-    for (size_t i = 0; i < models_.size(); ++i) drop(mask, strip.count, strip.room[i]);
+    selection_->keep(tile, strip.opens, sizes, strip.count, mask, true);
+    for (double* delta : deltas(strip)) drop(mask, strip.count, delta);
   }
 
   void weigh() {
-    const auto count = static_cast<double>(task_.shape.count());
-    double sum = 0;
-    for (size_t i = 0; i < models_.size(); ++i) {
-      weights_.push_back(0);
-      for (const auto& tile : squares_) weights_[i] += tile[i];
-      weights_[i] /= count;
-      sum += weights_[i];
-    }
+    weights_ = squares_.totals();
+    for (double& w : weights_) w /= static_cast<double>(task_.shape.count());
+    const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
     // mergekit gives up on small differences, which those of real fine-tunes are.
     const bool even = task_.mode == Mode::compat ? sum < 1e-6 : sum == 0;
     for (double& w : weights_) w = even ? 1.0 / static_cast<double>(models_.size()) : w / sum;
-    squares_ = {};
+    squares_ = ChosenSquares(0, models_.size());
   }
 
   const Task task_;
@@ -179,7 +147,7 @@ class Sce final : public Work {
   const double topk_;
   std::vector<int64_t> varying_;  // elements, by tile
   Sample sample_;
-  std::vector<std::vector<double>> squares_;  // by tile, by model
+  ChosenSquares squares_;
   std::unique_ptr<Selection> selection_;
   std::vector<double> weights_;
 };

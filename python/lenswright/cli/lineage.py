@@ -9,7 +9,9 @@ HELP = """\
 Find of which candidates a checkpoint was merged and with what weights: least squares over its
 tensors, for the whole model and layer by layer, with standard errors and what stays unexplained.
 Exact for averages and for task arithmetic whose base is a candidate. Of merges that keep only some
-elements (ties and its kin) the weights are as much smaller as less was kept.
+elements (ties and its kin) the weights are as much smaller as less was kept. Layers that were moved
+or copied (slices, frankenmerges) are told one by one: which layer of which candidate each is, by
+its bytes, or the nearest one.
 
   lenswright lineage base/ tuned-a/ tuned-b/ --of merged/
   lenswright lineage a/ b/ c/ --of merged/ --positive --sample 16

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lenswright.checkpoints.checkpoint import Checkpoint, Report
+from lenswright.merging.moved_layers import Origin, layers_of, origins
 from lenswright.merging.tasks import layer_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 18  # elements at a time
 SIGNIFICANT = 5.0  # standard errors that a weight has to lie from 0
+MOVED = 0.02  # unexplained from which on layers may have been moved
 LEAST = 1e-3  # and by itself: rounding to 16 bits looks like less
 
 
@@ -48,6 +50,7 @@ class Lineage:
     sample: int
     left_out: list[str] = field(default_factory=list)  # tensors that not all have alike
     notes: list[str] = field(default_factory=list)
+    origins: dict[int, Origin] = field(default_factory=dict)  # where layers were moved or copied
 
     @property
     def members(self) -> list[str]:
@@ -69,6 +72,9 @@ class Lineage:
         for layer, share in self.layers.items():
             each = " ".join(f"{w:+.4f}" for w in share.weights)
             lines.append(f"{layer:>7}   {each}  {share.residual:.2%}")
+        if self.origins:
+            lines.append("layer     where it came from")
+            lines += [f"{layer:>7}   {one.text()}" for layer, one in self.origins.items()]
         lines += [f"note      {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -80,7 +86,7 @@ class Lineage:
             "checkpoint": self.checkpoint, "candidates": self.candidates, "members": self.members,
             "whole": vars(self.whole), "layers": {k: vars(v) for k, v in self.layers.items()},
             "positive": self.positive, "sample": self.sample, "left_out": self.left_out,
-            "notes": self.notes,
+            "notes": self.notes, "origins": {k: vars(v) for k, v in self.origins.items()},
         }  # fmt: skip
 
 
@@ -106,7 +112,10 @@ def lineage(
     Returns:
         Weights that sum to 1, for the whole model and for each layer, with standard errors. Merges
         that keep only some elements (ties and its kin) leave a residual, and weights as much
-        smaller as less was kept.
+        smaller as less was kept. Where the checkpoint has other layers than a candidate, or one of
+        its layers has the bytes of a candidate's, `origins` says for each layer which one of which
+        candidate it came from: exactly by their bytes, else the nearest. Layers that were moved
+        have no weights then, as those are of tensors of one name.
 
     Raises:
         ValueError: fewer than two candidates, one twice, no tensor that all have.
@@ -139,11 +148,29 @@ def lineage(
     order = sorted(sums, key=lambda key: -1 if key == "outside" else int(key))
     layers = {key: sums[key].share(positive) for key in order}
     notes = whole.notes()
-    if left_out:
-        notes.append(f"{len(left_out)} tensors that not all have in one shape are left out")
+    found = _moved(names, os.fspath(of), [target, *models], whole.share(positive))
     return Lineage(
-        os.fspath(of), names, whole.share(positive), layers, positive, sample, left_out, notes
+        os.fspath(of),
+        names,
+        whole.share(positive),
+        layers,
+        positive,
+        sample,
+        left_out,
+        notes,
+        found,
     )
+
+
+def _moved(
+    names: Sequence[str], of: str, files: Sequence[Checkpoint], share: Share
+) -> dict[int, Origin]:
+    """Where each layer came from: of other depths, or where weights do not explain all of them."""
+    other = len({tuple(layers_of(one)) for one in files}) > 1
+    if not other and share.residual <= MOVED:
+        return {}
+    found = origins(names, of)
+    return found if other or any(one.exact for one in found.values()) else {}
 
 
 def _shared(target: Checkpoint, models: Sequence[Checkpoint]) -> tuple[list[str], list[str]]:

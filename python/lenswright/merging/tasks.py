@@ -23,6 +23,12 @@ def layer_of(tensor: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def layer_parts(tensor: str) -> str:
+    """A tensor's name without the number of its layer."""
+    found = _LAYER.search(tensor)
+    return tensor if found is None else f"{tensor[: found.start(1)]}*{tensor[found.end(1) :]}"
+
+
 @dataclass
 class TaskTensor:
     """One tensor: what each model's difference to the base is like, in float64."""

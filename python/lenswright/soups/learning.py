@@ -25,8 +25,8 @@ def learned(
     held_out, names = kitchen.rows(), kitchen.names
     model = _own(kitchen)
     whole = groups(list(model.parameters()), per)
-    tensors = [_tensors(name, kitchen.live, model) for name in names]
-    under = None if base is None else _tensors(base, kitchen.live, model)
+    tensors = [_tensors(name, kitchen, model) for name in names]
+    under = None if base is None else _tensors(base, kitchen, model)
     blend = Blend(model, tensors, under, whole)
     start = torch.full((len(names), len(whole)), 1 / len(names), dtype=torch.float64)
     found = learn(
@@ -41,19 +41,20 @@ def _own(kitchen: Kitchen) -> Model:
     return kitchen.model(average(kitchen.names) | {"out_dtype": "float32"})
 
 
-def _tensors(name: str, live: Mapping[str, Any], model: Model) -> Mapping[str, torch.Tensor]:
+def _tensors(name: str, kitchen: Kitchen, model: Model) -> Mapping[str, torch.Tensor]:
     """Those tensors of a model that the soup's model has.
 
     Raises:
-        ValueError: it lacks one; it is a model with an adapter.
+        ValueError: it lacks one.
     """
-    if name in live:
-        found: Mapping[str, torch.Tensor] = live_tensors(live[name])
+    if name in kitchen.live:
+        found: Mapping[str, torch.Tensor] = live_tensors(kitchen.live[name])
     else:
         reference = Reference.parse(name)
-        if reference.lora is not None:
-            raise ValueError(f"model '{name}' has an adapter; merge it into a folder first")
-        found = _Stored(Checkpoint(reference.path, revision=reference.revision))
+        if reference.lora is None:
+            found = _Stored(Checkpoint(reference.path, revision=reference.revision))
+        else:  # its sums are in no file: computed once, and held while the soup cooks
+            found = kitchen.model(average([name]) | {"out_dtype": "float32"}).parameters()
     lacking = [tensor for tensor in model.parameters() if tensor not in found]
     if lacking:
         raise ValueError(f"model '{name}' has no tensor '{lacking[0]}', which others have")

@@ -45,3 +45,16 @@ TEST_CASE("exponential: what is far below, and what is no number") {
   exponentials(x.data(), nan, 5, out.data());
   REQUIRE(std::isnan(out[4]));
 }
+
+TEST_CASE("exponential: of small numbers") {
+  const Philox random(3, "small");
+  std::vector<double> x = {0, 0.125, -0.125, 1e-300};
+  while (x.size() < 20'001) x.push_back((2 * random.uniform(x.size()) - 1) / 8);
+  std::vector<double> out(x.size());
+  small_exponentials(x.data(), static_cast<int64_t>(x.size()), out.data());
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    worst = std::max(worst, std::abs(out[i] - std::exp(x[i])) / std::exp(x[i]));
+  }
+  REQUIRE(worst < 4e-16);
+}

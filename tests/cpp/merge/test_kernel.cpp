@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/narrow.h"
 #include "base/philox.h"
 #include "catch.h"
 
@@ -23,6 +24,11 @@ TEST_CASE("kernel: sums of any length") {
       size += std::abs(a.back());
     }
     REQUIRE(dot(a.data(), b.data(), n) == Approx(product).margin(1e-12));
+    double products[3];
+    dots(a.data(), b.data(), n, products);
+    REQUIRE(products[0] == dot(a.data(), a.data(), n));
+    REQUIRE(products[1] == dot(a.data(), b.data(), n));
+    REQUIRE(products[2] == dot(b.data(), b.data(), n));
     REQUIRE(sum_abs(a.data(), n) == Approx(size).margin(1e-12));
     REQUIRE(count_nonzero(a.data(), n) == n);
   }
@@ -32,7 +38,15 @@ TEST_CASE("kernel: what is no number") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double inf = std::numeric_limits<double>::infinity();
   const std::vector<double> a = {1, nan, -inf, 0, -2};
-  REQUIRE(count_not_finite(a.data(), 5) == 2);
+  for (const Dtype type : {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16}) {
+    std::vector<std::byte> bytes(5 * 8);
+    narrow(type, a.data(), 5, bytes.data());
+    REQUIRE(count_not_finite(type, bytes.data(), 5) == 2);
+  }
+  const std::vector<double> many(1000, 1e39);  // which float32 has no room for
+  std::vector<std::byte> bytes(4 * many.size());
+  narrow(Dtype::f32, many.data(), 1000, bytes.data());
+  REQUIRE(count_not_finite(Dtype::f32, bytes.data(), 1000) == 1000);
   std::vector<double> out(5);
   magnitude(a.data(), 5, out.data());
   REQUIRE(out == std::vector<double>{1, inf, inf, 0, 2});
@@ -58,7 +72,7 @@ TEST_CASE("kernel: a vote, as one writes it down") {
     const int64_t n = 1201;
     CAPTURE(models);
     std::vector<std::vector<double>> deltas(models, std::vector<double>(n));
-    std::vector<double> votes, weights, top(n), bottom(n);
+    std::vector<double> votes, weights, top(n), mean(n);
     for (size_t m = 0; m < models; ++m) {
       votes.push_back(random.normal(m));
       weights.push_back(random.normal(100 + m));
@@ -69,7 +83,8 @@ TEST_CASE("kernel: a vote, as one writes it down") {
     deltas[models - 1][7] = nan;
     std::vector<const double*> pointers;
     for (const auto& delta : deltas) pointers.push_back(delta.data());
-    elect(pointers, votes, weights, n, top.data(), bottom.data());
+    elect(pointers, votes, weights, n, top.data());
+    elect_mean(pointers, votes, weights, 0.25, n, mean.data());
     for (int64_t i = 0; i < n; ++i) {
       double sum = 0, numerator = 0, divisor = 0;
       for (size_t m = 0; m < models; ++m) sum += votes[m] * deltas[m][i];
@@ -85,7 +100,7 @@ TEST_CASE("kernel: a vote, as one writes it down") {
         continue;
       }
       REQUIRE(top[i] == numerator);
-      REQUIRE(bottom[i] == divisor);
+      REQUIRE(mean[i] == numerator / std::max(0.25, divisor));
     }
   }
 }
@@ -108,6 +123,28 @@ TEST_CASE("kernel: a quotient is the quotient, to the last bit") {
     }
     REQUIRE(right);
   }
+}
+
+TEST_CASE("kernel: quotients element by element, to the last bit") {
+  const Philox random(9, "quotients");
+  const double inf = std::numeric_limits<double>::infinity(), ones = 0x1.fffffffffffffp-1;
+  std::vector<double> x = {0.0, -0.0, inf, 5e-324, 1e308, 1.0, 3.0, 7.0, -0.0, 1e-300, 2.0};
+  std::vector<double> d = {ones, 0.3, 3.0, 3.0, 1e-300, 0.0, ones, -ones, -3.0, 1e300, inf};
+  for (uint64_t i = 0; x.size() < 200'003; ++i) {
+    // Both close to a power of two from either side, where the last digit is the hardest.
+    const auto digits = static_cast<double>(random.word(3 * i) % 1000);
+    const double near = i % 2 == 0 ? 1 + digits * 0x1p-52 : 1 - digits * 0x1p-53;
+    x.push_back(i % 3 == 0 ? near : random.normal(3 * i + 1));
+    d.push_back(i % 3 == 1 ? near : random.normal(3 * i + 2));
+  }
+  std::vector<double> out = x;
+  divide_each(d.data(), -inf, static_cast<int64_t>(out.size()), out.data());
+  bool right = true;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double expected = x[i] / (d[i] == 0 ? 1 : d[i]);
+    right = right && out[i] == expected && std::signbit(out[i]) == std::signbit(expected);
+  }
+  REQUIRE(right);
 }
 
 TEST_CASE("kernel: the largest and the smallest of any number of them") {

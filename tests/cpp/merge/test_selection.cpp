@@ -106,6 +106,32 @@ TEST_CASE("selection: whatever the sample, the answer is right") {
   check(sizes, wrong, 8);
 }
 
+TEST_CASE("selection: a bracket that missed is moved, not widened") {
+  // The sample has seen too few of the large ones: the answer lies some ranks above its bracket.
+  const std::vector<double> sizes = draws(400'000, false);
+  std::vector<double> sample;
+  for (size_t i = 0; i < sizes.size(); i += 10) {
+    if (sizes[i] < 0.674 || i / 10 % 10 != 0) sample.push_back(sizes[i]);
+  }
+  const int64_t count = 400'000, k = count / 2;
+  int passes = 0;
+  const std::vector<bool> out = kept(sizes, k, sample, passes);
+  REQUIRE(passes == 2);
+  const std::vector<int64_t> rank = ranks(sizes);
+  bool right = true;
+  for (size_t i = 0; i < out.size(); ++i) right = right && out[i] == (rank[i] < k);
+  REQUIRE(right);
+  // What was held: the lists of both passes are as long as was said.
+  Selection selection(count, k, (count + kTile - 1) / kTile);
+  selection.guess(std::make_shared<std::vector<double>>(sample));
+  const uint64_t said = Selection::held(count, static_cast<int64_t>(sample.size()));
+  do {
+    tiles(sizes,
+          [&](int64_t tile, int64_t at, int64_t n) { selection.read(tile, sizes.data() + at, n); });
+    REQUIRE(selection.inside() * 8 <= said);
+  } while (!selection.finish());
+}
+
 TEST_CASE("selection: one element, equal elements, infinities") {
   check({5.0}, {5.0}, 1);
   check(std::vector<double>(12'345, 2.0), {2.0, 2.0}, 1);
