@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "nn/thin_product.h"
+#include "products.h"
 #include "tensors.h"
 
 namespace lenswright::test_panel_product {
@@ -14,34 +15,9 @@ namespace {
 constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
 constexpr int64_t kSizes[] = {1, 2, 7, 8, 16, 31, 33, 97, 256, 257, 600};
 
-// Every kernel that this processor can run.
 std::vector<const PanelKernel*> kernels() {
-  std::vector<const PanelKernel*> all = {&panel_kernel_plain()};
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    all.push_back(panel_kernel_avx2());
-  }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-    all.push_back(panel_kernel_avx512());
-  }
-#endif
-  return all;
+  return test::runnable(panel_kernel_plain(), panel_kernel_avx2(), panel_kernel_avx512());
 }
-
-at::Tensor in_double(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor y = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
-  return bias.defined() ? y + bias.to(at::kDouble) : y;
-}
-
-// The largest error of a number, as a share of what its products add up to without their signs.
-double error(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-             const at::Tensor& bias) {
-  const at::Tensor size =
-      in_double(x.abs(), weight.abs(), bias.defined() ? bias.abs() : bias).clamp_min(1e-30);
-  return ((y.to(at::kDouble) - in_double(x, weight, bias)).abs() / size).max().item<double>();
-}
-
-at::Tensor transposed(const at::Tensor& weight) { return weight.t().contiguous().t(); }
 
 // A copy that begins `shift` numbers behind a place that suits vectors.
 at::Tensor shifted(const at::Tensor& x, int64_t shift) {
@@ -61,9 +37,9 @@ TEST_CASE("panel products are the sums, in every kernel, type, layout and size")
           const at::Tensor weight = test::waves({outputs, inputs}, 0.7, type);
           const at::Tensor bias = test::waves({outputs}, 0.2, at::kFloat);
           const at::Tensor x = test::waves({kernel->rows + 3, inputs}, 1.3, at::kFloat);
-          for (const at::Tensor& w : {weight, transposed(weight)}) {
-            REQUIRE(error(panel_product(x, w, bias, *kernel), x, w, bias) < 1e-6);
-            REQUIRE(error(panel_product(x, w, {}, *kernel), x, w, {}) < 1e-6);
+          for (const at::Tensor& w : {weight, test::transposed(weight)}) {
+            REQUIRE(test::product_error(panel_product(x, w, bias, *kernel), x, w, bias) < 1e-6);
+            REQUIRE(test::product_error(panel_product(x, w, {}, *kernel), x, w, {}) < 1e-6);
           }
         }
       }
@@ -79,7 +55,7 @@ TEST_CASE("a row's bytes in a panel product depend on that row only") {
   for (const PanelKernel* kernel : kernels()) {
     for (const auto type : kTypes) {
       const at::Tensor weight = test::waves({kOutputs, kInputs}, 0.7, type);
-      for (const at::Tensor& w : {weight, transposed(weight)}) {
+      for (const at::Tensor& w : {weight, test::transposed(weight)}) {
         at::set_num_threads(1);
         const at::Tensor all = panel_product(x, w, bias, *kernel);
         for (const int threads : {1, 2, 3}) {
@@ -134,7 +110,8 @@ TEST_CASE("panel products read narrowed, unaligned and strided weights and input
       for (const at::Tensor& weight : views) {
         const at::Tensor input = x.narrow(-1, 9, weight.size(1));
         REQUIRE(thin_serves(input, weight));
-        REQUIRE(error(panel_product(input, weight, {}, *kernel), input, weight, {}) < 1e-6);
+        REQUIRE(test::product_error(panel_product(input, weight, {}, *kernel), input, weight, {}) <
+                1e-6);
       }
     }
   }
@@ -154,7 +131,7 @@ TEST_CASE("what is not finite in a panel reaches the outputs it belongs to, and 
         const at::Tensor x = test::waves({19, 67}, 1.3, at::kFloat).abs() + 0.1;
         at::Tensor poisoned = x.clone();
         poisoned[2][65] = value;
-        for (const at::Tensor& w : {weight, transposed(weight)}) {
+        for (const at::Tensor& w : {weight, test::transposed(weight)}) {
           CAPTURE(kernel->outputs, type, value, w.stride(0));
           const at::Tensor expected = at::zeros({19, 41}, at::kBool);
           expected.narrow(1, 40, 1).fill_(true);

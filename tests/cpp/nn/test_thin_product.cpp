@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "products.h"
 #include "tensors.h"
 
 namespace lenswright::test_thin_product {
@@ -14,34 +15,9 @@ constexpr at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
 constexpr int64_t kSizes[] = {1, 2, 7, 8, 16, 31, 33, 97, 200, 896};
 constexpr int64_t kRows[] = {1, 2, 3, 4, 5, 8, 16, 31, 32, 33};
 
-// Every kernel that this processor can run.
 std::vector<const ThinKernel*> kernels() {
-  std::vector<const ThinKernel*> all = {&thin_kernel_plain()};
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    all.push_back(thin_kernel_avx2());
-  }
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-    all.push_back(thin_kernel_avx512());
-  }
-#endif
-  return all;
+  return test::runnable(thin_kernel_plain(), thin_kernel_avx2(), thin_kernel_avx512());
 }
-
-at::Tensor in_double(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor y = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
-  return bias.defined() ? y + bias.to(at::kDouble) : y;
-}
-
-// The largest error of a number, as a share of what its products add up to without their signs.
-double error(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-             const at::Tensor& bias) {
-  const at::Tensor size =
-      in_double(x.abs(), weight.abs(), bias.defined() ? bias.abs() : bias).clamp_min(1e-30);
-  return ((y.to(at::kDouble) - in_double(x, weight, bias)).abs() / size).max().item<double>();
-}
-
-at::Tensor transposed(const at::Tensor& weight) { return weight.t().contiguous().t(); }
 
 }  // namespace
 
@@ -55,9 +31,9 @@ TEST_CASE("thin products are the sums, in every kernel, type, layout and size") 
           const at::Tensor weight = test::waves({outputs, inputs}, 0.7, type);
           const at::Tensor bias = test::waves({outputs}, 0.2, at::kFloat);
           const at::Tensor x = test::waves({5, inputs}, 1.3, at::kFloat);
-          for (const at::Tensor& w : {weight, transposed(weight)}) {
-            REQUIRE(error(thin_product(x, w, bias, *kernel), x, w, bias) < 1e-6);
-            REQUIRE(error(thin_product(x, w, {}, *kernel), x, w, {}) < 1e-6);
+          for (const at::Tensor& w : {weight, test::transposed(weight)}) {
+            REQUIRE(test::product_error(thin_product(x, w, bias, *kernel), x, w, bias) < 1e-6);
+            REQUIRE(test::product_error(thin_product(x, w, {}, *kernel), x, w, {}) < 1e-6);
           }
         }
       }
@@ -72,7 +48,7 @@ TEST_CASE("a row's bytes depend on that row only") {
       const at::Tensor weight = test::waves({203, 897}, 0.7, type);
       const at::Tensor bias = test::waves({203}, 0.2, at::kFloat);
       const at::Tensor x = test::waves({33, 897}, 1.3, at::kFloat);
-      for (const at::Tensor& w : {weight, transposed(weight)}) {
+      for (const at::Tensor& w : {weight, test::transposed(weight)}) {
         at::set_num_threads(1);
         const at::Tensor all = thin_product(x, w, bias, *kernel);
         at::set_num_threads(2);
@@ -103,7 +79,7 @@ TEST_CASE("narrowed, unaligned and strided weights and inputs are read as they l
         const at::Tensor input = x.narrow(-1, 9, weight.size(1));
         REQUIRE(thin_serves(input, weight));
         const at::Tensor y = thin_product(input, weight, {}, *kernel);
-        REQUIRE(error(y, input, weight, {}) < 1e-6);
+        REQUIRE(test::product_error(y, input, weight, {}) < 1e-6);
       }
     }
   }
@@ -121,7 +97,7 @@ TEST_CASE("what is not finite reaches the outputs it belongs to, and no other") 
         const at::Tensor x = test::waves({5, 67}, 1.3, at::kFloat).abs() + 0.1;
         at::Tensor poisoned = x.clone();
         poisoned[2][65] = value;
-        for (const at::Tensor& w : {weight, transposed(weight)}) {
+        for (const at::Tensor& w : {weight, test::transposed(weight)}) {
           CAPTURE(kernel->outputs, type, value, w.stride(0));
           const at::Tensor expected = at::zeros({5, 41}, at::kBool);
           expected.narrow(1, 40, 1).fill_(true);
@@ -145,7 +121,7 @@ TEST_CASE("float16 weights are widened exactly: subnormal and extreme ones too")
           .repeat({1, 5});
   for (const ThinKernel* kernel : kernels()) {
     const at::Tensor x = at::eye(40, at::kFloat);
-    for (const at::Tensor& w : {weight, transposed(weight)}) {
+    for (const at::Tensor& w : {weight, test::transposed(weight)}) {
       const at::Tensor y = thin_product(x, w, {}, *kernel);
       REQUIRE(test::same(y.flatten(), weight.to(at::kFloat).flatten()));
     }
