@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -11,5 +10,7 @@ def did_you_mean(name: object, known: Iterable[object], *, cutoff: float = 0.6) 
 
     cutoff: how alike they have to be, from 0 to 1 (the ratio of difflib).
     """
+    import difflib  # only where there is a mistake to tell: `import lenswright` stays quick
+
     near = difflib.get_close_matches(str(name), [str(other) for other in known], 1, cutoff)
     return f"; did you mean '{near[0]}'?" if near else ""

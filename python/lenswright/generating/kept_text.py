@@ -35,8 +35,9 @@ class KeptText:
     def begin(self) -> tuple[_core.ReadText | None, str | None]:
         """Where the next turn may go on from, or None and why all of it has to be read again."""
         acting = self._acting()
-        changed = not _equal(acting, self._acted) and bool(self._text.tokens)
+        changed = False
         if not _equal(acting, self._acted):
+            changed = bool(self._text.tokens)
             self._text, self._acted = _core.ReadText(), acting
         why = self._reason()
         if why is not None:
