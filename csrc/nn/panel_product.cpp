@@ -2,8 +2,8 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
+#include "nn/fitting_kernel.h"
 #include "nn/thin_product.h"
 
 namespace lenswright {
@@ -38,12 +38,8 @@ void run_pieces(const PanelWork& work, ThinType type, const PanelKernel& kernel,
 }  // namespace
 
 const PanelKernel& panel_kernel() {
-  static const PanelKernel& kernel = []() -> const PanelKernel& {
-    const std::string known = at::get_cpu_capability();
-    if (known == "AVX512" && panel_kernel_avx512()) return *panel_kernel_avx512();
-    if (known.starts_with("AVX") && panel_kernel_avx2()) return *panel_kernel_avx2();
-    return panel_kernel_plain();
-  }();
+  static const PanelKernel& kernel =
+      fitting_kernel(panel_kernel_plain(), panel_kernel_avx2(), panel_kernel_avx512());
   return kernel;
 }
 

@@ -2,9 +2,10 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 
 #include <vector>
+
+#include "nn/fitting_kernel.h"
 
 namespace lenswright {
 namespace {
@@ -92,12 +93,8 @@ void by_columns(const ThinWork& work, ThinType type, const ThinKernel& kernel) {
 }  // namespace
 
 const ThinKernel& thin_kernel() {
-  static const ThinKernel& kernel = []() -> const ThinKernel& {
-    const std::string known = at::get_cpu_capability();
-    if (known == "AVX512" && thin_kernel_avx512()) return *thin_kernel_avx512();
-    if (known.starts_with("AVX") && thin_kernel_avx2()) return *thin_kernel_avx2();
-    return thin_kernel_plain();
-  }();
+  static const ThinKernel& kernel =
+      fitting_kernel(thin_kernel_plain(), thin_kernel_avx2(), thin_kernel_avx512());
   return kernel;
 }
 

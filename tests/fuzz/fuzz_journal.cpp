@@ -117,16 +117,15 @@ void read_all(const UndoReader& reader) {
   }
 }
 
+struct Descriptor {
+  const int number;
+  ~Descriptor() { close(number); }
+};
+
 void read_file(std::span<const std::byte> bytes) {
-  const int file = memfd_create("journal", 0);
-  if (file < 0 || write(file, bytes.data(), bytes.size()) < 0) std::abort();
-  try {
-    read_all(UndoReader("/proc/self/fd/" + std::to_string(file)));
-  } catch (...) {
-    close(file);
-    throw;
-  }
-  close(file);
+  const Descriptor file{memfd_create("journal", 0)};
+  if (file.number < 0 || write(file.number, bytes.data(), bytes.size()) < 0) std::abort();
+  read_all(UndoReader("/proc/self/fd/" + std::to_string(file.number)));
 }
 
 }  // namespace

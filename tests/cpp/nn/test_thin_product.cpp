@@ -2,9 +2,6 @@
 
 #include <ATen/Parallel.h>
 
-#include <cmath>
-#include <limits>
-
 #include "products.h"
 #include "tensors.h"
 
@@ -67,49 +64,23 @@ TEST_CASE("narrowed, unaligned and strided weights and inputs are read as they l
   for (const ThinKernel* kernel : kernels()) {
     for (const auto type : kTypes) {
       CAPTURE(kernel->outputs, type);
-      const at::Tensor fused = test::waves({120, 131}, 0.7, type);
-      const at::Tensor x = test::waves({6, 3, 140}, 1.3, at::kFloat).transpose(0, 1);
-      const at::Tensor views[] = {fused.narrow(0, 41, 37),
-                                  fused.narrow(1, 3, 99),
-                                  fused.narrow(0, 41, 37).narrow(1, 1, 130),
-                                  fused.t(),
-                                  fused.t().narrow(0, 5, 77),
-                                  fused.t().narrow(1, 7, 50)};
-      for (const at::Tensor& weight : views) {
-        const at::Tensor input = x.narrow(-1, 9, weight.size(1));
-        REQUIRE(thin_serves(input, weight));
-        const at::Tensor y = thin_product(input, weight, {}, *kernel);
-        REQUIRE(test::product_error(y, input, weight, {}) < 1e-6);
-      }
+      test::for_views(type, [&](const at::Tensor& x, const at::Tensor& weight) {
+        REQUIRE(thin_serves(x, weight));
+        const at::Tensor y = thin_product(x, weight, {}, *kernel);
+        REQUIRE(test::product_error(y, x, weight, {}) < 1e-6);
+      });
     }
   }
 }
 
 TEST_CASE("what is not finite reaches the outputs it belongs to, and no other") {
-  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const ThinKernel* kernel : kernels()) {
     for (const auto type : kTypes) {
-      for (const float value : {kNan, kInfinity, -kInfinity}) {
-        at::Tensor weight = test::waves({41, 67}, 0.7, type).contiguous();
-        weight[40][66] = value;
-        weight[3][0] = value;
-        const at::Tensor x = test::waves({5, 67}, 1.3, at::kFloat).abs() + 0.1;
-        at::Tensor poisoned = x.clone();
-        poisoned[2][65] = value;
-        for (const at::Tensor& w : {weight, test::transposed(weight)}) {
-          CAPTURE(kernel->outputs, type, value, w.stride(0));
-          const at::Tensor expected = at::zeros({5, 41}, at::kBool);
-          expected.narrow(1, 40, 1).fill_(true);
-          expected.narrow(1, 3, 1).fill_(true);
-          const at::Tensor y = thin_product(x, w, {}, *kernel);
-          REQUIRE(at::equal(y.isfinite().logical_not(), expected));
-          REQUIRE(at::equal(y[0][3].isnan(), at::scalar_tensor(std::isnan(value), at::kBool)));
-          expected[2].fill_(true);
-          const at::Tensor z = thin_product(poisoned, w, {}, *kernel);
-          REQUIRE(at::equal(z.isfinite().logical_not(), expected));
-        }
-      }
+      CAPTURE(kernel->outputs);
+      test::require_what_is_not_finite_stays(type, 5,
+                                             [&](const at::Tensor& x, const at::Tensor& weight) {
+                                               return thin_product(x, weight, {}, *kernel);
+                                             });
     }
   }
 }
