@@ -6,6 +6,7 @@
 
 #include "base/narrow.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "edits/targets.h"
 #include "io/checkpoint.h"
 
@@ -24,19 +25,13 @@ at::Tensor unit(const at::Tensor& given) {
   return scaled / at::linalg_vector_norm(scaled);
 }
 
-std::string shape_of(const TensorInfo& info) {
-  std::string text;
-  for (int64_t size : info.shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + "]";
-}
-
 // Of the last two sizes, which lies along the residual.
 int axis_of(const TensorInfo& info, int64_t width, int given) {
   const size_t dims = info.shape.size();
   if (dims == 1) return 1;  // one row
   const bool rows = info.shape[dims - 2] == width, columns = info.shape[dims - 1] == width;
   TORCH_CHECK_VALUE(given >= 0 || !(rows && columns), "tensor '", info.name, "' has shape ",
-                    shape_of(info),
+                    shape_text(info.shape),
                     ": either axis may lie along the residual; expected "
                     "axis='rows' (as nn.Linear stores it) or 'columns'");
   return given >= 0 ? given : rows ? 0 : 1;
@@ -46,7 +41,7 @@ void check(const TensorInfo& info, int64_t width, int axis) {
   const size_t dims = info.shape.size();
   const bool fits =
       dims >= 1 && dims <= 3 && (axis == 0 ? info.shape[dims - 2] : info.shape[dims - 1]) == width;
-  TORCH_CHECK_VALUE(fits, "tensor '", info.name, "' has shape ", shape_of(info),
+  TORCH_CHECK_VALUE(fits, "tensor '", info.name, "' has shape ", shape_text(info.shape),
                     ", expected one of its last two sizes, along the residual, to be ", width);
   TORCH_CHECK_VALUE(can_narrow(info.dtype), "tensor '", info.name, "' has type ",
                     std::string(wire_name(info.dtype)), ", expected F64, F32, BF16 or F16");
