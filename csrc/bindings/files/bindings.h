@@ -12,6 +12,8 @@ void bind_writer(pybind11::module_& m);
 void bind_compare(pybind11::module_& m);
 void bind_families(pybind11::module_& m);
 void bind_merge(pybind11::module_& m);
+void bind_task_statistics(pybind11::module_& m);
+void bind_merge_methods(pybind11::module_& m);
 void bind_assembly(pybind11::module_& m);
 void bind_random(pybind11::module_& m);
 

@@ -9,6 +9,8 @@ PYBIND11_MODULE(_files, m) {
   lenswright::bind_compare(m);
   lenswright::bind_families(m);
   lenswright::bind_merge(m);
+  lenswright::bind_task_statistics(m);
+  lenswright::bind_merge_methods(m);
   lenswright::bind_assembly(m);
   lenswright::bind_random(m);
 }
