@@ -52,6 +52,7 @@ TORCH_FREE_PYTHON = [
     "merging/inputs",
     "merging/state_dicts",
     "merging/recipes",
+    "merging/references",
     "merging/tasks",
     "merging/union",
     "merging/vocabularies",

@@ -14,7 +14,7 @@ from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.checkpoints.hub import resolve
 from lenswright.merging.lineage import Lineage, lineage
 from lenswright.merging.merged import RECORD
-from lenswright.merging.recipes import Reference
+from lenswright.merging.references import Reference
 from lenswright.merging.tasks import TaskVectors, task_vectors
 
 if TYPE_CHECKING:
