@@ -41,6 +41,7 @@ TORCH_FREE_PYTHON = [
     "__main__",
     "checkpoints/checkpoint",
     "cli/__init__",
+    "cli/options",
     "cli/inspect",
     "cli/diff",
     "cli/merge",
