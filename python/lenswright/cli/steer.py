@@ -114,15 +114,15 @@ def run(args: argparse.Namespace) -> int:
 def _answers(
     model: Model, rows: list[list[int]], args: argparse.Namespace, steering: Steering | None = None
 ) -> list[str]:
+    from lenswright.batches import batches
     from lenswright.generating.chatting import turn_ends
 
     stops = turn_ends(model.tokenizer) if model.tokenizer.chat_template is not None else []
     found: list[str] = []
-    for start in range(0, len(rows), args.batch_size):
-        part = rows[start : start + args.batch_size]
-        seeds = [args.seed + start + i for i in range(len(part))]
+    seeds = [args.seed + i for i in range(len(rows))]
+    for part in batches(len(rows), args.batch_size):
         found += model.generate(
-            part, args.max_new_tokens, args.temperature, seed=seeds, stop=stops or None,
+            rows[part], args.max_new_tokens, args.temperature, seed=seeds[part], stop=stops or None,
             return_type="text", steering=steering,
         )  # fmt: skip
     return [text.strip() for text in found]
