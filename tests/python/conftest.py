@@ -93,6 +93,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def wordy_llama(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The grouped llama with a tokenizer of words and a chat template."""
+    import wordy
+
+    return wordy.copy(tiny("llama-grouped"), tmp_path_factory.mktemp("wordy") / "model")
+
+
+@pytest.fixture(scope="session")
+def fit() -> Any:
+    """Prompts of two classes in such words, to collect from."""
+    from collected import prompts
+
+    return prompts()
+
+
+@pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """family(name, knob, **changes): folder of a random checkpoint of a row of `families`."""
     from families import ROWS, build

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from lenswright.checkpoints.checkpoint import Checkpoint
+
 CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 30,
     "num_hidden_layers": 3, "vocab_size": 97, "tie_word_embeddings": False, "dtype": "float32",
@@ -115,3 +117,8 @@ def judge(
     else:
         assert np.all(np.abs(value - nearest) <= unit(nearest, got.dtype) + noise), name
     return int(np.sum(value == nearest)), value.size
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every tensor of a checkpoint."""
+    return {name: check.sha256 for name, check in Checkpoint(folder).check().items()}

@@ -21,10 +21,6 @@ import merging_models as models
 from test_merge_methods import ALL, CASES, recipe_of
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    return {name: check.sha256 for name, check in lw.Checkpoint(folder).check().items()}
-
-
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("four")
@@ -44,7 +40,7 @@ def test_threads_shards_and_places(label: str, four: list[Path], tmp_path: Path)
     recipe = recipe_of(method, case, moved)
     lw.merge(recipe, tmp_path / "two", threads=2, seed=3, shard_size="50KB")
     assert len(list((tmp_path / "two").glob("*.safetensors"))) >= 3
-    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    assert models.hashes(tmp_path / "one") == models.hashes(tmp_path / "two")
 
 
 ANY_ORDER = [label for label, (_, case) in ALL.items() if case[0] > 1]
@@ -60,7 +56,7 @@ def test_order_of_models(label: str, four: list[Path], tmp_path: Path) -> None:
     for number, order in enumerate(orders):
         entries = [recipe["models"][i] for i in order]
         lw.merge(recipe | {"models": entries}, tmp_path / str(number), seed=1, threads=1 + number)
-        found.append(hashes(tmp_path / str(number)))
+        found.append(models.hashes(tmp_path / str(number)))
     assert found[0] == found[1] == found[2]
 
 
@@ -68,8 +64,8 @@ def test_seeds(four: list[Path], tmp_path: Path) -> None:
     recipe = recipe_of("dare_linear", CASES["dare_linear"], four)
     for name, seed in {"a": 1, "b": 1, "c": 2}.items():
         lw.merge(recipe, tmp_path / name, seed=seed)
-    assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
-    assert hashes(tmp_path / "a") != hashes(tmp_path / "c")
+    assert models.hashes(tmp_path / "a") == models.hashes(tmp_path / "b")
+    assert models.hashes(tmp_path / "a") != models.hashes(tmp_path / "c")
 
 
 def test_dare_keeps_what_it_should(four: list[Path], tmp_path: Path) -> None:
@@ -249,7 +245,7 @@ def test_a_limit_of_memory_is_kept(four: list[Path], tmp_path: Path) -> None:
     assert plan.memory_bytes <= limit
     kept = lw.merge(recipe, tmp_path / "kept", threads=4, memory=limit)
     assert kept.memory_bytes == plan.memory_bytes
-    assert hashes(tmp_path / "kept") == hashes(tmp_path / "free")
+    assert models.hashes(tmp_path / "kept") == models.hashes(tmp_path / "free")
     with pytest.raises(ValueError, match=r"memory is 1000000 bytes, expected at least \d+, for"):
         lw.merge(recipe, tmp_path / "none", memory="1MB")
     with pytest.raises(ValueError, match="memory is 'much', expected a size such as 5GB"):
