@@ -134,6 +134,14 @@ def data() -> Path:
 
 
 @pytest.fixture
+def pair(tiny: Callable[..., Path], tmp_path: Path) -> list[Path]:
+    """A small llama and a fine-tune of it, to be merged."""
+    from merging_models import near
+
+    return [tiny("llama"), near(tiny("llama"), 1, tmp_path / "b")]
+
+
+@pytest.fixture
 def copy(tiny: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
     """copy(name, config changes): a checkpoint of the test's own, to be spoilt."""
 

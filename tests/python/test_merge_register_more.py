@@ -23,9 +23,9 @@ import lenswright as lw
 import merging_models as models
 import test_merge_adapters as adapters
 from lenswright.cli import VERBS, main
+from merging_models import config_of, franken, linear
 from merging_reference import merged
 from test_merge_methods import CASES, recipe_of
-from test_merge_slices import config_of, franken, linear
 from test_merge_vocabularies import recipe as recipe_of_words
 from test_merge_vocabularies import two as two
 
