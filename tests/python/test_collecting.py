@@ -17,7 +17,9 @@ from lenswright.prompting.prompts import Prompt, PromptSet, Splits
 from support import same
 
 
-def test_what_is_kept_is_numpys_of_another_forward(wordy_llama: Path, fit: PromptSet) -> None:
+def test_what_is_kept_is_numpys_of_an_independent_forward(
+    wordy_llama: Path, fit: PromptSet
+) -> None:
     model = lw.load(wordy_llama, dtype="float64")
     stats = collect(model, fit, POINT, "all", EVERY, batch_size=5)
     x = np.concatenate(activations(wordy_llama, fit.positive))
@@ -56,7 +58,9 @@ def test_no_batch_size_changes_a_byte(wordy_llama: Path, fit: PromptSet, dtype: 
                 assert all(same(mine[name], theirs[name]) for name in mine), (kind, point)
 
 
-def test_sixteen_bits_are_widened_before_adding(wordy_llama: Path, fit: PromptSet) -> None:
+def test_sixteen_bits_are_widened_before_anything_is_added(
+    wordy_llama: Path, fit: PromptSet
+) -> None:
     stats = collect(lw.load(wordy_llama, dtype="bfloat16"), fit, POINT, "last", EVERY)
     x = stats.samples("positive", POINT)
     assert same(x, x.bfloat16().double())  # each is what the model computed
