@@ -7,6 +7,7 @@ namespace lenswright {
 // One concept each, in the file of that name.
 void bind_errors(pybind11::module_& m);
 void bind_format(pybind11::module_& m);
+void bind_glob(pybind11::module_& m);
 void bind_checkpoint(pybind11::module_& m);
 void bind_writer(pybind11::module_& m);
 void bind_compare(pybind11::module_& m);

@@ -4,6 +4,7 @@ PYBIND11_MODULE(_files, m) {
   m.doc() = "Lenswright's files: checkpoints read, written and compared, without torch.";
   lenswright::bind_errors(m);
   lenswright::bind_format(m);
+  lenswright::bind_glob(m);
   lenswright::bind_checkpoint(m);
   lenswright::bind_writer(m);
   lenswright::bind_compare(m);
