@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import lenswright as lw
+import wordy
 from collected import POINT, activations
 from lenswright.collecting.statistics import collect
-from lenswright.prompting.prompts import Prompt, PromptSet
+from lenswright.prompting.prompts import Prompt, PromptSet, Splits
 
 
 def rules(model: lw.Model) -> dict[str, tuple[Any, Callable[[list[str]], list[int]]]]:
@@ -70,3 +71,28 @@ def test_spans_are_found_by_their_text(wordy_llama: Path) -> None:
         collect(model, lost, POINT, "span:subject")
     with pytest.raises(ValueError, match="finds no token"):
         collect(model, fit, POINT, lambda place, text: False)
+
+
+def test_prompts_that_end_alike_do_not_pass_for_template(wordy_llama: Path) -> None:
+    def rows(start: int) -> list[str]:
+        return [f"{word} w80 w81" for word in wordy.WORDS[start : start + 4]]
+
+    roles = ("fit", "select", "test")
+    splits = Splits.from_parts(
+        **{r: {"positive": rows(8 * i), "negative": rows(8 * i + 4)} for i, r in enumerate(roles)}
+    )
+    stats = collect(lw.load(wordy_llama), splits.fit, points="blocks.1.hook_resid_pre")
+    assert stats.offsets == (-2, -1)
+    assert stats.provenance["suffix"] == 2
+
+
+def test_without_a_template_there_is_no_post_instruction(
+    tiny: Callable[..., Path], tmp_path: Path, fit: PromptSet
+) -> None:
+    model = lw.load(wordy.copy(tiny("gpt2"), tmp_path / "base", chat=False))
+    with pytest.raises(ValueError, match="no tokens follow the instruction"):
+        collect(model, fit)
+    assert collect(model, fit, positions="last").provenance["suffix"] == 0
+    longer = [Prompt(f"{prompt.text} w80 w81 w82") for prompt in fit]
+    shared = collect(model, PromptSet("fit", longer[:12], longer[12:]))
+    assert [label.strip() for label in shared.positions] == ["w80", "w81", "w82"]

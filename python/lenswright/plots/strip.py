@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lenswright.plots.canvas import Canvas, clip, text_width
-from lenswright.plots.colour import ACCENT, FAINT, INK, LINE, SERIES, SOFT, SURFACE, WARM
+from lenswright.plots.colour import ACCENT, FAINT, INK, LINE, SERIES, SOFT, SURFACE, WARM, Paint
 from lenswright.plots.figure import Figure
 from lenswright.plots.marks import axis_over, spread, swarm
 from lenswright.plots.values import show, vector
@@ -73,7 +73,13 @@ def strip(
 
 
 def _draw_swarm(
-    canvas: Canvas, label: str, values: Sequence[float], axis: Any, y: float, paint: str, unit: str
+    canvas: Canvas,
+    label: str,
+    values: Sequence[float],
+    axis: Any,
+    y: float,
+    paint: Paint,
+    unit: str,
 ) -> None:
     """The points of a lane, beside each other where they would touch."""
     xs = [axis.at(v) for v in values]
