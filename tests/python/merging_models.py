@@ -164,3 +164,10 @@ def franken(folders: list[Path]) -> dict[str, Any]:
             {"sources": [{"model": str(folders[1]), "layer_range": [1, 3]}]},
         ],
     }
+
+
+def base_and_tuned(folder: Path, count: int, dtype: torch.dtype) -> list[Path]:
+    """Random models: a base, and `count` tuned from it."""
+    base = random_tensors(0, dtype)
+    tensors = [base, *(random_tensors(i + 1, dtype, base) for i in range(count))]
+    return [save(folder / str(i), one) for i, one in enumerate(tensors)]

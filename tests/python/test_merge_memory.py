@@ -16,6 +16,11 @@ import merging_models as models
 from test_merge_methods import CASES, recipe_of
 
 
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return models.base_and_tuned(tmp_path_factory.mktemp("four"), 3, torch.bfloat16)
+
+
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """Private memory does not grow with the tensor, and stays below what the plan says."""
     script = """

@@ -22,10 +22,7 @@ from test_merge_methods import ALL, CASES, recipe_of
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("four")
-    base = models.random_tensors(0, torch.bfloat16)
-    tensors = [base, *(models.random_tensors(i, torch.bfloat16, base) for i in (1, 2, 3))]
-    return [models.save(folder / str(i), one) for i, one in enumerate(tensors)]
+    return models.base_and_tuned(tmp_path_factory.mktemp("four"), 3, torch.bfloat16)
 
 
 @pytest.mark.parametrize("label", ALL)
