@@ -111,12 +111,4 @@ LENSWRIGHT_CLONES void divide_each(const double* d, double least, int64_t n, dou
   }
 }
 
-LENSWRIGHT_CLONES void magnitude(const double* a, int64_t n, double* out) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  for (int64_t i = 0; i < n; ++i) {
-    const double size = std::abs(a[i]);
-    out[i] = size <= kInfinity ? size : kInfinity;
-  }
-}
-
 }  // namespace lenswright

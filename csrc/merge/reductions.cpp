@@ -116,20 +116,28 @@ LENSWRIGHT_CLONES double smallest(const double* a, int64_t n, double start) {
   return start;
 }
 
-LENSWRIGHT_CLONES double largest_finite(const double* a, int64_t n) {
+LENSWRIGHT_CLONES double magnitude(const double* a, int64_t n, double* out) {
   constexpr double kMost = std::numeric_limits<double>::max();
-  const Lanes zero = {};
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const Lanes zero = {}, infinity = kInfinity - Lanes{};
   Lanes most = {}, x;
-  double out = 0;
+  double largest = 0;
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     load(a + i, x);
-    x = x <= kMost ? x : zero;
-    most = x > most ? x : most;
+    x = x < 0 ? -x : x + 0.0;  // of -0, too
+    const Lanes finite = x <= kMost ? x : zero;
+    most = finite > most ? finite : most;
+    x = x <= kMost ? x : infinity;
+    std::memcpy(out + i, &x, sizeof x);
   }
-  for (; i < n; ++i) out = a[i] <= kMost && a[i] > out ? a[i] : out;
-  for (int lane = 0; lane < kLanes; ++lane) out = most[lane] > out ? most[lane] : out;
-  return out;
+  for (; i < n; ++i) {
+    const double size = std::abs(a[i]);
+    out[i] = size <= kMost ? size : kInfinity;
+    largest = size <= kMost && size > largest ? size : largest;
+  }
+  for (int lane = 0; lane < kLanes; ++lane) largest = most[lane] > largest ? most[lane] : largest;
+  return largest;
 }
 
 LENSWRIGHT_CLONES int64_t count_nonzero(const double* a, int64_t n) {

@@ -48,7 +48,7 @@ TEST_CASE("kernel: what is no number") {
   narrow(Dtype::f32, many.data(), 1000, bytes.data());
   REQUIRE(count_not_finite(Dtype::f32, bytes.data(), 1000) == 1000);
   std::vector<double> out(5);
-  magnitude(a.data(), 5, out.data());
+  REQUIRE(magnitude(a.data(), 5, out.data()) == 2);
   REQUIRE(out == std::vector<double>{1, inf, inf, 0, 2});
 }
 
@@ -147,7 +147,7 @@ TEST_CASE("kernel: quotients element by element, to the last bit") {
   REQUIRE(right);
 }
 
-TEST_CASE("kernel: the largest and the smallest of any number of them") {
+TEST_CASE("kernel: the largest, the smallest and the largest size of any number of them") {
   const Philox random(2, "largest");
   const double inf = std::numeric_limits<double>::infinity();
   REQUIRE(largest(nullptr, 0, -inf) == -inf);
@@ -158,12 +158,14 @@ TEST_CASE("kernel: the largest and the smallest of any number of them") {
     const auto [low, high] = std::minmax_element(x.begin(), x.end());
     REQUIRE(largest(x.data(), n, -inf) == *high);
     REQUIRE(smallest(x.data(), n, inf) == *low);
-    REQUIRE(largest_finite(x.data(), n) == 0);
-    for (double& one : x) one = -one;
-    const double most = *std::max_element(x.begin(), x.end());
-    x.push_back(inf);
+    std::vector<double> sizes(static_cast<size_t>(n) + 3);
+    const double most = -*low;
+    REQUIRE(magnitude(x.data(), n, sizes.data()) == most);
+    x.push_back(-inf);
     x.insert(x.begin(), {std::nan(""), inf});
-    REQUIRE(largest_finite(x.data(), n + 3) == most);
+    REQUIRE(magnitude(x.data(), n + 3, sizes.data()) == most);
+    REQUIRE(std::ranges::equal(std::vector{sizes[0], sizes[1], sizes.back()},
+                               std::vector{inf, inf, inf}));
     REQUIRE(largest(x.data(), n + 3, -inf) == inf);
   }
 }
