@@ -14,6 +14,8 @@ namespace lenswright {
 double dot(const double* a, const double* b, int64_t n);
 /// Σ a a, Σ a b and Σ b b, each as dot() has it.
 void dots(const double* a, const double* b, int64_t n, double* out);
+/// The same of a - base and b - base.
+void delta_dots(const double* base, const double* a, const double* b, int64_t n, double* out);
 /// Σ |a|.
 double sum_abs(const double* a, int64_t n);
 /// The largest and the smallest, `start` among them; NaN is neither.
@@ -29,6 +31,9 @@ void subtract(const double* a, const double* b, int64_t n, double* out);
 /// out = Σ w x, from the first on
 void weighted_sum(std::span<const double* const> x, std::span<const double> w, int64_t n,
                   double* out);
+/// out = Σ w (x - base), from the first on, + base
+void add_deltas(const double* base, std::span<const double* const> x, std::span<const double> w,
+                int64_t n, double* out);
 /// out = w a
 void scale(double w, const double* a, int64_t n, double* out);
 /// out += w a

@@ -65,6 +65,44 @@ TEST_CASE("kernel: many words at once are the words one by one") {
   }
 }
 
+TEST_CASE("kernel: differences to a base, multiplied and added to it") {
+  const Philox random(6, "differences");
+  for (const int64_t n : {0, 1, 7, 8, 9, 16, 24, 33, 512}) {
+    std::vector<std::vector<double>> x(6);
+    for (size_t m = 0; m < x.size(); ++m) {
+      for (int64_t i = 0; i < n; ++i) {
+        x[m].push_back(std::round(9 * random.normal(m * 1000 + static_cast<uint64_t>(i))));
+      }
+    }
+    // Whole numbers: no order of sums changes a bit.
+    const std::vector<double>& base = x[0];
+    double expected[3] = {}, found[3];
+    for (size_t i = 0; i < base.size(); ++i) {
+      const double a = x[1][i] - base[i], b = x[2][i] - base[i];
+      expected[0] += a * a;
+      expected[1] += a * b;
+      expected[2] += b * b;
+    }
+    delta_dots(base.data(), x[1].data(), x[2].data(), n, found);
+    REQUIRE(std::ranges::equal(found, expected));
+    for (const size_t models : {1, 2, 3, 5}) {
+      CAPTURE(n, models);
+      std::vector<const double*> pointers;
+      std::vector<double> weights, out(base.size());
+      for (size_t m = 0; m < models; ++m) {
+        pointers.push_back(x[m + 1].data());
+        weights.push_back(std::ldexp(1.0, static_cast<int>(m) - 1));
+      }
+      add_deltas(base.data(), pointers, weights, n, out.data());
+      for (size_t i = 0; i < base.size(); ++i) {
+        double sum = base[i];
+        for (size_t m = 0; m < models; ++m) sum += weights[m] * (pointers[m][i] - base[i]);
+        REQUIRE(out[i] == sum);
+      }
+    }
+  }
+}
+
 TEST_CASE("kernel: a vote, as one writes it down") {
   const Philox random(4, "vote");
   const double nan = std::numeric_limits<double>::quiet_NaN();
