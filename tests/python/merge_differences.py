@@ -205,6 +205,13 @@ DIFFERENCES = [
     ),
     Difference(
         "",
+        "della: elements of one size in a row",
+        "ranked in the order in which torch's sort leaves them",
+        SAME,
+        "share the mean of their ranks, so that equal sizes have equal probabilities",
+    ),
+    Difference(
+        "",
         "elements equal to a threshold",
         "some, by the order of a sort",
         SAME,

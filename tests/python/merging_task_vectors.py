@@ -20,6 +20,14 @@ def ranks(sizes: Array) -> Array:
     return out.reshape(sizes.shape)
 
 
+def mean_ranks(sizes: Array) -> Array:
+    """0 for the smallest, equal ones the mean of theirs; NaN is as large as can be."""
+    sizes = np.where(np.isnan(sizes), np.inf, sizes)
+    smaller = (sizes[:, None] > sizes[None, :]).sum(1)
+    others = (sizes[:, None] == sizes[None, :]).sum(1) - 1
+    return smaller + others / 2
+
+
 def stream(name: str, values: Array) -> int:
     """The stream of random numbers of a tensor of a model (no two models alike in the glimpse)."""
     v = values.ravel().astype("<f8")
@@ -91,8 +99,7 @@ def magprune(name: str, x: list[Array], seed: int, unbiased: bool) -> Drop:
         epsilon = own.get("epsilon", min(0.15, density, 1 - density))
         word = words(seed, stream(name, x[i]), delta.size).reshape(delta.shape)
         rows = delta.reshape(-1, delta.shape[-1])
-        rank = np.stack([rows.shape[1] - 1 - ranks(np.abs(row)) for row in rows])
-        rank = rank.reshape(delta.shape)
+        rank = np.stack([mean_ranks(np.abs(row)) for row in rows]).reshape(delta.shape)
         n = delta.shape[-1]
         p = density - epsilon + 2 * epsilon / (n - 1) * rank if n > 1 else 0 * rank + density
         kept = np.where(word < np.floor(p * 2**32), delta, 0)
