@@ -47,7 +47,7 @@ def load(
     checkpoint = Checkpoint(path_or_hub_id, revision=revision)
     name = str(dtype).removeprefix("torch.")
     core = _core.Model.load(
-        checkpoint.native, device=_checked_device(device), dtype=name, strict=strict
+        checkpoint.native, device=checked_device(device), dtype=name, strict=strict
     )
     model = Model(core, checkpoint.folder)
     if verify:
@@ -65,7 +65,12 @@ def _require_sound(model: Model) -> None:
         warnings.warn(f"verify: {found.scan.silent}", stacklevel=3)
 
 
-def _checked_device(device: str) -> str:
+def checked_device(device: str) -> str:
+    """The device, where torch has it.
+
+    Raises:
+        ValueError: it has not.
+    """
     try:
         kind = torch.device(device).type
     except RuntimeError:
