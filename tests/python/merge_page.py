@@ -230,7 +230,8 @@ DIFFERENCES = [
 BEYOND = """\
 - `statistics: FILE` beside a model: what `lenswright.merge_statistics` measured of it.
 - interpolate's file may hold `heads` [layers, query heads], a t for each head, and `subspace` [k,
-  d_model], inside of which `t_subspace` counts.
+  d_model], inside of which `t_subspace` counts: in every family that can be loaded, wherever its
+  heads lie in fused or turned tensors; what biases add to the stream counts as what matrices do.
 - ema, fisher, interpolate, iso_c, regmean, tsv and wudi are not mergekit's. All but ema look at
   whole tensors: they need 8 bytes for each element of the largest tensor, for each model and once
   more, and are computed with torch. tsv, iso_c and wudi decompose matrices of layers; vectors, and
@@ -287,10 +288,18 @@ the donor's; spare rows get the mean of all.
 
 ## Other orders
 
-`lenswright align model/ reference/ out/` reorders neurons, heads and coordinates of the residual
-stream (`--parts`) so that the weights lie nearest to the reference's, by weight matching (Git
-Re-Basin: Ainsworth, Hayase and Srinivasa 2023); the result computes what the model computed. llama,
-mistral, qwen2 and qwen3.
+`lenswright align model/ reference/ out/` reorders units so that the weights lie nearest to the
+reference's, by weight matching (Git Re-Basin: Ainsworth, Hayase and Srinivasa 2023); the result
+computes what the model computed. It serves every family that can be loaded; `--parts` says what may
+move (all that may):
+
+- `mlp`: neurons, each expert's own among them; `heads`: groups of keys and values, and the queries
+  within each; `experts`: by their rows of the router, within its groups; `latents`: of latent
+  attention, its rotated part aside; `residual`: the coordinates of the stream.
+- Heads stay where each has a slope of its own (ALiBi: bloom, mpt, some of falcon). The stream stays
+  where sinusoids are added to it (xglm), and where tensors that are not the decoder's stand at it:
+  towers of models that also see, layers that guess a further token. Asked for by name, such a part
+  is refused; else it is told as kept.
 
 ## What fisher and regmean want to know
 
