@@ -258,7 +258,8 @@ gate_mode, experts_per_token, dtype, architecture.
 | mixtral | llama, mistral | none | softmax of the chosen |
 | qwen2_moe | qwen2, llama, mistral | one, with a gate of its own | softmax, renormalised |
 | qwen3_moe | qwen3 | none | softmax, renormalised |
-| deepseek | dense deepseek_v2, deepseek_v3 | one as wide as an expert | softmax; sigmoid |
+| deepseek | dense deepseek_v2, deepseek_v3 | one, 1, 2 ... experts wide | softmax; sigmoid |
+| glm4_moe | llama, mistral, qwen2, qwen3, no window | one, 1, 2 ... experts wide | sigmoid, renormalised |
 
 Attention, norms and embeddings are the base's. A row of a router is, by gate_mode:
 
@@ -268,7 +269,16 @@ Attention, norms and embeddings are the base's. A row of a router is, by gate_mo
 - `cheap_embed`: likewise of the sum of the tokens' embeddings, the same in every layer.
 - `random`, `uniform_random`: standard normal, or uniform within ±1/√d_model, by --seed.
 
-Where the weights of the chosen experts add up to one, a mixture of like experts is the dense model.
+Where the weights of the chosen experts add up to one, a mixture of like experts is the dense model;
+with a shared expert, where the scales (`residual_scale`) of the two add up to one.
+
+Other models than DeepSeek's have no place in DeepSeek-V2's and V3's layout. Their attention has no
+equal in latent attention: there all heads share one rotated key, where others rotate a key for each
+of their key heads; and keys and values are made of a vector that has been normalised, which takes
+its length away. What mergekit-moe writes of llama and mistral is the layout of the first DeepSeek
+MoE (`model_type` deepseek), whose code is in that model's own repository: transformers has none, so
+that nothing could be compared with it here. glm4_moe is the same idea where transformers has the
+code: DeepSeek-V3's router and experts, shared ones too, over plain attention.
 
 ## Adapters out of models
 

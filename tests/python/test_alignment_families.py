@@ -1,4 +1,4 @@
-"""Every family in another order: `transformers` sees the same model, and aligning finds it again."""
+"""Every family in another order: `transformers` sees the same model, aligning finds it again."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_was_shuffled_is_found(name: str, knob: str, family: Any, tmp_path:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_transformers_sees_the_same_model(name: str, family: Any, tmp_path: Path) -> None:
-    """Of the setting that says most: grouped heads, low ranks, groups of experts where there are."""
+    """Of the setting that says most: grouped heads, low ranks, groups of experts."""
     knobs = ROWS[name].variants()
     told = next((k for k in ("grouped", "groups", "low rank", "biased") if k in knobs), "")
     folder = family(name, told)
@@ -130,7 +130,7 @@ def test_what_may_not_move(name: str, part: str, why: str, family: Any, tmp_path
 
 def test_refused(family: Any, tmp_path: Path) -> None:
     gpt2, out = family("gpt2"), tmp_path / "out"
-    with pytest.raises(ValueError, match="of family gpt2, .* of gpt_neo; expected the same"):
+    with pytest.raises(ValueError, match=r"of family gpt2, .* of gpt_neo; expected the same"):
         lw.align(gpt2, family("gpt_neo"), out)
     with pytest.raises(ValueError, match=r"is \[97, 30\] in one model, \[98, 30\] in another"):
         lw.align(gpt2, family("gpt2", vocab_size=98), out)

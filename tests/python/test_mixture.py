@@ -32,6 +32,7 @@ LATENT: dict[str, Any] = {
 DENSE: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", SIZES),
     "mistral": ("MistralConfig", SIZES | {"sliding_window": 9, "head_dim": 10}),
+    "llama of twice the width": ("LlamaConfig", SIZES | {"intermediate_size": 74}),
     "mistral without a window": ("MistralConfig", SIZES | {"sliding_window": None}),
     "qwen2": ("Qwen2Config", SIZES),
     "qwen3": ("Qwen3Config", SIZES | {"head_dim": 10, "tie_word_embeddings": True}),
@@ -43,6 +44,7 @@ LAYOUTS = [
     ("llama", "qwen2_moe", 1), ("qwen3", "qwen3_moe", 0), ("deepseek_v2", "deepseek", 1),
     ("deepseek_v3", "deepseek", 1), ("llama", "glm4_moe", 1), ("qwen2", "glm4_moe", 1),
     ("mistral without a window", "glm4_moe", 1), ("qwen3", "glm4_moe", 1),
+    ("llama", "glm4_moe", 2),
 ]  # fmt: skip
 PROMPTS = ["kindly locate my red bucket", "create a salad", "repeat it once more", "four and five"]
 
@@ -115,6 +117,9 @@ def test_equal_logits_in_transformers(
     kind: str, layout: str, shared: int, family: Callable[[str], list[Path]], tmp_path: Path
 ) -> None:
     recipe = recipe_of(family(kind), shared=shared, architecture=layout)
+    if shared == 2:
+        wide = family("llama of twice the width")[0]
+        recipe["shared_experts"][0]["source_model"] = str(wide)
     done = lw.mixture_of_experts(recipe, tmp_path / "out", progress=False)
     assert done.layout == layout
     reference, told = transformers.AutoModelForCausalLM.from_pretrained(

@@ -118,7 +118,7 @@ def _of_head_norm(
     return (axis,) if sizes["flat_head_norms"] and head is None else (None,)
 
 
-def unit_of(name: str, sizes: Mapping[str, Any]) -> tuple[str, int] | None:
+def unit_of(name: str) -> tuple[str, int] | None:
     """Of a weight that one expert or one head has for itself: the axis, and its place there."""
     found = _IN_BLOCK.fullmatch(name)
     if found is None:

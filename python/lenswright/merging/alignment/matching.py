@@ -121,9 +121,7 @@ class Matching:
             own = in_order(self._model, self._places, place, orders)
             other = place.read(self._reference[place.source])
             extent = place.spans[at][1]
-            a, b = (
-                x.double().movedim(at, 0)[:extent].reshape(units, -1) for x in (other, own)
-            )
+            a, b = (x.double().movedim(at, 0)[:extent].reshape(units, -1) for x in (other, own))
             total += a @ b.t()
         return total + self._of_single(axis, units)
 

@@ -25,11 +25,11 @@ def in_order(file: Checkpoint, places: Places, place: Place, orders: Orders) -> 
     """What stands at a place once the units are in these orders, in the stored type."""
     old = place
     if place.unit is not None and place.unit[0] in orders:
-        axis, unit = place.unit
-        old = places.by_name[with_unit(place.name, int(orders[axis][unit]))]
+        whose, unit = place.unit
+        old = places.by_name[with_unit(place.name, int(orders[whose][unit]))]
     value = old.read(file[old.source])
     for at, (axis, extent) in enumerate(place.spans):
-        if axis in orders:
+        if axis is not None and axis in orders:
             value = value.index_select(at, numbers(orders[axis], extent, value.shape[at]))
     return value
 

@@ -77,9 +77,12 @@ class Places:
             self._add(row)
 
     def _add(self, row: tuple[Any, ...]) -> None:
-        name, outputs, inputs = row[0], row[3], row[4]
+        name, source, turned, outputs, inputs, start, run, distance, expert = row
         shape = [outputs, inputs] if inputs else [outputs] if outputs else []
-        place = Place(*row, spans_of(name, shape, self.sizes), unit_of(name, self.sizes))
+        spans, unit = spans_of(name, shape, self.sizes), unit_of(name)
+        place = Place(
+            name, source, turned, outputs, inputs, start, run, distance, expert, spans, unit
+        )
         self.by_name[name] = place
         self.by_source[place.source].append(place)
         if place.unit is not None and place.unit[1] == 0:
@@ -104,6 +107,7 @@ class Places:
             out["residual"] = "sinusoids, which no tensor holds, are added to the residual stream"
         elif self.sizes["others"]:
             out["residual"] = (
-                f"'{self.sizes['others'][0]}' is not the decoder's, and stands at its residual stream"
+                f"'{self.sizes['others'][0]}' is not the decoder's, and stands at its residual "
+                "stream"
             )
         return out

@@ -110,9 +110,9 @@ LAYOUTS = {
         Layout(
             "deepseek", ("deepseek_v2", "deepseek_v3"), NORMS + LATENT, shared=(1, 1),
             shared_name="shared_experts", correction="gate.e_score_correction_bias",
-            only="; other attention has no equal in its latent one, where all heads share one rotated "
-                 "key, and keys and values are made of a vector that has been normalised: 'glm4_moe' "
-                 "has DeepSeek-V3's router and experts over plain attention",
+            only="; other attention has no equal in its latent one, where all heads share one "
+                 "rotated key, and keys and values are made of a vector that has been normalised: "
+                 "'glm4_moe' has DeepSeek-V3's router and experts over plain attention",
             keys={"first_k_dense_replace": 0, "moe_layer_freq": 1, "n_group": 1, "topk_group": 1,
                   "routed_scaling_factor": 1.0},
         ),
@@ -128,7 +128,8 @@ LAYOUTS = {
     )
 }  # fmt: skip
 _OTHER_NAMES = {"qwen": "qwen2_moe", "qwen2": "qwen2_moe", "qwen3": "qwen3_moe",
-                "deepseek_v2": "deepseek", "deepseek_v3": "deepseek", "glm4": "glm4_moe"}  # fmt: skip
+                "deepseek_v2": "deepseek", "deepseek_v3": "deepseek",
+                "glm4": "glm4_moe"}  # fmt: skip
 
 
 def chosen_layout(wanted: str | None, model_type: str, shared: int) -> Layout:
