@@ -105,9 +105,14 @@ class Planner {
     return along(place->layer, stacks_.layers(of, place->stack));
   }
 
+  // The head's bias never is.
+  static bool may_be_tied(const std::string& name) {
+    return is_head(name) && !layer_of(name) && !name.ends_with(".bias");
+  }
+
   const TensorInfo* find(const SlicePart& part, const std::string& name) const {
     if (const TensorInfo* info = part.input->find(name)) return info;
-    if (!is_head(name) || layer_of(name) || !ties_embeddings(part.input->config())) return nullptr;
+    if (!may_be_tied(name) || !ties_embeddings(part.input->config())) return nullptr;
     for (const TensorInfo& tensor : part.input->tensors()) {
       if (!layer_of(tensor.name) && is_token_embedding(tensor.name)) return &tensor;
     }
@@ -123,10 +128,10 @@ class Planner {
 
   template <typename Find>
   void make(const std::string& name, double depth, const Parts& parts, Find find) {
-    const bool tied = is_head(name) && !layer_of(name) &&
-                      std::ranges::all_of(parts.parts, [](const SlicePart& part) {
-                        return ties_embeddings(part.input->config());
-                      });
+    const bool tied =
+        may_be_tied(name) && std::ranges::all_of(parts.parts, [](const SlicePart& part) {
+          return ties_embeddings(part.input->config());
+        });
     std::vector<const TensorInfo*> found;
     for (const SlicePart& part : parts.parts) found.push_back(find(part));
     auto job = tied ? std::nullopt : maker_.make(name, depth, parts, found);

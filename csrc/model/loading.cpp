@@ -5,7 +5,6 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/glob.h"
 #include "base/text.h"
 #include "model/layer_weights.h"
 #include "model/model.h"
@@ -124,10 +123,7 @@ class Loader {
       if (m_->stored_.contains(name) || codes.contains(name)) continue;
       if (m_->quantised_.beside.contains(name)) continue;
       if (m_->spec_.tied && name == m_->head_.source) continue;  // the embedding again
-      const auto matches = [&](const auto& glob) { return Glob(glob).matches(name); };
-      const bool ignored = std::ranges::any_of(family_->ignored, matches) ||
-                           std::ranges::any_of(m_->spec_.unread, matches);
-      if (!ignored) left.push_back(name);
+      if (!beyond_decoder(*family_, m_->spec_, name)) left.push_back(name);
     }
     TORCH_CHECK_VALUE(left.empty(), "the checkpoint has tensors that family ", m_->spec_.family,
                       " does not account for: ", listed_in_quotes(left, kShown));

@@ -21,6 +21,8 @@ LATENT: dict[str, Any] = {
 DENSE: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", SIZES),
     "mistral": ("MistralConfig", SIZES | {"sliding_window": 9, "head_dim": 10}),
+    "llama of twice the width": ("LlamaConfig", SIZES | {"intermediate_size": 74}),
+    "mistral without a window": ("MistralConfig", SIZES | {"sliding_window": None}),
     "qwen2": ("Qwen2Config", SIZES),
     "qwen3": ("Qwen3Config", SIZES | {"head_dim": 10, "tie_word_embeddings": True}),
     "deepseek_v2": ("DeepseekV2Config", SIZES | LATENT),

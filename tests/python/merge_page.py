@@ -17,7 +17,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/merging.md"
 BEYOND = """\
 - `statistics: FILE` beside a model: what `lenswright.merge_statistics` measured of it.
 - interpolate's file may hold `heads` [layers, query heads], a t for each head, and `subspace` [k,
-  d_model], inside of which `t_subspace` counts.
+  d_model], inside of which `t_subspace` counts: in every family that can be loaded, wherever its
+  heads lie in fused or turned tensors; what biases add to the stream counts as what matrices do.
 - ema, fisher, interpolate, iso_c, regmean, tsv and wudi are not mergekit's. All but ema look at
   whole tensors: they need 8 bytes for each element of the largest tensor, for each model and once
   more, and are computed with torch. tsv, iso_c and wudi decompose matrices of layers; vectors, and
@@ -44,9 +45,11 @@ gate_mode, experts_per_token, dtype, architecture.
 | mixtral | llama, mistral | none | softmax of the chosen |
 | qwen2_moe | qwen2, llama, mistral | one, with a gate of its own | softmax, renormalised |
 | qwen3_moe | qwen3 | none | softmax, renormalised |
-| deepseek | dense deepseek_v2, deepseek_v3 | one as wide as an expert | softmax; sigmoid |
+| deepseek | dense deepseek_v2, deepseek_v3 | one, 1, 2 ... experts wide | softmax; sigmoid |
+| glm4_moe | llama, mistral, qwen2, qwen3 | one, 1, 2 ... experts wide | sigmoid, renormalised |
 
-Attention, norms and embeddings are the base's. A row of a router is, by gate_mode:
+Attention, norms and embeddings are the base's; glm4_moe has no sliding window. A row of a router
+is, by gate_mode:
 
 - `hidden` (`hidden_last`): what stands before the layer at a prompt's last token, averaged over the
   positive prompts, minus the same of the negative ones, of length 1; computed in float64.
@@ -54,7 +57,16 @@ Attention, norms and embeddings are the base's. A row of a router is, by gate_mo
 - `cheap_embed`: likewise of the sum of the tokens' embeddings, the same in every layer.
 - `random`, `uniform_random`: standard normal, or uniform within ±1/√d_model, by --seed.
 
-Where the weights of the chosen experts add up to one, a mixture of like experts is the dense model.
+Where the weights of the chosen experts add up to one, a mixture of like experts is the dense model;
+with a shared expert, where the scales (`residual_scale`) of the two add up to one.
+
+Other models than DeepSeek's have no place in DeepSeek-V2's and V3's layout. Their attention has no
+equal in latent attention: there all heads share one rotated key, where others rotate a key for each
+of their key heads; and keys and values are made of a vector that has been normalised, which takes
+its length away. What mergekit-moe writes of llama and mistral is the layout of the first DeepSeek
+MoE (`model_type` deepseek), whose code is in that model's own repository: transformers has none, so
+that nothing could be compared with it here. glm4_moe is the same idea where transformers has the
+code: DeepSeek-V3's router and experts, shared ones too, over plain attention.
 
 ## Adapters out of models
 
@@ -74,10 +86,18 @@ the donor's; spare rows get the mean of all.
 
 ## Other orders
 
-`lenswright align model/ reference/ out/` reorders neurons, heads and coordinates of the residual
-stream (`--parts`) so that the weights lie nearest to the reference's, by weight matching (Git
-Re-Basin: Ainsworth, Hayase and Srinivasa 2023); the result computes what the model computed. llama,
-mistral, qwen2 and qwen3.
+`lenswright align model/ reference/ out/` reorders units so that the weights lie nearest to the
+reference's, by weight matching (Git Re-Basin: Ainsworth, Hayase and Srinivasa 2023); the result
+computes what the model computed. It serves every family that can be loaded; `--parts` says what may
+move (all that may):
+
+- `mlp`: neurons, each expert's own among them; `heads`: groups of keys and values, and the queries
+  within each; `experts`: by their rows of the router, within its groups; `latents`: of latent
+  attention, its rotated part aside; `residual`: the coordinates of the stream.
+- Heads stay where each has a slope of its own (ALiBi: bloom, mpt, some of falcon). The stream stays
+  where sinusoids are added to it (xglm), and where tensors that are not the decoder's stand at it:
+  towers of models that also see, layers that guess a further token. Asked for by name, such a part
+  is refused; else it is told as kept.
 
 ## What fisher and regmean want to know
 

@@ -62,6 +62,12 @@ def test_tied_and_untied_heads(tiny: Callable[..., Path], tmp_path: Path) -> Non
     assert "lm_head.weight" not in models.load(tmp_path / "both")
 
 
+def test_the_bias_of_a_tied_head_stays(tmp_path: Path, family: Callable[..., Path]) -> None:
+    phi = family("phi", "grouped")
+    lw.merge(linear([phi, phi], [1.0, 1.0]), tmp_path / "out")
+    same(models.load(tmp_path / "out")["lm_head.bias"], models.load(phi)["lm_head.bias"].double())
+
+
 def test_vocabularies_of_different_sizes(pair: list[Path], tmp_path: Path) -> None:
     """D17: mergekit keeps the rows that all have, and the old vocab_size; strict asks."""
     tensors = models.load(pair[1])

@@ -21,7 +21,9 @@ from lenswright.verifying.lifted import lifted
 LAYOUTS = [
     ("llama", "mixtral", 0), ("mistral", "mixtral", 0), ("qwen2", "qwen2_moe", 1),
     ("llama", "qwen2_moe", 1), ("qwen3", "qwen3_moe", 0), ("deepseek_v2", "deepseek", 1),
-    ("deepseek_v3", "deepseek", 1),
+    ("deepseek_v3", "deepseek", 1), ("llama", "glm4_moe", 1), ("qwen2", "glm4_moe", 1),
+    ("mistral without a window", "glm4_moe", 1), ("qwen3", "glm4_moe", 1),
+    ("llama", "glm4_moe", 2),
 ]  # fmt: skip
 
 
@@ -44,6 +46,9 @@ def test_equal_logits_in_transformers(
     kind: str, layout: str, shared: int, family: Callable[[str], list[Path]], tmp_path: Path
 ) -> None:
     recipe = recipe_of(family(kind), shared=shared, architecture=layout)
+    if shared == 2:
+        wide = family("llama of twice the width")[0]
+        recipe["shared_experts"][0]["source_model"] = str(wide)
     done = lw.mixture_of_experts(recipe, tmp_path / "out", progress=False)
     assert done.layout == layout
     reference, told = transformers.AutoModelForCausalLM.from_pretrained(
@@ -71,6 +76,40 @@ def test_like_experts_are_the_dense_model(
     want = lw.load(one, dtype="float64")(tokens)
     got = lw.load(tmp_path / "out", dtype="float64")(tokens)
     assert (got - want).abs().max() <= 1e-12 * want.abs().max()
+
+
+@pytest.mark.parametrize(("kind", "layout", "chosen"), [
+    ("llama", "glm4_moe", 2), ("mistral without a window", "glm4_moe", 1),
+    ("qwen2", "glm4_moe", 3), ("qwen3", "glm4_moe", 2), ("deepseek_v3", "deepseek", 2),
+    ("deepseek_v2", "deepseek", 4),
+])  # fmt: skip
+def test_like_experts_beside_a_shared_one(
+    kind: str, layout: str, chosen: int, family: Callable[[str], list[Path]], tmp_path: Path
+) -> None:
+    """Three quarters of the dense model by the router, one by the shared expert; DeepSeek-V2's
+    weights add up to one only where every expert is chosen."""
+    one = family(kind)[0]
+    recipe = recipe_of([one] * 4, shared=1, architecture=layout, dtype="float64",
+                       experts_per_token=chosen)  # fmt: skip
+    recipe["shared_experts"][0]["residual_scale"] = 0.25
+    for expert in recipe["experts"]:
+        expert["residual_scale"] = 0.75
+    lw.mixture_of_experts(recipe, tmp_path / "out")
+    tokens = torch.randint(3, 97, (1, 31), generator=torch.Generator().manual_seed(5))
+    want = lw.load(one, dtype="float64")(tokens)
+    got = lw.load(tmp_path / "out", dtype="float64")(tokens)
+    assert (got - want).abs().max() <= 1e-12 * want.abs().max()
+    reference = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", dtype=torch.float64, attn_implementation="eager",
+        experts_implementation="eager",
+    )  # fmt: skip
+    dense_one = transformers.AutoModelForCausalLM.from_pretrained(
+        one, dtype=torch.float64, attn_implementation="eager"
+    )
+    with torch.no_grad(), lifted():
+        theirs, plain = (model.eval()(tokens).logits for model in (reference, dense_one))
+    assert (theirs - plain).abs().max() <= 1e-10 * plain.abs().max()
+    assert (theirs - want).abs().max() <= 1e-10 * want.abs().max()
 
 
 def test_experts_lie_in_order(family: Callable[[str], list[Path]], tmp_path: Path) -> None:
@@ -136,6 +175,8 @@ def test_dry_run_writes_nothing(family: Callable[[str], list[Path]], tmp_path: P
         ({"architecture": "qwen2_moe"}, "one shared expert"),
         ({"shared_experts": [{"source_model": "x"}]}, "no shared expert"),
         ({"dtype": "int64"}, "expected one of bfloat16"),
+        ({"architecture": "deepseek"}, "one rotated key.*'glm4_moe' has DeepSeek-V3's router"),
+        ({"architecture": "glm4_moe"}, "one shared expert"),
     ],
 )
 def test_refused(
@@ -159,6 +200,12 @@ def test_models_that_do_not_fit(family: Callable[[str], list[Path]], tmp_path: P
     models.save(tmp_path / "short", short, config)
     with pytest.raises(ValueError, match="MLP of layer 2"):
         lw.mixture_of_experts(recipe_of([llama[0], tmp_path / "short"]), tmp_path / "out")
+    sliding = recipe_of(family("mistral"), shared=1, architecture="glm4_moe")
+    with pytest.raises(ValueError, match="sliding_window is 9"):
+        lw.mixture_of_experts(sliding, tmp_path / "out")
+    alone = recipe_of(llama[:1], shared=1, architecture="glm4_moe", experts_per_token=1)
+    with pytest.raises(ValueError, match="there is 1 expert, expected at least 2"):
+        lw.mixture_of_experts(alone, tmp_path / "out")
     no_prompts = recipe_of(llama, "hidden")
     del no_prompts["experts"][2]["positive_prompts"]
     with pytest.raises(ValueError, match=r"experts\[2\]: no positive_prompts"):
