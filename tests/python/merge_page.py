@@ -259,7 +259,7 @@ gate_mode, experts_per_token, dtype, architecture.
 | qwen2_moe | qwen2, llama, mistral | one, with a gate of its own | softmax, renormalised |
 | qwen3_moe | qwen3 | none | softmax, renormalised |
 | deepseek | dense deepseek_v2, deepseek_v3 | one, 1, 2 ... experts wide | softmax; sigmoid |
-| glm4_moe | llama, mistral, qwen2, qwen3, no window | one, 1, 2 ... experts wide | sigmoid, renormalised |
+| glm4_moe | llama, mistral, qwen2, qwen3, no window | likewise | sigmoid, renormalised |
 
 Attention, norms and embeddings are the base's. A row of a router is, by gate_mode:
 
