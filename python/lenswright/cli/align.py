@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+
+from lenswright.cli import options
 
 HELP = """\
 Write a model with its units in the order that brings its weights nearest to a reference's (Git
@@ -24,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="folder or hub id of the model to reorder")
     add("reference", help="folder or hub id of a model of the same shapes")
-    add("out", type=Path, help="folder to write; must not exist")
+    options.add_output(parser)
     add("--parts", nargs="+", metavar="PART",
         help="of mlp, heads, experts, latents, residual (default: all that may move)")  # fmt: skip
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,11 +10,11 @@ import torch
 
 from lenswright import _files
 from lenswright.checkpoints.checkpoint import Checkpoint
-from lenswright.merging import recipes
 from lenswright.merging.assembling import Assembly
 from lenswright.merging.mixture.gates import condition, gates
 from lenswright.merging.mixture.layouts import HEAD_NORMS, Sizes, chosen_layout, mixture_config
 from lenswright.merging.mixture.recipe import DTYPES, Expert, MixtureRecipe
+from lenswright.merging.references import located
 
 _PARTS = ("gate_proj", "up_proj", "down_proj")
 
@@ -24,7 +24,7 @@ class MixturePlan:
 
     def __init__(self, recipe: MixtureRecipe) -> None:
         self.recipe = recipe
-        self.places = {name: recipes.located(name) for name in recipe.models()}
+        self.places = {name: located(name) for name in recipe.models()}
         files = {
             name: Checkpoint(place[0] if isinstance(place, tuple) else place)
             for name, place in self.places.items()
