@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/glob.h"
+#include "base/text.h"
 #include "bindings/files/bindings.h"
 #include "io/checkpoint.h"
 
@@ -36,10 +37,6 @@ py::dict read_spec(const std::string& config) {
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-std::string told(const std::vector<int64_t>& shape) {
-  return std::string(py::str(py::cast(shape)));
-}
-
 // Tensors of plain numbers, of which their names and shapes are known.
 Catalog catalog_of_shapes(const Shapes& shapes) {
   return {[&](const std::string& name) { return shapes.contains(name); },
@@ -61,8 +58,8 @@ void check_row(const Row& row, const Shapes& shapes, const std::string& family) 
                                 " asks for it");
   }
   if (found->second == row.stored_shape()) return;
-  throw std::invalid_argument(tensor + " is " + told(found->second) + ", config.json asks for " +
-                              told(row.stored_shape()));
+  throw std::invalid_argument(tensor + " is " + shape_text(found->second) +
+                              ", config.json asks for " + shape_text(row.stored_shape()));
 }
 
 py::tuple row_tuple(const Row& row) {
