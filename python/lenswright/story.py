@@ -84,16 +84,28 @@ class Plan:
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}, expected at least {least}")
 
+    def any_edit(self, model: Model) -> Edit:
+        """An edit of the same writers and rank, for what does not depend on its numbers.
+
+        Raises:
+            ValueError: as `edits.ablate` does.
+        """
+        from lenswright.edits import BLOCK_WRITERS, ablate
+
+        method = "plain" if self.method in ("projected", "condition") else self.method
+        anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
+        made = ablate(model, anything, method, writers=self.writers, strength=self.strength)
+        if self.method == "condition":
+            kinds = {line["kind"] for line in made.describe() if line["edited"]}
+            return made.restrict(writers=[kind for kind in BLOCK_WRITERS if kind in kinds])
+        return made
+
     def check(self, model: Model) -> None:
         """Raise at once what would otherwise be raised after minutes."""
-        from lenswright.edits import ablate
-
         RefusalDetector(self.refusal)
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}, expected one of {list(METHODS)}")
-        method = "plain" if self.method in ("projected", "condition") else self.method
-        anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
-        ablate(model, anything, method, writers=self.writers, strength=self.strength)
+        self.any_edit(model)
         if self.in_place:
             _core.check_in_place(model.folder)
 
@@ -167,10 +179,11 @@ def tell(
     )  # fmt: skip
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
+    report = Report(report.data | {"run": _run(plan, splits)})
     baked = None
     if folder is not None or plan.in_place:
         rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
-        baked = bake(model, edit, folder, rows, plan.journal)
+        baked = bake(model, edit, folder, rows, plan.journal, report)
         folder = baked.folder
         pairs = ", ".join(
             f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
@@ -185,7 +198,7 @@ def tell(
         found,
         choice,
         edit,
-        _whole(report, model, stats, found, choice, edit, baked, splits, plan),
+        _whole(report, model, stats, found, choice, edit, baked, plan),
         baked,
     )
 
@@ -229,15 +242,19 @@ def effect_line(effect: Mapping[str, Any]) -> str:
     return f"{effect['name']:<28} {before}{shown(effect['after'])}{interval}{null}"
 
 
+def _run(plan: Plan, splits: Splits) -> dict[str, Any]:
+    return findings.run_facts(plan.seed) | {
+        "prompts": {part.role: len(part) for part in splits.parts},
+        "sha256": {part.role: part.sha256 for part in splits.parts},
+    }
+
+
 def _whole(
     report: Report, model: Model, stats: Statistics, found: Directions, choice: Choice,
-    edit: Edit, baked: Baked | None, splits: Splits, plan: Plan,
+    edit: Edit, baked: Baked | None, plan: Plan,
 ) -> Report:  # fmt: skip
     data = dict(report.data)
     data["model"] = findings.model_facts(model)
-    data["run"] = findings.run_facts(plan.seed) | {
-        "prompts": {part.role: len(part) for part in splits.parts}
-    }
     data["separation"] = findings.separation(stats, found)
     data["grid"] = findings.grid(choice, plan.score_name)
     data["measured_on"] = (

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     data: dict[str, Any] = dict(report.data)
     data["model"] = findings.model_facts(model)
-    data["run"] = findings.run_facts(args.seed) | {"prompts": {"test": len(prompts)}}
+    data["run"] = data["run"] | findings.run_facts(args.seed)
     data["edit"] = {"from": args.edit or args.steer or "nothing: the model as it is"}
     if not given:
         data["title"] = "The model as it is"

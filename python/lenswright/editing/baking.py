@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lenswright.editing.committing import Committed
     from lenswright.edits import Edit
     from lenswright.model import Model
+    from lenswright.report import Report
 
 
 @dataclass
@@ -75,6 +76,7 @@ def bake(
     folder: Path | None,
     rows: Sequence[Sequence[int]],
     journal: bool = False,
+    measured: Report | None = None,
 ) -> Baked:
     """Apply, commit and revert an edit, and compare every way to its numbers.
 
@@ -83,6 +85,7 @@ def bake(
         folder: to write; must not exist. None: the model's own, in place.
         rows: token ids to compare logits on.
         journal: keep what `edits.revert` needs, as in `Edit.commit`.
+        measured: what was measured of it, as in `Edit.commit`.
 
     Returns:
         `.differences`: the largest relative difference of logits of each pair of ways. Tried and
@@ -98,7 +101,9 @@ def bake(
     before_hashes = _hashes(model)
     with model.edited(edit):
         tried = _ours(model, rows)
-    done = edit.commit(model.folder, folder, journal=journal, in_place=folder is None)
+    done = edit.commit(
+        model.folder, folder, journal=journal, in_place=folder is None, measured=measured
+    )
     folder = done.folder
     edit.apply(model)
     try:

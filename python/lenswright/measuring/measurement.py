@@ -119,7 +119,10 @@ def measure(
             "title": _title(effects, bench),
             "effects": effects,
             "texts": _texts(bench, after),
-            "run": {"seed": seed, "prompts": {"test": len(prompts)}},
+            "run": {
+                "seed": seed, "prompts": {"test": len(prompts)},
+                "sha256": {"test": prompts.sha256},
+            },
         }
     )
 
