@@ -13,7 +13,7 @@ from lenswright import _core, findings
 from lenswright.editing.baking import Baked, bake
 from lenswright.measuring.measurement import measure
 from lenswright.measuring.probes import Probe
-from lenswright.measuring.refusal import RefusalDetector
+from lenswright.measuring.refusal import COMMON_MARKERS, RefusalDetector
 from lenswright.report import Report
 from lenswright.selecting.scores import RefusalScore
 
@@ -78,7 +78,7 @@ class Plan:
     in_place: bool = False  # the model's own folder is edited, with a journal
 
     def __post_init__(self) -> None:
-        for name, least in (("null", 0), ("null_prompts", 1), ("max_new_tokens", 1),
+        for name, least in (("null", 2), ("null_prompts", 1), ("max_new_tokens", 1),
                             ("batch_size", 1)):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < least:
@@ -173,7 +173,7 @@ def tell(
     edit = _edit(model, splits, plan, choice, stats)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
-        model, edit, splits.test, refusal=plan.refusal, score=plan.score, null=plan.null,
+        model, edit, splits.test, **_told_by(model, plan, splits), null=plan.null,
         null_prompts=plan.null_prompts, seed=plan.seed, max_new_tokens=plan.max_new_tokens,
         probes=plan.probes, batch_size=size, progress=progress,
     )  # fmt: skip
@@ -201,6 +201,15 @@ def tell(
         _whole(report, model, stats, found, choice, edit, baked, plan),
         baked,
     )
+
+
+def _told_by(model: Model, plan: Plan, splits: Splits) -> dict[str, Any]:
+    """What tells the behaviour: words that were named, or else refusals in two ways."""
+    if plan.score is not None or (plan.by == "cosmic" and plan.refusal is None):
+        return {"refusal": plan.refusal, "score": plan.score}
+    own = plan.refusal or RefusalScore().prepare(model, splits.select).own
+    preference = {"preference for refusing": RefusalScore(own)}
+    return {"refusal": plan.refusal or COMMON_MARKERS, "score": preference}
 
 
 def _front(choice: Choice) -> list[str]:

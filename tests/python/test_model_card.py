@@ -79,7 +79,7 @@ def test_hashes_of_every_split_stand_in_the_record(tmp_path: Path) -> None:
     from lenswright.story import Plan, tell
 
     splits = embedded.splits(24, 12, 8)
-    plan = Plan(null=1, null_prompts=2, refusal=demo.REFUSAL_MARKERS, progress=False,
+    plan = Plan(null=2, null_prompts=2, refusal=demo.REFUSAL_MARKERS, progress=False,
                 max_new_tokens=8)  # fmt: skip
     told = tell(embedded.model(), splits, plan, tmp_path / "out")
     hashes = {part.role: part.sha256 for part in splits.parts}

@@ -49,15 +49,17 @@ def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
                 f"direction is {count} Directions, expected one: choose with directions.select, or "
                 "take .vector(point, position)"
             )
-        only = direction.vector(direction.points[0], direction.positions[0])
-        return (only, {}), dict(direction.provenance)
+        point, position = direction.points[0], direction.positions[0]
+        place = {"point": point, "position": str(position)}
+        return (direction.vector(point, position), {}), dict(direction.provenance) | place
     vector = getattr(direction, "vector", None)
     if not isinstance(vector, torch.Tensor):
         raise TypeError(
             f"direction is {type(direction).__name__}, expected a tensor [d_model], a Choice, "
             "Directions with one direction, or {layer: tensor}"
         )
-    return (vector, {}), dict(getattr(direction, "provenance", {}))
+    place = {name: getattr(direction, name, None) for name in ("point", "position")}
+    return (vector, {}), dict(getattr(direction, "provenance", {})) | place
 
 
 def optional(vectors: object, name: str) -> Given:

@@ -1,0 +1,113 @@
+"""Several detectors beside one another: a judge that is a model, scores by name, reasoning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import embedded
+import lenswright as lw
+import wordy
+from lenswright.demo import language
+from lenswright.directions import RefusalScore, TokenLogOdds
+from lenswright.measuring.judges import ModelJudge
+from lenswright.measuring.measurement import measure
+
+Tiny = Callable[..., Path]
+QUESTION = "describe {prompt} {answer}"
+
+
+@pytest.fixture(scope="module")
+def model() -> lw.Model:
+    return embedded.model()
+
+
+def words(model: lw.Model, splits: lw.Splits) -> tuple[str, str]:
+    refuse = language.REFUSAL_MARKERS[0].split()[0]
+    return refuse, str(splits.test.positive[0].answer).split()[0]
+
+
+def test_a_judge_is_the_log_odds_of_its_words(model: lw.Model) -> None:
+    splits = embedded.splits(4, 4, 4)
+    yes, no = words(model, splits)
+    judge = ModelJudge(model, QUESTION, yes=[yes], no=[no])
+    pairs = [(p.text, "{prompt} " + str(p.answer)) for p in splits.test.positive]
+    ids = [model.tokenizer.encode_verbatim(word)[-1] for word in (yes, no)]
+    expected = []
+    for prompt, answer in pairs:
+        row = torch.tensor(model.prompt_tokens([f"describe {prompt} {answer}"]))
+        with torch.no_grad():
+            logits = embedded.reference()(row).logits[0, -1]
+        expected.append(float(logits[ids[0]] - logits[ids[1]]))
+    assert judge.log_odds(pairs) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    prompts = list(splits.test.positive)
+    verdicts = judge.all(list(zip(prompts, ["a kettle"] * len(prompts), strict=True)))
+    assert verdicts == [judge(prompt, "a kettle") for prompt in prompts]
+    with pytest.raises(ValueError, match=r"expected \{answer\} in it"):
+        ModelJudge(model, "is {prompt} fine?")
+    with pytest.raises(ValueError, match="share the tokens"):
+        ModelJudge(model, QUESTION, yes=[yes], no=[yes])
+
+
+def test_detectors_are_told_apart(model: lw.Model) -> None:
+    splits = embedded.splits(8, 4, 6)
+    yes, no = words(model, splits)
+    edit = lw.edits.ablate(model, torch.ones(96, dtype=torch.float64))
+    judge = ModelJudge(model, QUESTION, yes=[yes], no=[no])
+    scores: dict[str, Any] = {
+        "preference for refusing": RefusalScore(), "odds": TokenLogOdds([yes], [no]),
+    }  # fmt: skip
+    settings: dict[str, Any] = {
+        "refusal": language.REFUSAL_MARKERS, "null": 1, "max_new_tokens": 8, "progress": False,
+    }  # fmt: skip
+    report = measure(model, edit, splits.test, score=scores, judges={"judge": judge}, **settings)
+    effects = {effect["name"]: effect for effect in report.data["effects"]}
+    for title in ("refusal", "opening refusal", "preference for refusing", "odds", "judge"):
+        assert f"{title}, restricted" in effects, title
+        assert len(effects[f"{title}, restricted"]["null"]) == 1
+    assert effects["preference for refusing, restricted"]["before"] > 0
+    assert effects["preference for refusing, restricted"]["better"] == "lower"
+    assert effects["preference for refusing, benign"]["before"] < 0
+    assert effects["odds, restricted"]["unit"] == "nats"
+    assert effects["judge, restricted"]["unit"] == "rate"
+    loss = effects["loss of the answers, benign"]
+    assert loss["note"].startswith("perplexity 1")
+    for taken in ("truth", "a, b"):
+        with pytest.raises(ValueError, match="score has"):
+            measure(model, edit, splits.test, score={taken: scores["odds"]}, **settings)
+
+
+def test_reasoning_is_measured_apart(tiny: Tiny, tmp_path: Path) -> None:
+    """A model whose template knows reasoning: what it thinks is no part of what it answers."""
+    folder = wordy.copy(tiny("llama"), tmp_path / "m")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace("<bot>", "<think>").replace("<end>", "</think>"))
+    model = lw.load(folder)
+    texts = wordy.sentences(20, 3)
+    splits = lw.Splits.from_parts(
+        fit={"positive": texts[:2], "negative": texts[2:4]},
+        select={"positive": texts[4:6], "negative": texts[6:8]},
+        test={"positive": texts[8:14], "negative": texts[14:20]},
+    )
+    edit = lw.edits.ablate(model, torch.ones(model.cfg.d_model, dtype=torch.float64))
+    report = measure(
+        model, edit, splits.test, refusal=["w1"], null=1, max_new_tokens=24, progress=False
+    )
+    effects = {effect["name"]: effect for effect in report.data["effects"]}
+    said = model.generate(
+        model.prompt_tokens([p.text for p in splits.test.positive]), 24, return_type="both"
+    )
+    thought = [one.reasoning or "" for one in said.reasoned]
+    expected = [len(text.split()) for text in thought]
+    found = effects["length of the reasoning, positive"]
+    assert found["before"] == pytest.approx(sum(expected) / len(expected))
+    told = sum("w1" in text for text in thought) / len(thought)
+    assert effects["refusal in the reasoning, positive"]["before"] == told
+    assert effects["refusal in the reasoning, positive"]["better"] == "same"
+    assert "repeating reasoning, negative" in effects
+    assert any(thought), "nothing was thought, so nothing was tested"
