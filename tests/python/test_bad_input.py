@@ -125,15 +125,25 @@ def test_directions_of_another_model(tiny: Tiny, tmp_path: Path) -> None:
             make()
     with pytest.raises(ValueError, match=r"96.*expected.*30"):
         lw.edits.ablate(model, found.vector(found.points[0], found.positions[0]))
-    # Of the same sizes with another config it is told, as a tuned model's may be meant.
+    # Of the same sizes it is told by config.json and weights; a bare vector says that it is meant.
     config = json.loads((Path(embedded.MODEL) / "config.json").read_text())
     copy = tmp_path / "copy"
     copy.mkdir()
     for file in Path(embedded.MODEL).iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
+    lw.edits.ablate(lw.load(copy), found)
     (copy / "config.json").write_text(json.dumps(config | {"bos_token_id": 0}))
-    with pytest.warns(UserWarning, match="whose config.json is another than that of copy"):
+    with pytest.raises(ValueError, match=r"whose config\.json holds other settings than"):
         lw.edits.ablate(lw.load(copy), found)
+    (copy / "config.json").write_bytes((Path(embedded.MODEL) / "config.json").read_bytes())
+    vector = found.vector(found.points[0], found.positions[0])
+    lw.edits.ablate(demo, vector, strength=0.1).commit(copy, in_place=True, progress=False)
+    for make in (
+        lambda: lw.edits.ablate(lw.load(copy), found), lambda: lw.edits.add(lw.load(copy), found, 1)
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="whose weights are others than those of copy"):
+            make()
+    lw.edits.ablate(lw.load(copy), vector)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
