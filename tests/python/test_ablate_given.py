@@ -66,6 +66,23 @@ def test_found_directions_are_taken_out(tmp_path: Path, said: Said) -> None:
     assert step["provenance"]["direction"]["fit"]["sha256"] == embedded.splits(8, 4, 4).fit.sha256
 
 
+def test_one_of_several_directions(tmp_path: Path, said: Said) -> None:
+    stats = embedded.model().collect(embedded.splits(8, 4, 4).fit, progress=False)
+    found = lw.directions.difference_of_means(stats)
+    found.save(tmp_path / "found.safetensors")
+    call = (embedded.MODEL, "--direction", tmp_path / "found.safetensors", "--out")
+    code, told = said(*call, tmp_path / "out")
+    assert code == 2
+    assert "--at POINT POSITION" in told.err
+    assert said(*call, tmp_path / "out", "--at", "blocks.2.hook_resid_pre", "-1")[0] == 0
+    edit = lw.edits.ablate(embedded.model(), found.only("blocks.2.hook_resid_pre", -1))
+    edit.commit(embedded.MODEL, tmp_path / "by hand", progress=False)
+    assert file_hashes(tmp_path / "out") == file_hashes(tmp_path / "by hand")
+    code, told = said(*call, tmp_path / "no", "--at", "blocks.9.hook_resid_pre", "-1")
+    assert code == 2
+    assert "blocks.9.hook_resid_pre" in told.err
+
+
 def test_of_an_unknown_family_tensors_are_edited_by_name(tmp_path: Path, said: Said) -> None:
     source = tmp_path / "in"
     source.mkdir()

@@ -18,8 +18,8 @@ directions, and write the edited checkpoint to a new folder.
 The prompts are split in three: to find the direction, to choose it, to test the edit. A file is
 JSON lines {"prompt": ..., "answer": ... (optional)}, a JSON array, a CSV table, or plain lines.
 
-With --direction FILE (a vector, or what 'lenswright directions --out' wrote where it holds one) or
---edit FILE (what --save-edit or Edit.save wrote) nothing is looked for and nothing measured: the
+With --direction FILE (a vector, or what 'lenswright directions --out' wrote, one of them by --at)
+or --edit FILE (what --save-edit or Edit.save wrote) nothing is looked for and nothing measured: the
 edit is written. Of an architecture that nobody here knows, --direction takes plain edits of tensors
 by name, --writers "*.o_proj.weight"; nothing of those can be tried.
 
@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--positive", metavar="FILE", help="prompts that show the behaviour")
     add("--negative", metavar="FILE", help="prompts that do not")
     add("--direction", metavar="FILE", help="what to take out, instead of prompts to find it with")
+    add("--at", nargs=2, metavar=("POINT", "POSITION"), help="which of the directions in FILE, such "
+        "as blocks.2.hook_resid_pre -1")  # fmt: skip
     add("--edit", metavar="FILE", help="a saved edit to write, instead of making one")
     add(
         "--out",
@@ -192,6 +194,8 @@ def _check(args: argparse.Namespace) -> None:
     if (args.positive is None) != (args.negative is None):
         raise ValueError("--positive and --negative go together, but one is missing")
     writes = args.out is not None or args.in_place
+    if args.at is not None and args.direction is None:
+        raise ValueError("--at belongs to --direction, which is missing")
     if args.dry_run and not writes:
         raise ValueError("--dry-run tells of writing, expected --out or --in-place beside it")
     if "positive, --negative" not in sources and not writes and args.save_edit is None:

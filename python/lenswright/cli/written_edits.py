@@ -36,7 +36,18 @@ def made_of(args: argparse.Namespace) -> Edit:
     except ValueError as error:
         return _by_name(args, error)
     direction = read_direction(args.direction, model.cfg.d_model, model.cfg.n_layers)
+    if args.at is not None:
+        direction = _one_of(direction, *args.at)
     return edits.ablate(model, direction, args.method, args.writers, args.strength)
+
+
+def _one_of(direction: Any, point: str, position: str) -> Any:
+    from lenswright.cli.ablate import _rule
+    from lenswright.directions import Directions
+
+    if not isinstance(direction, Directions):
+        raise ValueError(f"--at is {point} {position}, but --direction holds a vector")
+    return direction.only(point, _rule(position))
 
 
 def _by_name(args: argparse.Namespace, why: ValueError) -> Edit:

@@ -48,7 +48,7 @@ def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
         if count != 1:
             raise ValueError(
                 f"direction is {count} Directions, expected one: choose with directions.select, or "
-                "take .vector(point, position)"
+                "take .only(point, position) (in the shell --at POINT POSITION)"
             )
         point, position = direction.points[0], direction.positions[0]
         place = {"point": point, "position": str(position)}
