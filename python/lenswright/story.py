@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from lenswright import _core, findings
-from lenswright.editing.baking import Baked, bake
-from lenswright.measuring.measurement import measure
+from lenswright.editing.baking import SWALLOWED, Baked, bake
+from lenswright.measuring.measurement import NO_TITLE, measure
 from lenswright.measuring.probes import Probe
 from lenswright.measuring.refusal import COMMON_MARKERS, RefusalDetector
 from lenswright.report import Report
@@ -170,6 +170,9 @@ def tell(
     )
     for line in _front(choice):
         say(f"         {line}")
+    notes = _unlike(plan, choice)
+    for note in notes:
+        say(f"         note: {note}")
     edit = _edit(model, splits, plan, choice, stats)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
@@ -179,7 +182,7 @@ def tell(
     )  # fmt: skip
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
-    report = Report(report.data | {"run": _run(plan, splits)})
+    report = Report(_titled(report.data, plan, choice, notes) | {"run": _run(plan, splits)})
     baked = None
     if folder is not None or plan.in_place:
         rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
@@ -189,6 +192,9 @@ def tell(
             f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
         )
         say(f"bake     {folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
+        swallowed = baked.equivalence["facts"].get(SWALLOWED)
+        if swallowed:
+            say(f"         {swallowed} tensors are as before: the change is less than their rounding")
         if baked.dequantised:
             form, count = baked.dequantised
             say(f"         {count} tensors written in BF16 that were {form}")
@@ -210,6 +216,32 @@ def _told_by(model: Model, plan: Plan, splits: Splits) -> dict[str, Any]:
     own = plan.refusal or RefusalScore().prepare(model, splits.select).own
     preference = {"preference for refusing": RefusalScore(own)}
     return {"refusal": plan.refusal or COMMON_MARKERS, "score": preference}
+
+
+def _unlike(plan: Plan, choice: Choice) -> list[str]:
+    """What a user should know of what the choice was made by."""
+    own = choice.provenance["selection"].get("refusals")
+    if plan.refusal is not None or own is None:
+        return []
+    found = RefusalDetector()
+    if any(found(text) for text in own):
+        return []
+    return [
+        f"what was taken for the model's refusals does not read like any: {own}; for another "
+        "behaviour name words that go on with it (--positive-words, --negative-words)"
+    ]
+
+
+def _titled(
+    data: Mapping[str, Any], plan: Plan, choice: Choice, notes: Sequence[str]
+) -> dict[str, Any]:
+    titled = dict(data)
+    if data["title"] == NO_TITLE:
+        titled["title"] = (
+            f"What a {plan.method} edit along layer {choice.layer}, position "
+            f"'{choice.position}', did"
+        )
+    return titled | ({"notes": list(notes)} if notes else {})
 
 
 def _front(choice: Choice) -> list[str]:

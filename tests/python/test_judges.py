@@ -81,6 +81,24 @@ def test_detectors_are_told_apart(model: lw.Model) -> None:
             measure(model, edit, splits.test, score={taken: scores["odds"]}, **settings)
 
 
+def test_a_preference_does_not_depend_on_the_length_of_answers(model: lw.Model) -> None:
+    """Texts are judged as far as they are generated: a refusal that comes late slips past."""
+    splits = embedded.splits(8, 4, 6)
+    edit = lw.edits.ablate(model, torch.ones(96, dtype=torch.float64))
+    own = RefusalScore().prepare(model, splits.select).own
+    found = []
+    for length in (1, 8):
+        report = measure(
+            model, edit, splits.test, refusal=["can not help"], null=0, progress=False,
+            score={"preference for refusing": RefusalScore(own)}, max_new_tokens=length,
+        )  # fmt: skip
+        found.append({e["name"]: e["after"] for e in report.data["effects"]})
+    for name in found[0]:
+        if name.startswith("preference"):
+            assert found[0][name] == found[1][name]
+    assert found[0]["refusal, restricted"] < found[1]["refusal, restricted"]
+
+
 def test_reasoning_is_measured_apart(tiny: Tiny, tmp_path: Path) -> None:
     """A model whose template knows reasoning: what it thinks is no part of what it answers."""
     folder = wordy.copy(tiny("llama"), tmp_path / "m")

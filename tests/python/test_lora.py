@@ -15,6 +15,7 @@ import lenswright as lw
 from edit_methods import directions, others
 from editing import direction, stored_as
 from editing_families import Family
+from families import ROWS
 from lenswright.verifying.verify import relative_error
 from support import random_tokens, rewrite
 
@@ -34,6 +35,8 @@ def with_adapter(source: Path, adapter: Path, tokens: torch.Tensor, merged: bool
 
 
 BLOCKS = ["attention", "mlp"]
+NO_ADAPTER: dict[str, str] = {}
+"""Families of which no adapter can hold the whole, and what is said."""
 CASES = {
     "llama": ("llama", "", "all"),
     "qwen2": ("qwen2", "", [*BLOCKS]),
@@ -171,6 +174,31 @@ def test_peft_gives_the_same_logits(family: Family, tmp_path: Path, case: str) -
         for merged in (False, True):
             found = with_adapter(source, adapter.folder, tokens, merged)
             assert relative_error(found, tried) < 1e-5, (label, merged)
+
+
+KINDS = ("attention", "mlp", "expert", "shared_expert")
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_every_family_as_an_adapter(family: Family, tmp_path: Path, name: str) -> None:
+    """Attention and MLPs of every family, experts where no bias stands beside them."""
+    source = stored_as(family(name), tmp_path / "in", "float32")
+    model = lw.load(source, dtype="float64")
+    kinds = {writer["kind"] for writer in model.writers()}
+    edit = lw.edits.ablate(model, direction(model), writers=[k for k in KINDS if k in kinds])
+    if name in NO_ADAPTER:
+        with pytest.raises(ValueError, match=NO_ADAPTER[name]):
+            edit.to_lora(tmp_path / "adapter")
+        return
+    adapter = edit.to_lora(tmp_path / "adapter")
+    tokens = random_tokens(2, 9)
+    with model.edited(edit):
+        tried = model(tokens)
+    assert relative_error(tried, model(tokens)) > 1e-3
+    assert relative_error(with_adapter(source, adapter.folder, tokens, False), tried) < 1e-5
+    back = lw.edits.from_lora(model, adapter.folder)
+    with model.edited(back):
+        assert relative_error(model(tokens), tried) < 1e-5
 
 
 def test_what_the_files_hold(family: Family, tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lenswright.report import Report
 
 
+SWALLOWED = "of these as before, the change being less than their rounding"
+
+
 @dataclass
 class Baked:
     """What a commit wrote, and how far apart the ways to the same numbers lie."""
@@ -94,6 +97,7 @@ def bake(
 
     Raises:
         FileExistsError: the folder exists.
+        ValueError: logits are not finite with the edit in force; nothing is written then.
     """
     import lenswright
 
@@ -101,6 +105,11 @@ def bake(
     before_hashes = _hashes(model)
     with model.edited(edit):
         tried = _ours(model, rows)
+    if not all(bool(torch.isfinite(one).all()) for one in tried):
+        raise ValueError(
+            "logits are no numbers with the edit in force, so nothing was written; expected a "
+            "smaller strength"
+        )
     done = edit.commit(
         model.folder, folder, journal=journal, in_place=folder is None, measured=measured
     )
@@ -154,6 +163,8 @@ def bake(
 
 def _facts(done: Committed, folder: Path, tensors: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"folder": folder.name, "tensors rewritten": len(done.changed)}
+    if done.swallowed:
+        facts[SWALLOWED] = len(done.swallowed)
     if done.journal is not None:
         facts["bytes of the journal"] = done.journal[1]
     if done.dequantised is None:

@@ -34,8 +34,19 @@ class Committed:
     dequantised: tuple[str, int] | None = None
     journal: tuple[str, int] | None = None
 
+    @property
+    def swallowed(self) -> list[str]:
+        """Tensors that the edit was to change, and whose every number was rounded back."""
+        return [name for name, (before, after) in self.changed.items() if before == after]
+
     def __str__(self) -> str:
         lines = [f"{self.folder}: {len(self.changed)} tensors edited"]
+        if self.swallowed:
+            lines.append(
+                f"{len(self.swallowed)} of them are as before: the change is smaller than the "
+                f"rounding of their type ({', '.join(self.swallowed[:3])}"
+                + (" ...)" if len(self.swallowed) > 3 else ")")
+            )
         if self.added is not None:
             lines.append(f"added {self.added}: the embeddings were tied")
         if self.dequantised is not None:

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from lenswright.editing.edit_files import EditFiles
     from lenswright.report import Report
 
-_TOLD = ("refusal", "truth", "choice", "no answer", "KL(base‖edited)", "loss of the answers")
-"""Measures that a model card shows; lenswright.json has all."""
+_UNTOLD = (
+    "KL(edited‖base)", "first-token KL(base‖edited)", "agreement", "length",
+    "length of the reasoning",
+)  # fmt: skip
+"""Measures that only lenswright.json has."""
 
 
 def card_and_figures(
@@ -95,7 +98,7 @@ def _facts(
 def _measured(data: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for effect in data["effects"]:
-        if effect["name"].partition(", ")[0] not in _TOLD:
+        if effect["name"].partition(", ")[0] in _UNTOLD:
             continue
         unit, null = effect.get("unit", "rate"), effect.get("null")
         rows.append([

@@ -85,7 +85,8 @@ def measure(
         ValueError: prompts are not the test part, or one was used to fit or select the edit; a
             negative `null`, `null_prompts` below 1; an edit of which there is no random likeness
             (`edits.from_factors`) with `null` above 0; a judge named as a measure that there is;
-            choices without the answer among them; fewer prompts than `margin` takes.
+            choices without the answer among them; fewer prompts than `margin` takes; a measure
+            that is no finite number.
     """
     from lenswright.edits import random_like
     from lenswright.report import Report
@@ -161,8 +162,8 @@ def _effects(bench: Bench, after: Outcome, nulls: list[Outcome], seed: int) -> l
         effect: dict[str, Any] = {
             "name": name,
             "unit": unit,
-            "before": _mean(base),
-            "after": _mean(values),
+            "before": _finite(_mean(base), name, "without the edit"),
+            "after": _finite(_mean(values), name, "with the edit in force"),
             "n": len(values),
             "null": [_mean(one.values[name][1]) for one in nulls],
             "better": _better(name, bench.positive),
@@ -191,6 +192,15 @@ def _place(effect: Mapping[str, Any]) -> tuple[int, int]:
     return UNITS.index(effect["unit"]), order.index(title) if title in BETTER else len(order)
 
 
+def _finite(value: float, name: str, when: str) -> float:
+    if not math.isfinite(value):
+        raise ValueError(
+            f"measure '{name}' is {value} {when}, expected a number: its logits are none, or the "
+            "edit is too strong for the model's type"
+        )
+    return value
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
@@ -217,6 +227,7 @@ def _better(name: str, positive: set[str]) -> str:
     return BETTER.get(title, "same" if kind else "lower")
 
 
+NO_TITLE = "What the edit did"
 SHOWN = 4  # responses of each class that a report prints
 
 
@@ -248,4 +259,4 @@ def _title(effects: Sequence[Mapping[str, Any]], bench: Bench) -> str:
             if effect["name"] == f"refusal, {name}":
                 change = f"from {effect['before']:.1%} to {effect['after']:.1%}"
                 return f"Refusal on '{name}' goes {change} ({effect['n']} held-out prompts)"
-    return "What the edit did"
+    return NO_TITLE

@@ -110,6 +110,8 @@ def select(
         "score": "of residuals" if ready is None else repr(ready),
         "cosmic_layers": grid.ends.layers,
     }  # fmt: skip
+    if isinstance(ready, RefusalScore):
+        settings["refusals"] = ready.refusals
     return Choice(
         vector=found.vector(chosen["point"], chosen["offset"]),
         point=chosen["point"],
