@@ -105,9 +105,9 @@ def ablate(
             "embedding_projection", "embedding_norm", "positional_embedding"); names
             ("blocks.3.attn.W_O", "blocks.3.mlp.experts.7.W_out") or globs
             ("blocks.{4..7}.mlp.*"); or a list of these.
-        strength: w, between -1000 and 1000: a number; a `Kernel` over layers; {layer: number}; or one of these for each
-            kind of writer, {"attention": Kernel(...), "mlp": 0.5}. What it does not name is left
-            alone.
+        strength: w, between -1000 and 1000: a number; a `Kernel` over layers; {layer: number}; or
+            one of these for each kind of writer, {"attention": Kernel(...), "mlp": 0.5}. What it
+            does not name is left alone.
         rows: vectors have a leading axis, and row i of a batch gets the i-th (for trials only).
         read: as many vectors as directions, for "oblique".
         against: directions are made orthogonal to the span of these first, for any method: a

@@ -42,7 +42,8 @@ class Story:
 
 
 METHODS = (
-    "plain", "projected", "write_norm", "row_norm", "row_oblique", "reflection", "condition",
+    "plain", "projected", "write_norm", "row_norm", "row_oblique", "reflection", "strengthen",
+    "condition",
 )  # fmt: skip
 """Ways to edit that need no more than a direction and the prompts it came from."""
 
@@ -194,7 +195,7 @@ def tell(
         say(f"bake     {folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
         swallowed = baked.equivalence["facts"].get(SWALLOWED)
         if swallowed:
-            say(f"         {swallowed} tensors are as before: the change is less than their rounding")
+            say(f"         {swallowed} tensors are as before: rounding swallowed their change")
         if baked.dequantised:
             form, count = baked.dequantised
             say(f"         {count} tensors written in BF16 that were {form}")

@@ -1,4 +1,4 @@
-"""`lenswright ablate` with an edit or a direction that is given, not found: written, not measured."""
+"""`lenswright ablate` with an edit or a direction that is given: written, not measured."""
 
 from __future__ import annotations
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import embedded
 import lenswright as lw
@@ -212,11 +214,20 @@ def test_edits_that_end_in_no_numbers_are_told_and_not_written(tmp_path: Path) -
         "blocks.1.mlp.W_out": {"S": torch.full((96,), 1e300, dtype=torch.float64)},
         "blocks.2.mlp.W_out": {"S": torch.full((96,), 1e300, dtype=torch.float64)},
     })  # fmt: skip
-    with pytest.raises(ValueError, match="no numbers|is nan"):
+    with pytest.raises(ValueError, match=r"no numbers|is nan"):
         lw.measure(model, edit, splits.test, null=0, max_new_tokens=2, progress=False)
     with pytest.raises(ValueError, match="logits are no numbers"):
         bake(model, edit, tmp_path / "out", [[1, 2, 3]])
     assert not list(tmp_path.iterdir())
+
+
+def _other(room: Path) -> Path:
+    """The same architecture and sizes with other weights."""
+    folder = Path(shutil.copytree(room / "in", room / "another"))
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.1.self_attn.o_proj.weight"] += 1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
 
 
 def test_edits_and_adapters_for_another_base(tiny: Tiny, tmp_path: Path) -> None:
@@ -226,6 +237,13 @@ def test_edits_and_adapters_for_another_base(tiny: Tiny, tmp_path: Path) -> None
     tuned = lw.load(stored_as(tiny("llama"), tmp_path / "tuned", "float32"))
     with torch.no_grad():
         tuned.parameters()["model.layers.1.mlp.down_proj.weight"][0, 0] += 1
+    adapter = edit.to_lora(tmp_path / "adapter").folder
+    assert lw.edits.from_lora(model, adapter).bases == edit.bases
+    with pytest.raises(ValueError, match=r"made for another base: tensor '.*' has SHA-256"):
+        lw.edits.from_lora(lw.load(_other(tmp_path)), adapter)
+    lw.edits.from_lora(lw.load(tmp_path / "another"), adapter, other_base=True)
+    shutil.rmtree(adapter)
+    shutil.rmtree(tmp_path / "another")
     before = file_hashes(tmp_path / "tuned")
     for call in (
         lambda: edit.to_lora(tmp_path / "adapter", tuned), lambda: edit.apply(tuned),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import torch
 import embedded
 import lenswright as lw
 import wordy
+from lenswright import cli
 from lenswright.demo import language
 from lenswright.directions import RefusalScore, TokenLogOdds
 from lenswright.measuring.judges import ModelJudge
 from lenswright.measuring.measurement import measure
+from lenswright.prompting.prompts import Prompt
 
 Tiny = Callable[..., Path]
 QUESTION = "describe {prompt} {answer}"
@@ -129,3 +132,30 @@ def test_reasoning_is_measured_apart(tiny: Tiny, tmp_path: Path) -> None:
     assert effects["refusal in the reasoning, positive"]["better"] == "same"
     assert "repeating reasoning, negative" in effects
     assert any(thought), "nothing was thought, so nothing was tested"
+
+
+def test_a_judge_from_the_shell(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TinyStories knows yes and no; what it says of refusals is worth little, and is not asked."""
+    rows = embedded.rows("test", "restricted", 6)
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    call = ["measure", str(embedded.MODEL), "--prompts", str(path), "--max-new-tokens", "8",
+            "--json"]  # fmt: skip
+    judge = str(data / "TinyStories-656K")
+    assert cli.main([*call, "--judge", judge]) == 0
+    effects = {e["name"]: e for e in json.loads(capsys.readouterr().out)["effects"]}
+    found = effects["judge, restricted"]
+    said = embedded.model().generate(
+        embedded.model().prompt_tokens([row["prompt"] for row in rows]), 8, return_type="text"
+    )
+    own = ModelJudge(lw.load(judge))
+    expected = own.all([
+        (Prompt(row["prompt"]), text.strip()) for row, text in zip(rows, said, strict=True)
+    ])  # fmt: skip
+    assert found["before"] == sum(expected) / len(expected)
+    assert cli.main([*call, "--judge", judge, "--question", "is it?"]) == 2
+    assert "expected {prompt} in it" in capsys.readouterr().err
+    assert cli.main([*call, "--question", "{prompt} {answer}"]) == 2
+    assert "--question belongs to --judge" in capsys.readouterr().err

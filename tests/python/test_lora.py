@@ -21,7 +21,11 @@ from support import random_tokens, rewrite
 
 
 def with_adapter(
-    source: Path, adapter: Path, tokens: torch.Tensor, merged: bool, wide: torch.dtype = torch.float64
+    source: Path,
+    adapter: Path,
+    tokens: torch.Tensor,
+    merged: bool,
+    wide: torch.dtype = torch.float64,
 ) -> torch.Tensor:
     """Logits of the unedited model with an adapter, beside its weights or in them."""
     import transformers

@@ -68,12 +68,12 @@ def test_what_a_commit_refuses_a_plan_refuses(tiny: Tiny, tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="target is None"):
         edit.plan(source)
     (source / ".notes").write_text("mine")
-    with pytest.raises(ValueError, match="holds '.notes'"):
+    with pytest.raises(ValueError, match=r"holds '\.notes'"):
         edit.plan(source, in_place=True)
     tensors = load_file(source / "model.safetensors")
     tensors["model.layers.0.mlp.down_proj.weight"] += 1
     save_file(tensors, source / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match="has SHA-256 .* but the edit was made for"):
+    with pytest.raises(ValueError, match=r"has SHA-256 .* but the edit was made for"):
         edit.plan(source, tmp_path / "out")
 
 

@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--positive", metavar="FILE", help="prompts that show the behaviour")
     add("--negative", metavar="FILE", help="prompts that do not")
     add("--direction", metavar="FILE", help="what to take out, instead of prompts to find it with")
-    add("--at", nargs=2, metavar=("POINT", "POSITION"), help="which of the directions in FILE, such "
-        "as blocks.2.hook_resid_pre -1")  # fmt: skip
+    add("--at", nargs=2, metavar=("POINT", "POSITION"),
+        help="which of the directions in FILE, such as blocks.2.hook_resid_pre -1")  # fmt: skip
     add("--edit", metavar="FILE", help="a saved edit to write, instead of making one")
     add(
         "--out",
@@ -78,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file, where the architecture is unknown)")  # fmt: skip
     add("--method", default="plain", metavar="NAME",
         help="plain (default), projected (against the negatives' mean), write_norm, row_norm, "
-        "row_oblique, reflection, or condition (spares what negative prompts write)")  # fmt: skip
+        "row_oblique, reflection, strengthen (adds to it), or condition (spares what negative "
+        "prompts write)")  # fmt: skip
     add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
     add(
         "--refusal", nargs="+", metavar="TEXT", help="texts of refusals, instead of the model's own"

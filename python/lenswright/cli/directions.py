@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clamp every vector to this quantile of its magnitudes (default: 1, off)")  # fmt: skip
     add("--null", type=int, default=0, metavar="N", help="shuffles of the labels (default: 0)")
     add("--seed", type=int, default=0, help="of the split and of the shuffles (default: 0)")
+    add("--checkpoint", type=Path, metavar="FILE",
+        help="where statistics are kept while they are collected: after Ctrl-C or a crash the same "
+        "call goes on from there")  # fmt: skip
     add("--out", type=Path, metavar="FILE", help="directions to write; must not exist")
     add("--stats", type=Path, metavar="FILE", help="statistics to write; must not exist")
     add("--batch-size", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     what = dict.fromkeys(["mean", "variance", *needs, *(["samples"] if args.null else [])])
     stats = model.collect(
         splits.fit, points=args.points, positions=_rule(args.positions), what=list(what),
-        batch_size=args.batch_size, winsorise=args.winsorise,
+        batch_size=args.batch_size, winsorise=args.winsorise, checkpoint=args.checkpoint,
     )  # fmt: skip
     found = estimate(stats, **settings)
     rows: list[dict[str, Any]] = found.table()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lenswright.edits import Edit
+    from lenswright.measuring.behaviour import Judge
     from lenswright.model import Model
     from lenswright.steering import Steering
 
@@ -38,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--refusal", nargs="+", metavar="TEXT", help="texts of refusals (default: common ones)")
     add("--text", action="append", default=[], metavar="FILE",
         help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
+    add("--judge", metavar="MODEL", help="a model on this machine that is asked of every answer "
+        "whether it declines")  # fmt: skip
+    add("--question", metavar="TEXT", help="what the judge is asked instead, with {prompt} and "
+        "{answer} in it, to be answered with yes or no")  # fmt: skip
     add("--null", type=int, metavar="N", help="random directions (default: 20; 0 without an edit, "
         "and where there is none like it)")  # fmt: skip
     add("--margin", type=float, metavar="X", help="how far 95 %% intervals of rates may reach to "
@@ -66,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     given = args.edit is not None or args.steer is not None
     if not given and args.null:
         raise ValueError(f"--null is {args.null}, but without --edit or --steer nothing is tried")
+    if args.question is not None and args.judge is None:
+        raise ValueError("--question belongs to --judge, which is missing")
     prompts = read_test_set(args.prompts, args.positive)
     model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
     change = _change(model, args)
@@ -74,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     report = lenswright.measure(
         model, change, prompts, refusal=args.refusal, null=null, seed=args.seed,
         max_new_tokens=args.max_new_tokens, batch_size=args.batch_size, probes=probes,
-        margin=args.margin,
+        margin=args.margin, judges=_judges(args),
     )  # fmt: skip
     data: dict[str, Any] = dict(report.data)
     data["model"] = findings.model_facts(model)
@@ -94,6 +101,16 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print(f"report   {page}")
     return 0
+
+
+def _judges(args: argparse.Namespace) -> dict[str, Judge]:
+    import lenswright
+    from lenswright.measuring.judges import QUESTION, ModelJudge
+
+    if args.judge is None:
+        return {}
+    model = lenswright.load(args.judge, device=args.device)
+    return {"judge": ModelJudge(model, args.question or QUESTION)}
 
 
 def _change(model: Model, args: argparse.Namespace) -> Edit | Steering:

@@ -59,8 +59,9 @@ def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
             f"direction is {type(direction).__name__}, expected a tensor [d_model], a Choice, "
             "Directions with one direction, or {layer: tensor}"
         )
+    source: dict[str, Any] = dict(getattr(direction, "provenance", {}))
     place = {name: getattr(direction, name, None) for name in ("point", "position")}
-    return (vector, {}), dict(getattr(direction, "provenance", {})) | place
+    return (vector, {}), source | place
 
 
 def optional(vectors: object, name: str) -> Given:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lenswright import _core
 from lenswright.editing import committing
@@ -14,6 +14,7 @@ from lenswright.editing.model_card import card_and_figures
 from lenswright.editing.planning import Planned, planned
 
 if TYPE_CHECKING:
+    from lenswright.editing.edit import Edit
     from lenswright.editing.lora import Adapter
     from lenswright.model import Model
     from lenswright.report import Report as Measured
@@ -127,7 +128,7 @@ class EditFiles:
         base = model or self.model
         if base is None:
             raise ValueError("model is None, expected the model the edit was made for")
-        return write_adapter(self, folder, base, truncate)
+        return write_adapter(cast("Edit", self), folder, base, truncate)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write factors (float64) and provenance to a new .safetensors file; `load` reads it.

@@ -48,9 +48,7 @@ def _figures(data: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _section(
-    edit: EditFiles, name: str, journal: bool, data: Mapping[str, Any]
-) -> Iterator[str]:
+def _section(edit: EditFiles, name: str, journal: bool, data: Mapping[str, Any]) -> Iterator[str]:
     made = edit.provenance
     lines = edit.describe()
     edited = [line for line in lines if line["edited"]]
@@ -100,10 +98,10 @@ def _measured(data: Mapping[str, Any]) -> Iterator[str]:
     for effect in data["effects"]:
         if effect["name"].partition(", ")[0] in _UNTOLD:
             continue
-        unit, null = effect.get("unit", "rate"), effect.get("null")
+        unit, null, ends = effect.get("unit", "rate"), effect.get("null"), effect.get("interval")
         rows.append([
             effect["name"], show(effect.get("before"), unit), show(effect["after"], unit),
-            span(*effect["interval"], unit) if "interval" in effect else "–",
+            span(min(ends), max(ends), unit) if ends else "–",
             span(min(null), max(null), unit) if null else "–",
         ])  # fmt: skip
     if not rows:

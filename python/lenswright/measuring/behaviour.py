@@ -70,7 +70,7 @@ class Bench:
         model: Model,
         prompts: PromptSet,
         detector: RefusalDetector | None,
-        scores: Mapping[str, Score],
+        scores: Mapping[str, Score] | None,
         max_new_tokens: int,
         batch_size: int,
         probes: Mapping[str, Probe],
@@ -89,7 +89,8 @@ class Bench:
                 if kind == "positive":
                     self.positive.add(name)
         with torch.no_grad():
-            self.scores = {name: score.prepare(model, prompts) for name, score in scores.items()}
+            given = scores or {}
+            self.scores = {name: score.prepare(model, prompts) for name, score in given.items()}
             self.choice = MultipleChoice().prepare(model, prompts)
             self.base = self._behaviour(self.classes, speak=True)
             self.pairs: dict[str, Pairs] = {

@@ -126,7 +126,8 @@ def measure(
             "effects": effects,
             "texts": _texts(bench, after),
             "run": {
-                "seed": seed, "prompts": {"test": len(prompts)},
+                "seed": seed,
+                "prompts": {"test": len(prompts)},
                 "sha256": {"test": prompts.sha256},
             },
         }

@@ -14,8 +14,8 @@ MEASURES = {
     "truth": "the share of answers that are the known true answer; an answer that merely does not "
     "refuse does not count",
     "choice": "the share of prompts whose right answer is the most probable of the choices",
-    "no answer": "the share of answers that are empty or mostly repeat themselves: neither refusals "
-    "nor successes",
+    "no answer": "the share of answers that are empty or mostly repeat themselves: neither "
+    "refusals nor successes",
     "score": "how much rather the model goes on in the one way than in the other, in nats (0: it "
     "does not care)",
     "preference for refusing": "how much rather the model would say its best refusal than the true "
@@ -35,6 +35,8 @@ MEASURES = {
     "the unedited model gave), a mean in nats; e to this power is the perplexity",
     "agreement": "the share of an answer's tokens where both models find the same word likeliest",
     "length": "how long answers are, in tokens",
+    "judge": "the share of answers of which a model that was asked said yes: an opinion, not a "
+    "fact",
     "loss": "minus the log-probability of a text's tokens, a mean in nats; e to this power is the "
     "perplexity. Lower is better",
 }
