@@ -11,11 +11,12 @@ import torch
 
 from lenswright import _core, findings
 from lenswright.editing.baking import SWALLOWED, Baked, bake
-from lenswright.measuring.measurement import NO_TITLE, measure
+from lenswright.measuring.measurement import measure
 from lenswright.measuring.probes import Probe
 from lenswright.measuring.refusal import COMMON_MARKERS, RefusalDetector
 from lenswright.report import Report
 from lenswright.selecting.scores import RefusalScore
+from lenswright.telling import effect_line, front, massive_note, number, titled, unlike
 
 if TYPE_CHECKING:
     from lenswright.collecting.statistics import Statistics
@@ -49,9 +50,6 @@ METHODS = (
 
 PLAIN = "plain orthogonalisation, W' = (I - s v vᵀ) W"
 
-FRONT = 5
-"""Rows of the Pareto front that are told; the report has all."""
-
 BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Among which a conditioned edit's is chosen, on the selection split."""
 
@@ -76,6 +74,7 @@ class Plan:
     probes: Mapping[str, Probe] | None = None
     progress: bool = True
     journal: bool = False  # keep what reverting the written folder needs
+    massive: Literal["keep", "clip", "exclude"] = "keep"  # what of massive channels
     in_place: bool = False  # the model's own folder is edited, with a journal
 
     def __post_init__(self) -> None:
@@ -151,13 +150,19 @@ def tell(
         why = "is given beside in_place" if plan.in_place else "exists; expected a new one"
         raise FileExistsError(f"output folder {folder} {why}")
     size, progress = plan.batch_size, plan.progress
-    stats = model.collect(splits.fit, positions=plan.positions, batch_size=size, progress=progress)
+    stats = model.collect(
+        splits.fit, positions=plan.positions, what=("mean", "variance", "extremes"),
+        batch_size=size, progress=progress,
+    )  # fmt: skip
+    massive = directions.massive_channels(stats)
     found = directions.difference_of_means(stats)
+    if plan.massive != "keep":
+        found = massive.clipped(found) if plan.massive == "clip" else massive.excluded(found)
     best = max(found.table(), key=lambda row: row["separation"] or 0.0)
     say(
         f"look     {len(found.points)} layers x {len(found.positions)} positions; the classes lie "
         f"farthest apart at layer {best['layer']}, position '{best['position']}' "
-        f"(d' {_number(best['separation'], '.1f')})"
+        f"(d' {number(best['separation'], '.1f')})"
     )
     choice = directions.select(
         model, found, splits.select, refusal=plan.refusal, score=plan.score, n_random=plan.null,
@@ -166,12 +171,12 @@ def tell(
     row = choice.row
     say(
         f"         chosen: layer {choice.layer}, position '{choice.position}', split-half cosine "
-        f"{_number(row['split_cosine'], '.3f')}, standard error "
-        f"{_number(row['relative_error'], '.1%')} of its length"
+        f"{number(row['split_cosine'], '.3f')}, standard error "
+        f"{number(row['relative_error'], '.1%')} of its length"
     )
-    for line in _front(choice):
+    for line in front(choice):
         say(f"         {line}")
-    notes = _unlike(plan, choice)
+    notes = [*unlike(plan, choice), *massive_note(massive, plan)]
     for note in notes:
         say(f"         note: {note}")
     edit = _edit(model, splits, plan, choice, stats)
@@ -183,7 +188,7 @@ def tell(
     )  # fmt: skip
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
-    report = Report(_titled(report.data, plan, choice, notes) | {"run": _run(plan, splits)})
+    report = Report(titled(report.data, plan, choice, notes) | {"run": _run(plan, splits)})
     baked = None
     if folder is not None or plan.in_place:
         rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
@@ -217,71 +222,6 @@ def _told_by(model: Model, plan: Plan, splits: Splits) -> dict[str, Any]:
     own = plan.refusal or RefusalScore().prepare(model, splits.select).own
     preference = {"preference for refusing": RefusalScore(own)}
     return {"refusal": plan.refusal or COMMON_MARKERS, "score": preference}
-
-
-def _unlike(plan: Plan, choice: Choice) -> list[str]:
-    """What a user should know of what the choice was made by."""
-    own = choice.provenance["selection"].get("refusals")
-    if plan.refusal is not None or own is None:
-        return []
-    found = RefusalDetector()
-    if any(found(text) for text in own):
-        return []
-    return [
-        f"what was taken for the model's refusals does not read like any: {own}; for another "
-        "behaviour name words that go on with it (--positive-words, --negative-words)"
-    ]
-
-
-def _titled(
-    data: Mapping[str, Any], plan: Plan, choice: Choice, notes: Sequence[str]
-) -> dict[str, Any]:
-    titled = dict(data)
-    if data["title"] == NO_TITLE:
-        titled["title"] = (
-            f"What a {plan.method} edit along layer {choice.layer}, position "
-            f"'{choice.position}', did"
-        )
-    return titled | ({"notes": list(notes)} if notes else {})
-
-
-def _front(choice: Choice) -> list[str]:
-    """The Pareto front, and what was relaxed."""
-    lines = [f"fallback: {choice.reason}"] if choice.fallback else []
-    tried = sum(row["bypass"] is not None for row in choice.table)
-    lines.append(
-        f"front: {len(choice.front)} of {tried} tried have no better in bypass, induce and kl"
-    )
-    for row in choice.front[:FRONT]:
-        mark = ", chosen" if row is choice.row else ""
-        lines.append(
-            f"  layer {row['layer']}, position '{row['position']}': bypass {row['bypass']:.3f}, "
-            f"induce {row['induce']:.3f}, kl {row['kl']:.4f}, cosmic {row['cosmic']:.3f}{mark}"
-        )
-    if len(choice.front) > FRONT:
-        lines.append(f"  and {len(choice.front) - FRONT} more, in the report")
-    return lines
-
-
-def _number(value: float | None, form: str) -> str:
-    return "unknown (too few prompts)" if value is None else format(value, form)
-
-
-def effect_line(effect: Mapping[str, Any]) -> str:
-    """One measure as a line: before, after, its interval, random directions."""
-
-    def shown(value: float) -> str:
-        return f"{value:.1%}" if effect["unit"] == "rate" else f"{value:.4f}"
-
-    before = f"{shown(effect['before'])} -> " if "before" in effect else ""
-    interval = ""
-    if "interval" in effect:
-        interval = f" [{shown(effect['interval'][0])}, {shown(effect['interval'][1])}]"
-    null = ""
-    if effect["null"]:
-        low, high = min(effect["null"]), max(effect["null"])
-        null = f"; {len(effect['null'])} random directions {shown(low)} to {shown(high)}"
-    return f"{effect['name']:<28} {before}{shown(effect['after'])}{interval}{null}"
 
 
 def _run(plan: Plan, splits: Splits) -> dict[str, Any]:

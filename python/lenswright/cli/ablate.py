@@ -89,6 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--by", choices=("bypass", "cosmic"), default="bypass", help="what chooses the direction: "
         "the least bypass (default), or the greatest cosmic, which looks at residuals and, unless "
         "words are named, at no token of an answer")  # fmt: skip
+    add("--massive", choices=("keep", "clip", "exclude"), default="keep", help="what to do with "
+        "channels beyond 100 and 1,000 times the median: leave them in the directions (default; "
+        "they are reported), clip, or take them out")  # fmt: skip
     add("--text", action="append", default=[], metavar="FILE",
         help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
     add("--own", type=int, default=0, metavar="N",
@@ -142,6 +145,7 @@ def run(args: argparse.Namespace) -> int:
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
         batch_size=args.batch_size, probes=probes, journal=args.journal, in_place=args.in_place,
+        massive=args.massive,
     )  # fmt: skip
     if args.dry_run:
         plan.check(model)

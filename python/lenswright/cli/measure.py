@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from lenswright.measuring.probes import text_loss
     from lenswright.prompting.prompts import read_test_set
     from lenswright.report import Report
-    from lenswright.story import effect_line
+    from lenswright.telling import effect_line
 
     if args.edit is not None and args.steer is not None:
         raise ValueError("--edit and --steer are both given, expected one of them")
