@@ -131,7 +131,45 @@ def test_reasoning_is_measured_apart(tiny: Tiny, tmp_path: Path) -> None:
     assert effects["refusal in the reasoning, positive"]["before"] == told
     assert effects["refusal in the reasoning, positive"]["better"] == "same"
     assert "repeating reasoning, negative" in effects
+    assert not any(name.startswith("KL(base‖edited) of") for name in effects)  # no mark was made
     assert any(thought), "nothing was thought, so nothing was tested"
+
+
+def test_divergences_of_reasoning_and_answer(tiny: Tiny, tmp_path: Path) -> None:
+    folder = wordy.copy(tiny("llama"), tmp_path / "m")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace("<bot>", "<think>").replace("<end>", "</think>"))
+    model, texts = lw.load(folder, dtype="float64"), wordy.sentences(12, 3)
+    answers = ["w1 w2 </think> w3", "w4 </think> w5 w6 w7", "w8 w9", "w1 w2 w3 w4 </think> w5"]
+    negative = [{"prompt": t, "answer": a} for t, a in zip(texts[8:], answers, strict=True)]
+    splits = lw.Splits.from_parts(
+        fit={"positive": texts[:1], "negative": texts[1:2]},
+        select={"positive": texts[2:3], "negative": texts[3:4]},
+        test={"positive": texts[4:8], "negative": negative},
+    )
+    edit = lw.edits.ablate(model, torch.ones(model.cfg.d_model, dtype=torch.float64))
+    report = measure(model, edit, splits.test, null=1, max_new_tokens=4, progress=False)
+    effects = {effect["name"]: effect for effect in report.data["effects"]}
+    sums: list[float] = []
+    parts: dict[str, list[float]] = {"reasoning": [], "answer": []}
+    for text, answer in zip(texts[8:], answers, strict=True):
+        given, ids = model.prompt_tokens([text])[0], model.tokenizer.encode_verbatim(answer)
+        row = torch.tensor([given + ids])
+        p = model(row)[0, len(given) - 1 : -1].log_softmax(-1)
+        with model.edited(edit):
+            q = model(row)[0, len(given) - 1 : -1].log_softmax(-1)
+        kl = (p.exp() * (p - q)).sum(-1)
+        sums.append(float(kl.mean()))
+        if "</think>" in answer:
+            end = answer.split().index("</think>") + 1
+            parts["reasoning"].append(float(kl[:end].mean()))
+            parts["answer"].append(float(kl[end:].mean()))
+    assert effects["KL(base‖edited), negative"]["after"] == pytest.approx(sum(sums) / 4)
+    for part, values in parts.items():
+        found = effects[f"KL(base‖edited) of the {part}, negative"]
+        assert found["after"] == pytest.approx(sum(values) / 3)
+        assert (found["n"], len(found["null"]), found["better"]) == (3, 1, "lower")
 
 
 def test_a_judge_from_the_shell(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.generating.thinking import marks_of
+from lenswright.generating.thinking import mark_ids, marks_of
 from lenswright.measuring.degeneration import degenerate
 from lenswright.measuring.judges import ModelJudge
 from lenswright.measuring.multiple_choice import MultipleChoice, has_choices
@@ -187,8 +187,31 @@ class Bench:
         """Add how far the words on the answers lie from the unedited model's."""
         for name, residuals in edited.items():
             base, pairs = self.base_residuals[name][:limit], self.pairs[name][:limit]
-            found = divergences(self.model, base, residuals, [answer for _, answer in pairs])
+            answers = [answer for _, answer in pairs]
+            found = divergences(self.model, base, residuals, answers)
+            if self.thinks:
+                found |= self._parted(base, residuals, answers)
             result.values |= {f"{title}, {name}": values for title, values in found.items()}
+
+    def _parted(
+        self,
+        base: Sequence[torch.Tensor],
+        edited: Sequence[torch.Tensor],
+        answers: Sequence[Sequence[int]],
+    ) -> Values:
+        """The divergence of reasoning and of answer, of those that have both."""
+        marks, told = mark_ids(self.model.tokenizer), {}
+        ends = [max((i + 1 for i, t in enumerate(ids) if t in marks), default=0) for ids in answers]
+        rows = [i for i, end in enumerate(ends) if 0 < end < len(answers[i])]
+        for part, where in (
+            ("reasoning", [slice(ends[i]) for i in rows]),
+            ("answer", [slice(ends[i], None) for i in rows]),
+        ):
+            pieces = list(zip(rows, where, strict=True))
+            left, right = ([one[i][cut] for i, cut in pieces] for one in (base, edited))
+            found = divergences(self.model, left, right, [answers[i][cut] for i, cut in pieces])
+            told |= {f"KL(base‖edited) of the {part}": found["KL(base‖edited)"]} if found else {}
+        return told
 
 
 def in_force(model: Model, change: Edit | Steering) -> AbstractContextManager[Model]:

@@ -166,7 +166,7 @@ def _effects(bench: Bench, after: Outcome, nulls: list[Outcome], seed: int) -> l
             "before": _finite(_mean(base), name, "without the edit"),
             "after": _finite(_mean(values), name, "with the edit in force"),
             "n": len(values),
-            "null": [_mean(one.values[name][1]) for one in nulls],
+            "null": [_mean(one.values[name][1]) for one in nulls if name in one.values],
             "better": _better(name, bench.positive),
         }
         if unit == "rate":
@@ -212,6 +212,7 @@ BETTER = {
     "no answer": "lower", "refusal in the reasoning": "same", "repeating reasoning": "lower",
     "score": "same", "preference for refusing": "same",
     "KL(base‖edited)": "lower", "KL(edited‖base)": "lower",
+    "KL(base‖edited) of the reasoning": "lower", "KL(base‖edited) of the answer": "lower",
     "first-token KL(base‖edited)": "lower", "loss of the answers": "lower",
     "agreement": "higher", "length": "same", "length of the reasoning": "same",
 }  # fmt: skip

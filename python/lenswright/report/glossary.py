@@ -29,6 +29,8 @@ MEASURES = {
     "mean over all tokens of an answer, in nats; 0: they are the same. It sees words that the "
     "unedited model would say and the edited one would not",
     "KL(edited‖base)": "the same the other way round: it sees words that only the edited one says",
+    "KL(base‖edited) of the reasoning": "the same of the reasoning alone, where there are both",
+    "KL(base‖edited) of the answer": "the same of what follows the reasoning",
     "first-token KL(base‖edited)": "the same of the first word of the answer alone, which others "
     "report; damage further on does not show in it",
     "loss of the answers": "minus the log-probability of the known answer's tokens (or of those "
