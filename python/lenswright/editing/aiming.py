@@ -60,7 +60,9 @@ def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
             "Directions with one direction, or {layer: tensor}"
         )
     source: dict[str, Any] = dict(getattr(direction, "provenance", {}))
-    place = {name: getattr(direction, name, None) for name in ("point", "position")}
+    place: dict[str, Any] = {
+        name: getattr(direction, name, None) for name in ("point", "position")
+    }
     return (vector, {}), source | place
 
 

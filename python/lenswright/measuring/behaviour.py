@@ -200,7 +200,8 @@ class Bench:
         answers: Sequence[Sequence[int]],
     ) -> Values:
         """The divergence of reasoning and of answer, of those that have both."""
-        marks, told = mark_ids(self.model.tokenizer), {}
+        marks = mark_ids(self.model.tokenizer)
+        told: Values = {}
         ends = [max((i + 1 for i, t in enumerate(ids) if t in marks), default=0) for ids in answers]
         rows = [i for i, end in enumerate(ends) if 0 < end < len(answers[i])]
         for part, where in (
