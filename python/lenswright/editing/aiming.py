@@ -60,10 +60,9 @@ def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
             "Directions with one direction, or {layer: tensor}"
         )
     source: dict[str, Any] = dict(getattr(direction, "provenance", {}))
-    place: dict[str, Any] = {
-        name: getattr(direction, name, None) for name in ("point", "position")
-    }
-    return (vector, {}), source | place
+    for name in ("point", "position"):
+        source[name] = getattr(direction, name, None)
+    return (vector, {}), source
 
 
 def optional(vectors: object, name: str) -> Given:
