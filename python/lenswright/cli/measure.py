@@ -18,11 +18,14 @@ answers, losses; with --edit or --steer what that changes, beside random directi
 the divergence of the words over whole answers, with intervals. No weight changes.
 
 A file is JSON lines {"prompt": ..., "answer": ... (optional), "class": ... (optional)}, a JSON
-array, a CSV table, or plain lines. No prompt may have had a part in making the edit.
+array, a CSV table, or plain lines. No prompt may have had a part in making the edit. Of a table
+with a column "label", --prompts takes the rows that say safe (0, no, harmless) and --positive those
+that say unsafe (1, yes, harmful): sets of over-refusal such as XSTest's are given to both.
 
   lenswright measure MODEL --prompts benign.jsonl
   lenswright measure MODEL --edit edit.safetensors --prompts benign.jsonl \\
       --positive restricted.jsonl --save report/
+  lenswright measure MODEL --edit edit.safetensors --prompts xstest.csv --positive xstest.csv
 
 Exit code: 0 when done, 2 when the call itself was wrong.
 """
