@@ -16,11 +16,11 @@ from lenswright.measuring.probes import Probe
 from lenswright.measuring.refusal import COMMON_MARKERS, RefusalDetector
 from lenswright.report import Report
 from lenswright.selecting.scores import RefusalScore
-from lenswright.telling import effect_line, front, massive_note, number, titled, unlike
+from lenswright.told import effect_line, front_lines, massive_note, number, titled, unlike
 
 if TYPE_CHECKING:
     from lenswright.collecting.statistics import Statistics
-    from lenswright.directions import Directions, Score
+    from lenswright.directions import Directions, MassiveChannels, Score
     from lenswright.edits import Edit
     from lenswright.model import Model
     from lenswright.prompting.prompts import Splits
@@ -143,18 +143,42 @@ def tell(
         ValueError: as `collect`, `directions.select`, `edits.ablate` and `measure` do.
         FileExistsError: the folder exists; nothing is run then.
     """
-    from lenswright import directions
+    from lenswright.directions import massive_channels
 
     plan.check(model)
     if folder is not None and (plan.in_place or folder.exists()):
         why = "is given beside in_place" if plan.in_place else "exists; expected a new one"
         raise FileExistsError(f"output folder {folder} {why}")
-    size, progress = plan.batch_size, plan.progress
     stats = model.collect(
         splits.fit, positions=plan.positions, what=("mean", "variance", "extremes"),
-        batch_size=size, progress=progress,
+        batch_size=plan.batch_size, progress=plan.progress,
     )  # fmt: skip
-    massive = directions.massive_channels(stats)
+    massive = massive_channels(stats)
+    found = _find(stats, massive, plan, say)
+    choice = _choose(model, found, splits, plan, say)
+    notes = [*unlike(plan, choice), *massive_note(massive, plan)]
+    for note in notes:
+        say(f"         note: {note}")
+    edit = _edit(model, splits, plan, choice, stats)
+    say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
+    report = measure(
+        model, edit, splits.test, **_told_by(model, plan, splits), null=plan.null,
+        null_prompts=plan.null_prompts, seed=plan.seed, max_new_tokens=plan.max_new_tokens,
+        probes=plan.probes, batch_size=plan.batch_size, progress=plan.progress,
+    )  # fmt: skip
+    for effect in report.data["effects"]:
+        say("measure  " + effect_line(effect))
+    report = Report(titled(report.data, plan, choice, notes) | {"run": _run(plan, splits)})
+    baked = None
+    if folder is not None or plan.in_place:
+        baked = _bake(model, edit, splits, plan, folder, report, say)
+    report = _whole(report, model, stats, found, choice, edit, baked, plan)
+    return Story(model, stats, found, choice, edit, report, baked)
+
+
+def _find(stats: Statistics, massive: MassiveChannels, plan: Plan, say: Say) -> Directions:
+    from lenswright import directions
+
     found = directions.difference_of_means(stats)
     if plan.massive != "keep":
         found = massive.clipped(found) if plan.massive == "clip" else massive.excluded(found)
@@ -164,9 +188,15 @@ def tell(
         f"farthest apart at layer {best['layer']}, position '{best['position']}' "
         f"(d' {number(best['separation'], '.1f')})"
     )
+    return found
+
+
+def _choose(model: Model, found: Directions, splits: Splits, plan: Plan, say: Say) -> Choice:
+    from lenswright import directions
+
     choice = directions.select(
         model, found, splits.select, refusal=plan.refusal, score=plan.score, n_random=plan.null,
-        seed=plan.seed, batch_size=size, progress=progress, by=plan.by,
+        seed=plan.seed, batch_size=plan.batch_size, progress=plan.progress, by=plan.by,
     )  # fmt: skip
     row = choice.row
     say(
@@ -174,45 +204,26 @@ def tell(
         f"{number(row['split_cosine'], '.3f')}, standard error "
         f"{number(row['relative_error'], '.1%')} of its length"
     )
-    for line in front(choice):
+    for line in front_lines(choice):
         say(f"         {line}")
-    notes = [*unlike(plan, choice), *massive_note(massive, plan)]
-    for note in notes:
-        say(f"         note: {note}")
-    edit = _edit(model, splits, plan, choice, stats)
-    say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
-    report = measure(
-        model, edit, splits.test, **_told_by(model, plan, splits), null=plan.null,
-        null_prompts=plan.null_prompts, seed=plan.seed, max_new_tokens=plan.max_new_tokens,
-        probes=plan.probes, batch_size=size, progress=progress,
-    )  # fmt: skip
-    for effect in report.data["effects"]:
-        say("measure  " + effect_line(effect))
-    report = Report(titled(report.data, plan, choice, notes) | {"run": _run(plan, splits)})
-    baked = None
-    if folder is not None or plan.in_place:
-        rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
-        baked = bake(model, edit, folder, rows, plan.journal, report)
-        folder = baked.folder
-        pairs = ", ".join(
-            f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
-        )
-        say(f"bake     {folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
-        swallowed = baked.equivalence["facts"].get(SWALLOWED)
-        if swallowed:
-            say(f"         {swallowed} tensors are as before: rounding swallowed their change")
-        if baked.dequantised:
-            form, count = baked.dequantised
-            say(f"         {count} tensors written in BF16 that were {form}")
-    return Story(
-        model,
-        stats,
-        found,
-        choice,
-        edit,
-        _whole(report, model, stats, found, choice, edit, baked, plan),
-        baked,
-    )
+    return choice
+
+
+def _bake(
+    model: Model, edit: Edit, splits: Splits, plan: Plan, folder: Path | None, report: Report,
+    say: Say,
+) -> Baked:  # fmt: skip
+    rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
+    baked = bake(model, edit, folder, rows, plan.journal, report)
+    pairs = ", ".join(f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items())
+    say(f"bake     {baked.folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
+    swallowed = baked.equivalence["facts"].get(SWALLOWED)
+    if swallowed:
+        say(f"         {swallowed} tensors are as before: rounding swallowed their change")
+    if baked.dequantised:
+        form, count = baked.dequantised
+        say(f"         {count} tensors written in BF16 that were {form}")
+    return baked
 
 
 def _told_by(model: Model, plan: Plan, splits: Splits) -> dict[str, Any]:

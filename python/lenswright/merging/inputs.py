@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenswright.checkpoints.checkpoint import _TORCH, Checkpoint
 from lenswright.merging import recipes, vocabularies
+from lenswright.merging.references import located
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def find(
             found.append((name, live_input(models[name])))
             folder = getattr(models[name], "folder", None)
         else:
-            place = stages[name] if name and name in stages else recipes.located(name)
+            place = stages[name] if name and name in stages else located(name)
             found.append((name, place))
             folder = place[0] if isinstance(place, tuple) else place
         if isinstance(folder, Path) and folder.is_dir():
