@@ -15,11 +15,11 @@ def add_model(parser: Parser) -> None:
     parser.add_argument("model", help="checkpoint folder, or a hub id")
 
 
-def add_classes(parser: Parser) -> None:
+def add_classes(parser: Parser, required: bool = True) -> None:
     """The prompts of both classes."""
     add = parser.add_argument
-    add("--positive", required=True, metavar="FILE", help="prompts that show the behaviour")
-    add("--negative", required=True, metavar="FILE", help="prompts that do not")
+    add("--positive", required=required, metavar="FILE", help="prompts that show the behaviour")
+    add("--negative", required=required, metavar="FILE", help="prompts that do not")
 
 
 def add_texts(parser: Parser) -> None:
