@@ -119,9 +119,14 @@ def karcher(x: list[Array], base: Any, own: Own, p: dict[str, Any], mode: str) -
     return float(np.mean(norms)) * u
 
 
+def infinite(sizes: Array) -> Array:
+    """Sizes in which NaN is infinity, so that they have an order."""
+    return np.where(np.isnan(sizes), np.inf, sizes)
+
+
 def ranks(sizes: Array) -> Array:
-    """0 for the largest; of equal ones the first."""
-    order = np.lexsort((np.arange(sizes.size), -sizes.ravel()))
+    """0 for the largest, and what is no number is; of equal ones the first."""
+    order = np.lexsort((np.arange(sizes.size), -infinite(sizes).ravel()))
     out = np.empty(sizes.size, np.int64)
     out[order] = np.arange(sizes.size)
     return out.reshape(sizes.shape)
@@ -168,14 +173,15 @@ def frame(  # the frame of TIES and its kin
         kept = drop(delta, o, i)
         if l1:
             before, after = np.abs(delta).sum(), np.abs(kept).sum()
-            kept = kept * (before / after) if min(before, after) >= 1e-7 else kept
+            kept = kept if before < 1e-7 or after < 1e-7 else kept * (before / after)
         terms.append(o["weight"] * kept)
     weights = [o["weight"] for o in own]
     total = sum(terms)
     if elect:
-        sign = np.where(total >= 0, 1, -1)
+        sign, spoilt = np.where(total >= 0, 1, -1), np.isnan(total)
         agrees = [np.sign(term) == sign for term in terms]
         total = sum(np.where(a, term, 0) for a, term in zip(agrees, terms, strict=True))
+        total = np.where(spoilt, np.nan, total)  # which stays, whatever is elected
         divisor = sum(np.where(a, w, 0) for a, w in zip(agrees, weights, strict=True))
         if p.get("normalize", normalize):
             total = total / np.where(divisor == 0, 1, divisor)
@@ -243,7 +249,7 @@ def model_stock(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: 
             for j in range(i + 1, n):
                 norms = np.sqrt(flat_dot(deltas[i], deltas[i]) * flat_dot(deltas[j], deltas[j]))
                 norms = max(norms, 1e-6) if mode == "compat" else norms
-                cosines.append(flat_dot(deltas[i], deltas[j]) / norms if norms > 0 else 0.0)
+                cosines.append(0.0 if norms == 0 else flat_dot(deltas[i], deltas[j]) / norms)
         c = float(np.mean(cosines))
         if mode == "strict" and c <= 0:
             return origin + 0 * sum(rows)
@@ -268,7 +274,9 @@ def sce(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str) -> 
     w = np.full(len(x), 1 / len(x)) if even else squares / squares.sum()
     sign = np.where(sum(deltas) >= 0, 1, -1)
     agrees = [np.sign(d) == sign for d in deltas]
+    spoilt = np.isnan(sum(d * c for d, c in zip(deltas, w, strict=True)))
     total = sum(np.where(a, d * c, 0) for a, d, c in zip(agrees, deltas, w, strict=True))
+    total = np.where(spoilt, np.nan, total)
     divisor = sum(np.where(a, c, 0) for a, c in zip(agrees, w, strict=True))
     if mode == "compat":
         return base + total / np.maximum(divisor, 1e-6)
@@ -277,7 +285,7 @@ def sce(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str) -> 
 
 def ram(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str, plus: bool) -> Array:
     deltas = [v - base for v in x]
-    active = [np.abs(d) > p.get("epsilon", 1e-5) for d in deltas]
+    active = [infinite(np.abs(d)) > p.get("epsilon", 1e-5) for d in deltas]
     count = sum(a.astype(int) for a in active)
     total = np.zeros_like(base)
     for d, a in zip(deltas, active, strict=True):
@@ -301,7 +309,8 @@ def arcee_fusion(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode:
         return e / e.sum(-1, keepdims=True)
 
     pv, qv = softmax(x[0]), softmax(base)
-    importance = np.abs(np.abs(x[0] - base) * np.sum(pv * np.log(pv / qv), -1, keepdims=True))
+    moved = np.sum(pv * np.log(pv / qv), -1, keepdims=True)
+    importance = infinite(np.abs(np.abs(x[0] - base) * moved))
     low, middle, high = np.quantile(importance, [0.25, 0.5, 0.75])
     return base + np.where(importance >= middle + 1.5 * (high - low), x[0] - base, 0)
 

@@ -7,9 +7,6 @@ filters and gradients.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,26 +16,12 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+import against_mergekit
 import lenswright as lw
 import merging_models as models
 import test_merge_adapters as adapters
 from lenswright.tokens import Tokenizer
 
-SCRIPT = """
-import importlib, json, sys, traceback
-
-answers = {}
-for label, module, arguments in json.load(open(sys.argv[1])):
-    sys.argv = [module, *arguments]
-    try:
-        importlib.import_module(f"mergekit.scripts.{module}").main()
-    except SystemExit as end:
-        answers[label] = str(end.code or "")
-    except BaseException as error:
-        answers[label] = f"{type(error).__name__}: {error}"
-        traceback.print_exc()
-json.dump(answers, open("answers.json", "w"))
-"""
 TALK = [
     {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"},
     {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Bye"},
@@ -106,8 +89,7 @@ def seeing(to: Path, seed: int) -> Path:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[..., Path]) -> Path:
     """A folder with models a, b, c, d, an adapter of a, and two that see."""
-    if not os.environ.get("LENSWRIGHT_MERGEKIT"):
-        pytest.skip("LENSWRIGHT_MERGEKIT names no folder with mergekit 0.1.5")
+    against_mergekit.needed()
     room = tmp_path_factory.mktemp("grammar")
     words = ["<unk>", "<s>", *(f"w{i}" for i in range(80))]
     with_words(tiny("llama"), words, [], 1, room / "a")
@@ -205,17 +187,7 @@ def theirs(home: Path, recipes: dict[str, Path]) -> Path:
         if label == "an adapter":
             arguments += ["--lora-merge-cache", str(home / "cache")]
         jobs.append((label, module, arguments))
-    (home / "jobs.json").write_text(json.dumps(jobs))
-    environment = os.environ | {
-        "PYTHONPATH": os.environ["LENSWRIGHT_MERGEKIT"], "TRANSFORMERS_OFFLINE": "1",
-        "PYTHONHASHSEED": "0",
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(home / "jobs.json")],
-        env=environment, capture_output=True, text=True, cwd=home,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    answers = json.loads((home / "answers.json").read_text())
+    answers = against_mergekit.run(jobs, home, against_mergekit.COMMANDS)
     assert set(answers.values()) == {""}, answers
     return room
 

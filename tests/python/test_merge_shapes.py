@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,24 +21,34 @@ TYPES = st.sampled_from([torch.bfloat16, torch.float16, torch.float32])
 LOOSE = {"slerp", "nuslerp", "multislerp", "karcher", "model_stock"}
 
 
-@settings(max_examples=150, deadline=None)
-@example("sce", [3, 700], [torch.bfloat16] * 3 + [torch.float32], 2, 1)
+SPOILT = st.sampled_from([None, math.nan, math.inf, -math.inf])
+
+
+@settings(max_examples=200, deadline=None)
+@example("sce", [3, 700], [torch.bfloat16] * 3 + [torch.float32], 2, 1, None, 0)
 @given(
     label=st.sampled_from(sorted(ALL)),
     shape=SHAPES,
     types=st.lists(TYPES, min_size=4, max_size=4),
     seed=st.integers(0, 2**32),
     zero=st.sampled_from([None, 0, 1]),
+    spoilt=SPOILT,
+    where=st.integers(0, 2**20),
 )
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero", "ignore:overflow")
 def test_any_shape(
-    label: str, shape: list[int], types: list[torch.dtype], seed: int, zero: int | None
-) -> None:
+    label: str, shape: list[int], types: list[torch.dtype], seed: int, zero: int | None,
+    spoilt: float | None, where: int,
+) -> None:  # fmt: skip
+    """spoilt: what stands in one place of one model, both by `where`."""
     method, (count, base, shared, own) = ALL[label]
     generator = torch.Generator().manual_seed(seed)
     first = torch.randn(shape, generator=generator)
     values = [first, *(first + 0.3 * torch.randn(shape, generator=generator) for _ in range(3))]
     if zero is not None:
         values[zero] = torch.zeros(shape)
+    if spoilt is not None:
+        values[where % 4].view(-1)[where // 4 % first.numel()] = spoilt
     tensors = [value.to(dtype) for value, dtype in zip(values, types, strict=True)]
     recipe: dict[str, Any] = {
         "merge_method": method,
@@ -48,6 +60,7 @@ def test_any_shape(
     } | ({"base_model": "m0"} if base else {})
     name = "model.layers.0.w.weight"
     given_models = {f"m{i}": {name: value} for i, value in enumerate(tensors)}
+    copies = [value.clone().view(torch.uint8) for value in tensors]
     got = lw.merge_state_dicts(given_models, recipe, seed=seed)[name]
     assert list(got.shape) == shape
     each = [{key: float(own[key][i]) for key in own} for i in range(count)]
@@ -56,10 +69,11 @@ def test_any_shape(
         method, name, wide[1 : 1 + count], wide[0] if base else None, each, shared, "strict", seed
     )
     # base - base · w / w is 0 or, by its last digit, a rounding of the base.
-    noise = 4 * np.finfo(np.float64).eps * max(np.abs(value).max() for value in wide)
+    sizes = [np.abs(value[np.isfinite(value)]).max(initial=0) for value in wide]
+    noise = 4 * np.finfo(np.float64).eps * max(sizes)
     models.judge(label, got, want, 5e-6 if method in LOOSE else 1e-6, noise)
-    for i, value in enumerate(tensors):  # nothing of theirs has changed
-        assert torch.equal(given_models[f"m{i}"][name], value)
+    for i in range(4):  # nothing of theirs has changed
+        assert torch.equal(given_models[f"m{i}"][name].view(torch.uint8), copies[i])
 
 
 def test_empty_and_scalar() -> None:
