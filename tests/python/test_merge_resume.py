@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -138,7 +139,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.mark.parametrize("label", ALL)
 def test_every_method_goes_on(label: str, four: list[Path], tmp_path: Path) -> None:
-    """Stopped in the middle and gone on with, by another number of threads: the same bytes."""
+    """Stopped midway and gone on with, by another number of threads: the same bytes."""
     method, case = ALL[label]
     whole = recipe_of(method, case, four)
     lw.merge(whole, tmp_path / "whole", threads=1, seed=3)
@@ -147,8 +148,20 @@ def test_every_method_goes_on(label: str, four: list[Path], tmp_path: Path) -> N
     plan = _files.plan_merge(
         documents[0].json, "recipe", [(n, Path(n)) for n in names], "strict", 3, 5 * 10**9
     )
-    with pytest.raises(lw.Cancelled):
-        plan.run(tmp_path / "out", [], lambda now, total: now < total // 2, 1, True)
+    file = four[1] / "model.safetensors"
+    data, when = file.read_bytes(), file.stat()
+
+    def spoil(now: int, total: int) -> bool:
+        if now < total:  # what lies at the end of the file cannot be read any more
+            os.truncate(file, len(data) - 2)
+        return True
+
+    try:
+        with pytest.raises(lw.CheckpointError, match="became shorter"):
+            plan.run(tmp_path / "out", [], spoil, 1, True)
+    finally:
+        file.write_bytes(data)
+        os.utime(file, ns=(when.st_atime_ns, when.st_mtime_ns))
     (left,) = hidden(tmp_path)
     done = (left / "journal.partial").read_text().count("\n")
     assert 0 < done < len(models.load(four[0]))
