@@ -206,8 +206,8 @@ void JobMaker::set_types(Job& job) const {
   const bool widens = options_.mode == Mode::compat && !recipe_.out_dtype &&
                       (job.method->name == "arcee_fusion" || job.method->name == "ramplus_tl");
   const bool as_base = job.base >= 0 && options_.mode == Mode::strict;
-  const Dtype own = as_base ? stored(job.operands[static_cast<size_t>(job.base)])
-                            : promoted(job.operands);
+  const Dtype own =
+      as_base ? stored(job.operands[static_cast<size_t>(job.base)]) : promoted(job.operands);
   job.dtype = recipe_.out_dtype.value_or(recipe_.dtype.value_or(own));
   if (widens) job.dtype = Dtype::f32;
   const bool as_it_is = job.method->name == "passthrough" && !recipe_.out_dtype && !recipe_.dtype;

@@ -90,6 +90,18 @@ def alike(room: Path) -> dict[str, dict[str, Any]]:
     return {label: one | plain for label, one in out.items()}
 
 
+def cut(room: Path) -> dict[str, dict[str, Any]]:
+    """Embeddings of different sizes, which 0.1.5 cuts where a flag says so."""
+    out = {
+        method: recipe(room, method, ["a", "small"]) for method in ("linear", "karcher", "nuslerp")
+    }
+    out["slerp"] = recipe(room, "slerp", ["small"], "a", parameters={"t": 0.3})
+    for method in ("task_arithmetic", "ties", "sce"):
+        out[f"{method}, model"] = recipe(room, method, ["small"], "a")
+        out[f"{method}, base"] = recipe(room, method, ["a"], "small")
+    return {f"cut, {label}": one | {"dtype": "float32"} for label, one in out.items()}
+
+
 def mixed(room: Path) -> dict[str, dict[str, Any]]:
     """Models of several types, and no dtype."""
     out = {
@@ -127,7 +139,7 @@ def refused(room: Path) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def theirs(room: Path) -> tuple[dict[str, str], dict[str, Path], dict[str, Any]]:
     """What mergekit said, where its results are, and the recipes."""
-    recipes = alike(room) | mixed(room) | refused(room)
+    recipes = alike(room) | cut(room) | mixed(room) | refused(room)
     out = room / "theirs"
     out.mkdir()
     answers = against_mergekit.merged(recipes, out)
@@ -138,7 +150,7 @@ Theirs = tuple[dict[str, str], dict[str, Path], dict[str, Any]]
 ROOM = Path()
 
 
-@pytest.mark.parametrize("label", [*alike(ROOM), *mixed(ROOM)])
+@pytest.mark.parametrize("label", [*alike(ROOM), *cut(ROOM), *mixed(ROOM)])
 def test_alike(label: str, theirs: Theirs, tmp_path: Path) -> None:
     answers, folders, recipes = theirs
     assert answers[label] == ""
