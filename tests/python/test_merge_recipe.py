@@ -78,6 +78,7 @@ WRONG = [
     (linear, "models.0.parameters.weight", DELETE, ["no weight of model", "linear needs one"]),
     (linear, "models.0.parameters.weight", "half", ["weight", '"half"', "expected a number"]),
     (linear, "models.0.parameters.weight", [], ["empty list"]),
+    (linear, "models.0.parameters.weight", float("nan"), ["weight is nan", "finite"]),
     (linear, "models.0.parameters.weight", [0.5, "x"], ["weight[1]", "expected a number"]),
     (linear, "models.0.parameters.weight", [{"fliter": "mlp", "value": 1}], ["'filter'"]),
     (linear, "models.0.parameters.weight", [{"filter": "mlp", "value": 1}], ["no weight of model"]),

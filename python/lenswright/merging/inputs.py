@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenswright.checkpoints.checkpoint import _TORCH, Checkpoint
 from lenswright.merging import recipes, vocabularies
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -33,12 +34,23 @@ def find(
             found.append((name, live_input(models[name])))
             folder = getattr(models[name], "folder", None)
         else:
-            place = stages[name] if name and name in stages else recipes.located(name)
+            place = stages[name] if name and name in stages else _place(name, stages)
             found.append((name, place))
             folder = place[0] if isinstance(place, tuple) else place
         if isinstance(folder, Path) and folder.is_dir():
             folders[name] = folder
     return found, folders
+
+
+def _place(name: str, stages: Mapping[str, Any]) -> Path | tuple[Path, Path]:
+    try:
+        return recipes.located(name)
+    except FileNotFoundError as error:
+        if near := did_you_mean(name, [stage for stage in stages if stage]):
+            raise FileNotFoundError(
+                f"model '{name}' is no stage and no checkpoint{near}"
+            ) from error
+        raise
 
 
 def live_input(model: Any) -> tuple[list[tuple[str, str, list[int], Any]], str]:

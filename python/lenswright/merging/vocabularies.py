@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lenswright.merging import tokenizer_section
 from lenswright.merging.union import token_ids, union, with_new
 from lenswright.nearest import did_you_mean
 
@@ -69,6 +70,7 @@ def plan(
     Raises:
         ValueError: an unknown source, token or kind.
     """
+    tokenizer_section.check(section)
     source = str(section.get("source", "union"))
     notes = []
     known = {name: Vocabulary.of(folder) for name, folder in folders.items()}
@@ -84,6 +86,7 @@ def plan(
             raise ValueError(
                 f"tokenizer source is '{source}', expected 'union', 'base' or one of "
                 + ", ".join(folders)
+                + did_you_mean(source, ["union", "base", *folders])
             )
         ids, files = known[donor].ids, []
     files = tokenizer_files(known[donor].folder, dict(files))
@@ -133,9 +136,6 @@ def _wishes(
 ) -> dict[str, _Wish]:
     out = {}
     for token, entry in tokens.items():
-        unknown = set(entry or {}) - {"source", "force"}
-        if unknown or not entry:
-            raise ValueError(f"tokenizer.tokens.{token}: expected source and force")
         if token not in ids and entry.get("source") is None:
             raise ValueError(
                 f"tokenizer.tokens: '{token}' is no token of the chosen tokenizer, and to add it a "
@@ -151,6 +151,7 @@ def _place(token: str, source: Any, known: Mapping[str, Vocabulary]) -> Any:
             raise ValueError(
                 f"tokenizer.tokens.{token}: '{name}' is no model, expected one of "
                 + ", ".join(known)
+                + did_you_mean(name, known)
             )
         return known[name]
 
@@ -161,13 +162,8 @@ def _place(token: str, source: Any, known: Mapping[str, Vocabulary]) -> Any:
         if row is None:
             raise ValueError(f"tokenizer.tokens.{token}: model '{source}' has no such token")
         return [[source, row]]
-    kind = source.get("kind")
-    if kind == "zero":
+    if source["kind"] == "zero":
         return []
-    if kind != "model_token":
-        raise ValueError(
-            f"tokenizer.tokens.{token}: kind is '{kind}', expected zero or model_token"
-        )
     vocabulary = model(source.get("model"))
     row = source.get("token_id")
     if row is None:
