@@ -1,8 +1,8 @@
 """Collecting statistics against one pass of `transformers` over the same prompts, without logits.
 
-GPT-2-small's shape with random weights in float32; prompts of 64 random words, a token each, texts
-and tokenizer included in our time. Every round runs each piece of work once; ratios are of the same
-round.
+Qwen2.5-0.5B's or GPT-2-small's shape with random weights in float32; prompts of 64 random words, a
+token each, texts and tokenizer included in our time. Every round runs each piece of work once;
+ratios are of the same round.
 """
 
 from __future__ import annotations
@@ -16,11 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bench_commit import SHAPES, write_checkpoint
+from bench_decode import stored_in_float32
 from bench_forward import write_gpt2
 from measuring import CLOCKS, Row, Work, interleaved, machine, show
 
 WORDS, LENGTH, BATCH = 2000, 64, 32
 EVERYTHING = ("mean", "variance", "covariance", "norms", "extremes", "quantiles", "histogram")
+
+
+def write_qwen(folder: Path) -> Path:
+    write_checkpoint(folder / "stored", SHAPES, True)
+    stored_in_float32(folder / "stored", folder / "wide")
+    return folder / "wide"
+
+
+def write_small(folder: Path) -> Path:
+    write_gpt2(folder, 12)
+    return folder
+
+
+WRITE = {"gpt2": write_small, "qwen": write_qwen}
 
 
 def add_words(folder: Path) -> None:
@@ -80,6 +96,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (default 7)")
     parser.add_argument("--prompts", type=int, default=256, help="prompts (default 256)")
+    parser.add_argument("--shape", choices=WRITE, default="gpt2", help="(default gpt2)")
+    parser.add_argument("--means", action="store_true", help="nothing but means of last tokens")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     arguments = parser.parse_args()
@@ -91,17 +109,20 @@ def main() -> int:
         import lenswright as lw
 
         print(machine())
-        write_gpt2(work, 12)
-        add_words(work)
-        model = lw.load(work, dtype="float32")
+        folder = WRITE[arguments.shape](work)
+        add_words(folder)
+        model = lw.load(folder, dtype="float32")
         peer = AutoModelForCausalLM.from_pretrained(
-            work, dtype=torch.float32, attn_implementation="sdpa"
+            folder, dtype=torch.float32, attn_implementation="sdpa"
         ).eval()
+        rows = ROWS[:2] if arguments.means else ROWS
+        wanted = {name for row in rows for name in (row.ours, row.reference)}
         with torch.no_grad():
             pieces = works(model, peer, make_prompts(arguments.prompts))
+            pieces = {name: work for name, work in pieces.items() if name in wanted}
             times = interleaved(pieces, arguments.rounds, arguments.clock)
-        title = f"{arguments.prompts} prompts of {LENGTH} tokens, every layer"
-        return 1 if show(title, times, ROWS) else 0
+        title = f"{arguments.shape}, {arguments.prompts} prompts of {LENGTH} tokens, every layer"
+        return 1 if show(title, times, rows) else 0
     finally:
         shutil.rmtree(work)
 

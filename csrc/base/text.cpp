@@ -1,7 +1,6 @@
 #include "base/text.h"
 
-#include <cstdint>
-#include <string>
+#include <algorithm>
 
 #include "base/error.h"
 
@@ -31,6 +30,23 @@ size_t sequence_length(std::string_view text, size_t at) {
     return within(byte(1), low, high) && tail ? 4 : 0;
   }
   return 0;
+}
+
+std::string listed_between(std::string_view mark, std::span<const std::string> names, size_t most) {
+  std::string out;
+  for (const std::string& name : names.first(std::min(names.size(), most))) {
+    if (!out.empty()) out += ", ";
+    out.append(mark).append(name).append(mark);
+  }
+  if (names.size() > most) out += " and " + std::to_string(names.size() - most) + " more";
+  return out;
+}
+
+template <typename Size>
+std::string bracketed(std::span<const Size> sizes) {
+  std::string out = "[";
+  for (const Size size : sizes) out += (out.size() > 1 ? ", " : "") + std::to_string(size);
+  return out + "]";
 }
 
 }  // namespace
@@ -69,5 +85,16 @@ std::string in_quotes(std::string_view text) {
   out += "'";
   return out;
 }
+
+std::string listed(std::span<const std::string> names, size_t most) {
+  return listed_between("", names, most);
+}
+
+std::string listed_in_quotes(std::span<const std::string> names, size_t most) {
+  return listed_between("'", names, most);
+}
+
+std::string shape_text(std::span<const int64_t> shape) { return bracketed(shape); }
+std::string shape_text(std::span<const uint64_t> shape) { return bracketed(shape); }
 
 }  // namespace lenswright

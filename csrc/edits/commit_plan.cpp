@@ -6,8 +6,7 @@
 #include <optional>
 
 #include "base/narrow.h"
-#include "base/parallel.h"
-#include "base/sha256.h"
+#include "edits/hashes.h"
 #include "model/quantised_view.h"
 #include "spec/decoder.h"
 
@@ -178,44 +177,17 @@ CommitPlan plan_commit(const Edit& edit, const std::filesystem::path& input) {
   return Planner(edit, input).plan();
 }
 
-namespace {
-
-// In pieces whose memory is given back: a layer's experts in one tensor are gigabytes.
-void hash(Sha256& sha, const Checkpoint& checkpoint, const TensorInfo& info) {
-  constexpr size_t kPiece = size_t{32} << 20;
-  const auto map = checkpoint.map(info.file);
-  map->check_unchanged();
-  map->advise(MappedFile::Advice::will_need, info.begin, info.end);
-  const std::span<const std::byte> bytes = checkpoint.data(info);
-  for (size_t begin = 0; begin < bytes.size(); begin += kPiece) {
-    const size_t size = std::min(kPiece, bytes.size() - begin);
-    sha.update(bytes.subspan(begin, size));
-    map->release(info.begin + begin, info.begin + begin + size);
-  }
-}
-
-std::string hash_of(const Checkpoint& checkpoint, const CommitTarget& target) {
-  Sha256 sha;
-  for (const TensorInfo& part : target.parts) hash(sha, checkpoint, part);
-  if (target.parts.empty()) hash(sha, checkpoint, target.info);
-  return sha.hex();
-}
-
-}  // namespace
-
 std::map<std::string, std::string> hashes_of(const CommitPlan& plan, int threads) {
-  std::vector<const CommitTarget*> targets;
-  std::map<std::string, std::string> hashes;
+  std::vector<std::string> names;
+  std::vector<std::vector<TensorInfo>> tensors;
   for (const auto& [name, target] : plan.targets) {
     if (target.change.pieces.empty()) continue;  // the edit is not about it
-    targets.push_back(&target);
-    hashes[name];
+    names.push_back(name);
+    tensors.push_back(target.parts.empty() ? std::vector{target.info} : target.parts);
   }
-  // The largest first, so that no thread is left alone with it at the end.
-  std::ranges::sort(targets, std::greater(), [](const auto* t) { return t->info.bytes(); });
-  parallel_for(static_cast<int64_t>(targets.size()), threads, [&](int64_t i) {
-    hashes.at(targets[i]->info.name) = hash_of(*plan.checkpoint, *targets[i]);
-  });
+  const std::vector<std::string> found = sha256_of(*plan.checkpoint, tensors, threads);
+  std::map<std::string, std::string> hashes;
+  for (size_t i = 0; i < names.size(); ++i) hashes[names[i]] = found[i];
   return hashes;
 }
 

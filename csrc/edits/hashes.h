@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "io/checkpoint.h"
 #include "model/weight.h"
 
 namespace lenswright {
@@ -15,5 +16,11 @@ std::string sha256_of(const at::Tensor& tensor);
 /// and then its scales, as stored. Remembered on each, until torch says that its original was
 /// changed in place.
 std::vector<std::string> sha256_of(const std::vector<std::shared_ptr<Stored>>& tensors);
+
+/// The same of tensors of a checkpoint, several at a time: one of each list, over the bytes of its
+/// tensors one after the other. Memory of what was read is given back.
+std::vector<std::string> sha256_of(const Checkpoint& checkpoint,
+                                   const std::vector<std::vector<TensorInfo>>& tensors,
+                                   int threads);
 
 }  // namespace lenswright

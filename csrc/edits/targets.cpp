@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/glob.h"
+#include "base/text.h"
 
 namespace lenswright {
 namespace {
@@ -51,29 +52,16 @@ std::vector<std::string> names_of(const std::vector<WriterSite>& writers) {
   return names;
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "'" : ", '") + text + "'";
-  return all;
-}
-
-std::string abridged(const std::vector<std::string>& texts) {
-  constexpr size_t kShown = 8;
-  if (texts.size() <= kShown) return joined(texts);
-  return joined({texts.begin(), texts.begin() + kShown}) + " and " +
-         std::to_string(texts.size() - kShown) + " more";
-}
-
 [[noreturn]] void refuse(const std::vector<WriterSite>& writers, const std::string& asked) {
   std::vector<std::string> words = {"all"};
   for (const WriterSite& writer : writers) {
     const std::string kind(name_of(writer.kind));
     if (std::find(words.begin(), words.end(), kind) == words.end()) words.push_back(kind);
   }
-  const std::string listed = joined(words);
+  const std::string expected = listed_in_quotes(words);
   for (const std::string& name : names_of(writers)) words.push_back(name);
   TORCH_CHECK_VALUE(false, "writers has '", asked, "', which matches no writer of this model",
-                    did_you_mean(asked, words), "; expected ", listed,
+                    did_you_mean(asked, words), "; expected ", expected,
                     ", or names or globs of writers such as '", writers.back().name, "'");
 }
 
@@ -84,7 +72,7 @@ Targets choose_writers(const std::vector<WriterSite>& writers,
   TORCH_CHECK_VALUE(!asked.empty(), "writers is empty, expected 'all', kinds, names or globs");
   Asked wanted(asked);
   Targets targets;
-  const std::string why = "not among the writers asked for (" + abridged(asked) + ")";
+  const std::string why = "not among the writers asked for (" + listed_in_quotes(asked, 8) + ")";
   for (const WriterSite& writer : writers) {
     if (wanted.matches(writer)) {
       targets.chosen.push_back(&writer);

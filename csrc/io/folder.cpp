@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "io/checkpoint_error.h"
 
 namespace lenswright {
@@ -15,6 +16,7 @@ namespace fs = std::filesystem;
 constexpr std::array kPickleSuffixes = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"};
 constexpr std::array kForeignSuffixes = {".gguf", ".h5", ".msgpack", ".onnx", ".npz", ".ot"};
 constexpr std::string_view kIndexSuffix = ".safetensors.index.json";
+constexpr size_t kShown = 4;  // names of a message
 
 template <typename Suffixes>
 bool has_suffix(std::string_view name, const Suffixes& suffixes) {
@@ -40,13 +42,6 @@ std::vector<fs::path> homes_of(const fs::path& folder) {
     break;
   }
   return homes;
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size() && i < 4; ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > 4) text += " and " + std::to_string(names.size() - 4) + " more";
-  return text;
 }
 
 [[noreturn]] void refuse_pickles(const fs::path& folder, const std::string& names) {
@@ -121,18 +116,18 @@ WeightFiles choose_weights(const FolderListing& listing, const fs::path& folder)
   if (listing.indexes.size() == 1) return {listing.indexes.front(), ""};
   if (listing.indexes.size() > 1) {
     throw CheckpointError(Flaw::layout, folder.string(),
-                          "several indexes (" + joined(listing.indexes) +
+                          "several indexes (" + listed(listing.indexes, kShown) +
                               "), none of them model.safetensors.index.json; give the path of one");
   }
   if (listing.safetensors.size() == 1) return {"", listing.safetensors.front()};
   if (listing.safetensors.size() > 1) {
     throw CheckpointError(
         Flaw::layout, folder.string(),
-        "several .safetensors files (" + joined(listing.safetensors) +
+        "several .safetensors files (" + listed(listing.safetensors, kShown) +
             ") without model.safetensors.index.json; give the path of one file, or "
             "restore the index");
   }
-  if (!listing.pickles.empty()) refuse_pickles(folder, joined(listing.pickles));
+  if (!listing.pickles.empty()) refuse_pickles(folder, listed(listing.pickles, kShown));
   throw CheckpointError(Flaw::layout, folder.string(), "no .safetensors file in this folder");
 }
 

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "io/header_reader.h"
 
 namespace lenswright {
@@ -68,12 +69,6 @@ void refuse_duplicates(const RawHeader& raw, std::string_view text, const std::s
                           "__metadata__ has the key " + in_quotes(*name) + " twice", "",
                           key_position(text, *name));
   }
-}
-
-std::string shape_text(std::span<const uint64_t> shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
 }
 
 // Tensors must follow each other without holes or overlaps; returns where the last one ends.

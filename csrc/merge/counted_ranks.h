@@ -6,24 +6,27 @@
 
 namespace lenswright {
 
-/// Ranks of a row by counting its keys, some thousand equal intervals of size: two visits of every
-/// element where a sort by digits takes five. Differences of neighbouring narrow numbers repeat, so
-/// that whoever shares a key nearly always shares the size.
+/// Ranks of a row by counting its keys: sizes as whole numbers of a unit, a power of two. One visit
+/// of every element, and one look at a table, where a sort by digits takes five visits. Differences
+/// of neighbouring narrow numbers are such whole numbers nearly all; the few that lie between two
+/// are sorted.
 class CountedRanks {
  public:
-  /// As Ranking::rank; `most`: the largest size that is finite. False where this is not the way:
-  /// too few elements or too many, sizes that no float holds, too many different ones of one key.
+  /// As Ranking::rank. False where this is not the way: too few elements or too many, too many that
+  /// are no whole numbers.
   bool rank(const double* sizes, int64_t n, double most, int32_t* ranks);
 
  private:
-  bool take_keys(const double* sizes, int64_t n, double most);
-  int64_t count(int64_t n, int32_t* ranks);
-  void mend(const double* sizes, std::span<const int32_t> odd, int32_t* ranks);
+  int64_t take_keys(const double* sizes, int64_t n, double most);
+  void count(int64_t n);
+  template <class Visit>
+  void visit_odd(const Visit& visit) const;
 
   int64_t bins_ = 0;
-  std::vector<uint16_t> keys_, counts_;
-  std::vector<uint32_t> bits_, last_;  // of a size as a float; of the last one with a key
-  std::vector<int32_t> odd_;           // elements that are not of their key's last size
+  std::vector<uint16_t> keys_;
+  std::vector<uint16_t> table_;  // of each key, the rank of its whole number; then, how often it is
+  std::vector<int32_t> all_odd_;
+  std::span<int32_t> odd_;  // elements between two numbers, in order of size
 };
 
 }  // namespace lenswright

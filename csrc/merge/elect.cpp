@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/clones.h"
+#include "base/avx512.h"
 #include "merge/kernel.h"
 
 namespace lenswright {
@@ -16,7 +16,8 @@ struct Voters {
 
 // All in one loop, so that what is found for one element never leaves the registers.
 template <size_t models, bool divides>
-[[gnu::always_inline]] inline void together(const Voters& voters, int64_t n, double* out) {
+[[gnu::always_inline]] inline void together(const Voters& voters, int64_t first, int64_t n,
+                                            double* out) {
   const double least = voters.least;
   std::array<const double*, models> deltas;
   std::array<double, models> votes, weights;
@@ -24,7 +25,7 @@ template <size_t models, bool divides>
   std::copy_n(voters.votes, models, votes.begin());
   std::copy_n(voters.weights, models, weights.begin());
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = first; i < n; ++i) {
     double sum = votes[0] * deltas[0][i];
     for (size_t m = 1; m < models; ++m) sum += votes[m] * deltas[m][i];
     double top = 0, bottom = 0;
@@ -40,29 +41,68 @@ template <size_t models, bool divides>
   }
 }
 
-LENSWRIGHT_CLONES void one(const Voters& v, int64_t n, double* out) {
-  together<1, false>(v, n, out);
+template <bool divides>
+[[gnu::always_inline]] inline void any(const Voters& v, int64_t first, int64_t n, double* out) {
+  if (v.count == 1) return together<1, divides>(v, first, n, out);
+  if (v.count == 2) return together<2, divides>(v, first, n, out);
+  return together<3, divides>(v, first, n, out);
 }
 
-LENSWRIGHT_CLONES void one_divided(const Voters& v, int64_t n, double* out) {
-  together<1, true>(v, n, out);
+LENSWRIGHT_CLONES void in_a_loop(const Voters& v, bool divides, int64_t first, int64_t n,
+                                 double* out) {
+  divides ? any<true>(v, first, n, out) : any<false>(v, first, n, out);
 }
 
-LENSWRIGHT_CLONES void two(const Voters& v, int64_t n, double* out) {
-  together<2, false>(v, n, out);
+// Of up to three models.
+LENSWRIGHT_PLAIN void few(const Voters& v, bool divides, int64_t n, double* out) {
+  in_a_loop(v, divides, 0, n, out);
 }
 
-LENSWRIGHT_CLONES void two_divided(const Voters& v, int64_t n, double* out) {
-  together<2, true>(v, n, out);
+#ifdef LENSWRIGHT_HAS_CLONES
+// The same arithmetic by masks, of which GCC 12 makes three times as much. How many are done.
+template <size_t models, bool divides>
+LENSWRIGHT_V4 inline int64_t by_eight(const Voters& v, int64_t n, double* out) {
+  const __m512d zero = _mm512_setzero_pd(), one = _mm512_set1_pd(1);
+  const __m512d least = _mm512_set1_pd(v.least);
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    __m512d delta[models], sum = zero, top = zero, bottom = zero;
+    for (size_t m = 0; m < models; ++m) {
+      delta[m] = _mm512_loadu_pd(v.deltas[m] + i);
+      const __m512d vote = _mm512_mul_pd(_mm512_set1_pd(v.votes[m]), delta[m]);
+      sum = m == 0 ? vote : _mm512_add_pd(sum, vote);
+    }
+    const __mmask8 up = _mm512_cmp_pd_mask(sum, zero, _CMP_GE_OQ), down = _knot_mask8(up);
+    for (size_t m = 0; m < models; ++m) {
+      const __m512d weight = _mm512_set1_pd(v.weights[m]);
+      const __m512d term = _mm512_mul_pd(weight, delta[m]);
+      const __mmask8 agrees = _kor_mask8(_mm512_mask_cmp_pd_mask(up, term, zero, _CMP_GT_OQ),
+                                         _mm512_mask_cmp_pd_mask(down, term, zero, _CMP_LT_OQ));
+      top = _mm512_add_pd(top, _mm512_mul_pd(term, _mm512_maskz_mov_pd(agrees, one)));
+      if (divides) bottom = _mm512_add_pd(bottom, _mm512_maskz_mov_pd(agrees, weight));
+    }
+    if (divides) {
+      bottom = _mm512_mask_mov_pd(bottom, _mm512_cmp_pd_mask(bottom, least, _CMP_LT_OQ), least);
+      bottom = _mm512_mask_mov_pd(bottom, _mm512_cmp_pd_mask(bottom, zero, _CMP_EQ_OQ), one);
+      top = _mm512_div_pd(top, bottom);
+    }
+    _mm512_storeu_pd(out + i, top);
+  }
+  return i;
 }
 
-LENSWRIGHT_CLONES void three(const Voters& v, int64_t n, double* out) {
-  together<3, false>(v, n, out);
+template <bool divides>
+LENSWRIGHT_V4 inline int64_t any_by_eight(const Voters& v, int64_t n, double* out) {
+  if (v.count == 1) return by_eight<1, divides>(v, n, out);
+  if (v.count == 2) return by_eight<2, divides>(v, n, out);
+  return by_eight<3, divides>(v, n, out);
 }
 
-LENSWRIGHT_CLONES void three_divided(const Voters& v, int64_t n, double* out) {
-  together<3, true>(v, n, out);
+LENSWRIGHT_V4 void few(const Voters& v, bool divides, int64_t n, double* out) {
+  const int64_t done = divides ? any_by_eight<true>(v, n, out) : any_by_eight<false>(v, n, out);
+  in_a_loop(v, divides, done, n, out);
 }
+#endif
 
 LENSWRIGHT_CLONES void add_share(const double* sum, const double* delta, double weight, int64_t n,
                                  double* numerator, double* divisor) {
@@ -94,16 +134,7 @@ void many(const Voters& v, bool divides, int64_t n, double* out) {
 }
 
 void vote(const Voters& voters, bool divides, int64_t n, double* out) {
-  switch (voters.count) {
-    case 1:
-      return (divides ? one_divided : one)(voters, n, out);
-    case 2:
-      return (divides ? two_divided : two)(voters, n, out);
-    case 3:
-      return (divides ? three_divided : three)(voters, n, out);
-    default:
-      return many(voters, divides, n, out);
-  }
+  voters.count <= 3 ? few(voters, divides, n, out) : many(voters, divides, n, out);
 }
 
 }  // namespace

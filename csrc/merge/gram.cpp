@@ -22,13 +22,20 @@ void Gram::add(const Gram& other) {
   for (size_t i = 0; i < values_.size(); ++i) values_[i] += other.values_[i];
 }
 
+namespace {
+
+void add_three(const double* products, Gram& gram) {
+  for (const size_t at : {0, 1, 2}) gram(at / 2, (at + 1) / 2) += products[at];
+  gram(1, 0) += products[1];
+}
+
+}  // namespace
+
 void add_products(std::span<const double* const> x, int64_t count, Gram& gram) {
   if (x.size() == 2) {
     double products[3];
     dots(x[0], x[1], count, products);
-    for (const size_t at : {0, 1, 2}) gram(at / 2, (at + 1) / 2) += products[at];
-    gram(1, 0) += products[1];
-    return;
+    return add_three(products, gram);
   }
   for (size_t i = 0; i < x.size(); ++i) {
     for (size_t j = i; j < x.size(); ++j) {
@@ -78,22 +85,34 @@ uint64_t GramWork::held() const {
   return grams_.size() * ((n * n + n) * sizeof(double) + 2 * kList);
 }
 
-std::vector<const double*> GramWork::vectors(const Strip& strip) const {
+std::vector<const double*> GramWork::inputs(const Strip& strip) const {
   std::vector<const double*> x;
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    x.push_back(strip.x[inputs_[i]]);
-    if (!deltas_) continue;
-    subtract(x.back(), strip.x[static_cast<size_t>(task_.base)], strip.count, strip.room[i]);
-    x.back() = strip.room[i];
+  for (const size_t input : inputs_) x.push_back(strip.x[input]);
+  return x;
+}
+
+const double* GramWork::base(const Strip& strip) const {
+  return strip.x[static_cast<size_t>(task_.base)];
+}
+
+std::vector<const double*> GramWork::vectors(const Strip& strip) const {
+  std::vector<const double*> x = inputs(strip);
+  if (!deltas_) return x;
+  for (size_t i = 0; i < x.size(); ++i) {
+    subtract(x[i], base(strip), strip.count, strip.room[i]);
+    x[i] = strip.room[i];
   }
   return x;
 }
 
 void GramWork::read(int, int64_t tile, const Strip& strip) {
-  const std::vector<const double*> x = vectors(strip);
-  if (lines_ == Lines::columns) return add_columns(x, strip);
+  if (lines_ == Lines::columns) return add_columns(vectors(strip), strip);
   const int64_t line = lines_ == Lines::rows ? strip.first / task_.shape.cols : tile;
-  add_products(x, strip.count, grams_[static_cast<size_t>(line)]);
+  Gram& gram = grams_[static_cast<size_t>(line)];
+  if (!deltas_ || inputs_.size() != 2) return add_products(vectors(strip), strip.count, gram);
+  double products[3];
+  delta_dots(base(strip), strip.x[inputs_[0]], strip.x[inputs_[1]], strip.count, products);
+  add_three(products, gram);
 }
 
 void GramWork::add_columns(const std::vector<const double*>& x, const Strip& strip) {
@@ -118,15 +137,15 @@ bool GramWork::finish(int) {
 }
 
 void GramWork::write(int64_t, const Strip& strip, double* out) {
-  const std::vector<const double*> x = vectors(strip);
   if (lines_ == Lines::columns) {
-    combine_columns(x, strip, out);
-  } else {
-    const int64_t line = lines_ == Lines::rows ? strip.first / task_.shape.cols : 0;
-    const Coefficients& c = coefficients_[static_cast<size_t>(line)];
-    weighted_sum(x, c, strip.count, out);
+    combine_columns(vectors(strip), strip, out);
+    if (deltas_) add_scaled(1.0, base(strip), strip.count, out);
+    return;
   }
-  if (deltas_) add_scaled(1.0, strip.x[static_cast<size_t>(task_.base)], strip.count, out);
+  const int64_t line = lines_ == Lines::rows ? strip.first / task_.shape.cols : 0;
+  const Coefficients& c = coefficients_[static_cast<size_t>(line)];
+  deltas_ ? add_deltas(base(strip), inputs(strip), c, strip.count, out)
+          : weighted_sum(inputs(strip), c, strip.count, out);
 }
 
 void GramWork::combine_columns(const std::vector<const double*>& x, const Strip& strip,

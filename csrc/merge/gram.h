@@ -58,6 +58,8 @@ class GramWork : public Work {
   const std::vector<size_t> inputs_;  // the vectors, by input
 
  private:
+  std::vector<const double*> inputs(const Strip& strip) const;
+  const double* base(const Strip& strip) const;
   std::vector<const double*> vectors(const Strip& strip) const;
   void add_columns(const std::vector<const double*>& x, const Strip& strip);
   void combine_columns(const std::vector<const double*>& x, const Strip& strip, double* out) const;

@@ -55,6 +55,49 @@ void weighted_sum(std::span<const double* const> x, std::span<const double> w, i
   for (size_t i = 1; i < x.size(); ++i) add_scaled(w[i], x[i], n, out);
 }
 
+namespace {
+
+template <size_t inputs>
+[[gnu::always_inline]] inline void moved(const double* base, const double* const* x,
+                                         const double* w, int64_t n, double* out) {
+  std::array<const double*, inputs> from;
+  std::array<double, inputs> weights;
+  std::copy_n(x, inputs, from.begin());
+  std::copy_n(w, inputs, weights.begin());
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = weights[0] * (from[0][i] - base[i]);
+    for (size_t m = 1; m < inputs; ++m) sum += weights[m] * (from[m][i] - base[i]);
+    out[i] = sum + base[i];
+  }
+}
+
+LENSWRIGHT_CLONES void moved_by_two(const double* base, const double* const* x, const double* w,
+                                    int64_t n, double* out) {
+  moved<2>(base, x, w, n, out);
+}
+
+LENSWRIGHT_CLONES void moved_by_three(const double* base, const double* const* x, const double* w,
+                                      int64_t n, double* out) {
+  moved<3>(base, x, w, n, out);
+}
+
+LENSWRIGHT_CLONES void add_delta(const double* base, const double* x, double w, int64_t n,
+                                 double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] += w * (x[i] - base[i]);
+}
+
+}  // namespace
+
+void add_deltas(const double* base, std::span<const double* const> x, std::span<const double> w,
+                int64_t n, double* out) {
+  if (x.size() == 2) return moved_by_two(base, x.data(), w.data(), n, out);
+  if (x.size() == 3) return moved_by_three(base, x.data(), w.data(), n, out);
+  std::fill_n(out, n, 0.0);
+  for (size_t i = 0; i < x.size(); ++i) add_delta(base, x[i], w[i], n, out);
+  add_scaled(1.0, base, n, out);
+}
+
 LENSWRIGHT_CLONES void scale(double w, const double* a, int64_t n, double* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = w * a[i];
 }
@@ -108,14 +151,6 @@ LENSWRIGHT_CLONES void divide_each(const double* d, double least, int64_t n, dou
   for (int64_t i = 0; i < n; ++i) {
     const double by = d[i] < least ? least : d[i];
     out[i] /= by == 0 ? 1.0 : by;
-  }
-}
-
-LENSWRIGHT_CLONES void magnitude(const double* a, int64_t n, double* out) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  for (int64_t i = 0; i < n; ++i) {
-    const double size = std::abs(a[i]);
-    out[i] = size <= kInfinity ? size : kInfinity;
   }
 }
 

@@ -14,13 +14,13 @@ namespace lenswright {
 double dot(const double* a, const double* b, int64_t n);
 /// Σ a a, Σ a b and Σ b b, each as dot() has it.
 void dots(const double* a, const double* b, int64_t n, double* out);
+/// The same of a - base and b - base.
+void delta_dots(const double* base, const double* a, const double* b, int64_t n, double* out);
 /// Σ |a|.
 double sum_abs(const double* a, int64_t n);
 /// The largest and the smallest, `start` among them; NaN is neither.
 double largest(const double* a, int64_t n, double start);
 double smallest(const double* a, int64_t n, double start);
-/// The largest that is finite, or 0.
-double largest_finite(const double* a, int64_t n);
 /// How many are not 0.
 int64_t count_nonzero(const double* a, int64_t n);
 /// How many numbers, as narrow() writes them, are NaN or infinite.
@@ -31,6 +31,9 @@ void subtract(const double* a, const double* b, int64_t n, double* out);
 /// out = Σ w x, from the first on
 void weighted_sum(std::span<const double* const> x, std::span<const double> w, int64_t n,
                   double* out);
+/// out = Σ w (x - base), from the first on, + base
+void add_deltas(const double* base, std::span<const double* const> x, std::span<const double> w,
+                int64_t n, double* out);
 /// out = w a
 void scale(double w, const double* a, int64_t n, double* out);
 /// out += w a
@@ -47,7 +50,7 @@ void elect_mean(std::span<const double* const> deltas, std::span<const double> v
                 std::span<const double> weights, double least, int64_t n, double* out);
 /// out /= d, element by element; d = 0 counts as 1, and `least` is the least.
 void divide_each(const double* d, double least, int64_t n, double* out);
-/// out = |a|, with infinity for NaN, so that sizes have an order.
-void magnitude(const double* a, int64_t n, double* out);
+/// out = |a|, with infinity for NaN, so that sizes have an order; the largest finite one, or 0.
+double magnitude(const double* a, int64_t n, double* out);
 
 }  // namespace lenswright

@@ -10,7 +10,7 @@
 namespace lenswright {
 namespace {
 
-// Element i stays with probability low + step · rank; unbiased: and is divided by it.
+// Element i stays with probability low + step · (twice its rank); unbiased: and is divided by it.
 template <bool unbiased>
 [[gnu::always_inline]] inline void draw(const uint32_t* words, const int32_t* ranks, double low,
                                         double step, int64_t n, double* delta) {
@@ -55,11 +55,11 @@ void MagPrune::apply(int64_t, const Strip& strip, size_t index, double* delta, d
   thread_local std::vector<uint32_t> words;
   ranks.resize(static_cast<size_t>(n));
   words.resize(static_cast<size_t>(n));
-  magnitude(delta, n, room);
-  ranking.rank(room, n, ranks.data());
+  const double most = magnitude(delta, n, room);
+  ranking.rank(room, n, most, ranks.data());
   model.random.words(static_cast<uint64_t>(strip.first), n, words.data());
   const double low = n > 1 ? model.density - model.epsilon : model.density;
-  const double step = n > 1 ? 2 * model.epsilon / static_cast<double>(n - 1) : 0;
+  const double step = n > 1 ? model.epsilon / static_cast<double>(n - 1) : 0;
   (unbiased_ ? draw_unbiased : draw_plain)(words.data(), ranks.data(), low, step, n, delta);
 }
 

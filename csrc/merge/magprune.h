@@ -9,7 +9,8 @@ namespace lenswright {
 
 /// Keeps elements with a probability that grows with the rank of their size in their row, from
 /// density - epsilon to density + epsilon (DELLA; Deep et al. 2024, arXiv:2406.11617). Equal sizes
-/// rank by position. `unbiased`: what is kept is divided by its own probability.
+/// have equal probabilities, by the mean of their ranks. `unbiased`: what is kept is divided by its
+/// own probability.
 class MagPrune final : public Sparsifier {
  public:
   MagPrune(const Task& task, bool unbiased);

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <set>
-#include <stdexcept>
 
-#include "base/error.h"
 #include "merge/names.h"
+#include "merge/plan_account.h"
 #include "merge/plan_config.h"
 #include "merge/plan_job.h"
 #include "merge/plan_layout.h"
@@ -15,6 +14,19 @@
 
 namespace lenswright {
 namespace {
+
+// Names, each once, in the order in which they were first seen.
+class Names {
+ public:
+  void add(const std::string& name) {
+    if (seen_.insert(name).second) all_.push_back(name);
+  }
+  const std::vector<std::string>& all() const { return all_; }
+
+ private:
+  std::vector<std::string> all_;
+  std::set<std::string> seen_;
+};
 
 class Planner {
  public:
@@ -29,7 +41,8 @@ class Planner {
     check_inputs(recipe_, plan_);
     for (const RecipeModule& module : recipe_.modules) add(module);
     if (plan_.jobs.empty()) refuse("the models have no tensors");
-    account();
+    check_made_once(plan_.jobs);
+    plan_.unused = account_.unused(plan_.inputs);
     if (!plan_.donor->config().is_null()) plan_.config = merged_config(plan_, origins_);
     plan_.shards = shards_of(plan_.jobs, plan_.options.shard_bytes);
     return std::move(plan_);
@@ -63,34 +76,18 @@ class Planner {
 
   void add_whole(const RecipeModule& module, const Parts& parts) {
     check_layers_agree(parts);
-    std::vector<std::string> names;
-    std::set<std::string> seen;
+    Names names;
     const auto collect = [&](const Input& one) {
       for (const TensorInfo& tensor : one.tensors()) {
-        if (belongs(module, tensor.name) && seen.insert(tensor.name).second) {
-          names.push_back(tensor.name);
-        }
+        if (belongs(module, tensor.name)) names.add(tensor.name);
       }
     };
     for (const SlicePart& part : parts.parts) {
       if (part.input == plan_.donor) collect(*part.input);
     }
     for (const SlicePart& part : parts.parts) collect(*part.input);
-    if (names.empty()) refuse("modules: no tensor belongs to " + in_quotes(module.name));
-    for (const std::string& name : names)
-      make(name, depth_of(name, *parts.parts.front().input), parts,
-           [&](const SlicePart& part) { return find(part, name); });
-  }
-
-  void check_layers_agree(const Parts& parts) const {
-    const auto first = layers_of(parts.parts.front().input->config());
-    for (const SlicePart& part : parts.parts) {
-      const auto here = layers_of(part.input->config());
-      if (here == first || !here || !first) continue;
-      refuse("model " + in_quotes(part.input->name()) + " has " + std::to_string(*here) +
-             " layers, " + in_quotes(parts.parts.front().input->name()) + " has " +
-             std::to_string(*first) + "; expected the same number, or slices");
-    }
+    if (names.all().empty()) refuse("modules: no tensor belongs to " + in_quotes(module.name));
+    make_each(names, parts);
   }
 
   static double along(int64_t layer, int64_t layers) {
@@ -108,47 +105,55 @@ class Planner {
     return along(place->layer, stacks_.layers(of, place->stack));
   }
 
+  // The head's bias never is.
+  static bool may_be_tied(const std::string& name) {
+    return is_head(name) && !layer_of(name) && !name.ends_with(".bias");
+  }
+
   const TensorInfo* find(const SlicePart& part, const std::string& name) const {
     if (const TensorInfo* info = part.input->find(name)) return info;
-    if (!is_head(name) || layer_of(name) || !ties_embeddings(part.input->config())) return nullptr;
+    if (!may_be_tied(name) || !ties_embeddings(part.input->config())) return nullptr;
     for (const TensorInfo& tensor : part.input->tensors()) {
       if (!layer_of(tensor.name) && is_token_embedding(tensor.name)) return &tensor;
     }
     return nullptr;
   }
 
+  void make_each(const Names& names, const Parts& parts) {
+    for (const std::string& name : names.all()) {
+      make(name, depth_of(name, *parts.parts.front().input), parts,
+           [&](const SlicePart& part) { return find(part, name); });
+    }
+  }
+
   template <typename Find>
   void make(const std::string& name, double depth, const Parts& parts, Find find) {
-    const bool tied = is_head(name) && !layer_of(name) &&
-                      std::ranges::all_of(parts.parts, [](const SlicePart& part) {
-                        return ties_embeddings(part.input->config());
-                      });
+    const bool tied =
+        may_be_tied(name) && std::ranges::all_of(parts.parts, [](const SlicePart& part) {
+          return ties_embeddings(part.input->config());
+        });
     std::vector<const TensorInfo*> found;
     for (const SlicePart& part : parts.parts) found.push_back(find(part));
-    std::string why = "tied to the embedding in every model";
-    if (!tied) {
-      if (auto job = maker_.make(name, depth, parts, found)) {
-        for (const Operand& operand : job->operands) used_.insert(operand.info);
-        if (job->copy) {
-          for (const TensorInfo* info : found) {
-            if (info != nullptr) used_.insert(info);
-          }
-        }
-        plan_.jobs.push_back(std::move(*job));
-        return;
-      }
-      why = maker_.why_not();
+    auto job = tied ? std::nullopt : maker_.make(name, depth, parts, found);
+    if (!job)
+      return leave_out(found, tied ? "tied to the embedding in every model" : maker_.why_not());
+    for (const Operand& operand : job->operands) account_.use(operand.info);
+    if (job->copy) {  // the others hold the same bytes
+      for (const TensorInfo* info : found) account_.use(info);
     }
-    for (const TensorInfo* info : found) {
-      if (info != nullptr) why_[info] = why;
-    }
+    plan_.jobs.push_back(std::move(*job));
+  }
+
+  void leave_out(const std::vector<const TensorInfo*>& found, const std::string& why) {
+    for (const TensorInfo* info : found) account_.leave_out(info, why);
   }
 
   // --- slices -----------------------------------------------------------------------------------
 
   void add_sliced(const RecipeModule& module, std::vector<Parts>& slices) {
     const std::string stack = stacks_.main(*slices.front().parts.front().input);
-    for (size_t i = 0; i < slices.size(); ++i) check_ranges(module.slices[i], slices[i], stack);
+    for (size_t i = 0; i < slices.size(); ++i)
+      check_ranges(module.slices[i], slices[i], stacks_, stack);
     add_outside(module, slices.front(), stack, false);
     int64_t next = 0;
     for (const Parts& slice : slices) {
@@ -166,40 +171,16 @@ class Planner {
     add_outside(module, ends, stack, true);
   }
 
-  void check_ranges(const RecipeSlice& slice, const Parts& parts, const std::string& stack) {
-    const auto length = [](const SlicePart& part) {
-      return part.layers->second - part.layers->first;
-    };
-    for (const SlicePart& part : parts.parts) {
-      const std::string who = slice.where + ": model " + in_quotes(part.input->name());
-      if (!part.layers) refuse(who + " has no layer_range");
-      const int64_t layers = stacks_.layers(*part.input, stack);
-      if (part.layers->second > layers) {
-        refuse(who + ": layer_range is [" + std::to_string(part.layers->first) + ", " +
-               std::to_string(part.layers->second) + "), but it has " + std::to_string(layers) +
-               " layers");
-      }
-      if (length(part) != length(parts.parts.front())) {
-        refuse(slice.where + ": the layer ranges are of different lengths, " +
-               std::to_string(length(parts.parts.front())) + " and " +
-               std::to_string(length(part)));
-      }
-    }
-  }
-
   void add_layer(const Parts& slice, const std::string& stack, int64_t index, int64_t length,
                  int64_t number) {
-    std::vector<std::string> rests;
-    std::set<std::string> seen;
+    Names rests;
     for (const SlicePart& part : slice.parts) {
-      for (const std::string& rest :
-           stacks_.rests(*part.input, stack, part.layers->first + index)) {
-        if (seen.insert(rest).second) rests.push_back(rest);
-      }
+      const int64_t layer = part.layers->first + index;
+      for (const std::string& rest : stacks_.rests(*part.input, stack, layer)) rests.add(rest);
     }
     const auto origin = static_cast<size_t>(std::max(slice.base, 0));
     origins_.push_back({slice.parts[origin].input, slice.parts[origin].layers->first + index});
-    for (const std::string& rest : rests) {
+    for (const std::string& rest : rests.all()) {
       make(stack + std::to_string(number) + rest, along(index, length), slice,
            [&](const SlicePart& part) {
              return part.input->find(stack + std::to_string(part.layers->first + index) + rest);
@@ -210,38 +191,16 @@ class Planner {
   // What is not in a layer of the stack: before it, or after it.
   void add_outside(const RecipeModule& module, const Parts& parts, const std::string& stack,
                    bool last) {
-    std::vector<std::string> names;
-    std::set<std::string> seen;
+    Names names;
     for (const SlicePart& part : parts.parts) {
       for (const TensorInfo& tensor : part.input->tensors()) {
         const auto place = layer_of(tensor.name);
         if (!belongs(module, tensor.name) || (place && place->stack == stack)) continue;
         if ((!place && comes_last(tensor.name)) != last) continue;
-        if (seen.insert(tensor.name).second) names.push_back(tensor.name);
+        names.add(tensor.name);
       }
     }
-    for (const std::string& name : names) {
-      make(name, depth_of(name, *parts.parts.front().input), parts,
-           [&](const SlicePart& part) { return find(part, name); });
-    }
-  }
-
-  // --- the whole --------------------------------------------------------------------------------
-
-  void account() {
-    std::set<std::string> names;
-    for (const Job& job : plan_.jobs) {
-      if (!names.insert(job.name).second)
-        refuse("tensor " + in_quotes(job.name) + " is made twice");
-    }
-    for (const auto& one : plan_.inputs) {
-      for (const TensorInfo& tensor : one->tensors()) {
-        if (used_.contains(&tensor)) continue;
-        const auto why = why_.find(&tensor);
-        plan_.unused.push_back(
-            {one->name(), tensor.name, why != why_.end() ? why->second : "in no slice or module"});
-      }
-    }
+    make_each(names, parts);
   }
 
   const Recipe& recipe_;
@@ -249,8 +208,7 @@ class Planner {
   JobMaker maker_;
   Stacks stacks_;
   std::vector<LayerOrigin> origins_;
-  std::set<const TensorInfo*> used_;
-  std::map<const TensorInfo*, std::string> why_;
+  TensorAccount account_;
 };
 
 }  // namespace

@@ -1,25 +1,17 @@
 #include "merge/plan_job.h"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
-#include <stdexcept>
 
-#include "base/error.h"
 #include "base/narrow.h"
 #include "base/widen.h"
 #include "merge/names.h"
-#include "merge/plan_config.h"
+#include "merge/plan_rows.h"
+#include "merge/plan_values.h"
 #include "merge/refuse.h"
 
 namespace lenswright {
 namespace {
-
-std::string text(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (const int64_t dim : shape) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
-  return out + "]";
-}
 
 Dtype stored(const Operand& operand) { return operand.input->stored(*operand.info); }
 
@@ -31,17 +23,7 @@ Dtype promoted(const std::vector<Operand>& operands) {
   return types.contains(Dtype::f64) ? Dtype::f64 : Dtype::f32;
 }
 
-bool is_vocabulary(const std::string& name) {
-  return !layer_of(name) && (is_token_embedding(name) || is_head(name));
-}
-
 }  // namespace
-
-uint64_t Job::bytes() const { return tensor_bytes(dtype, shape).value(); }
-
-int64_t Job::numel() const {
-  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies());
-}
 
 std::optional<Job> JobMaker::make(const std::string& name, double depth, const Parts& all,
                                   std::vector<const TensorInfo*> found) {
@@ -67,8 +49,8 @@ std::optional<Job> JobMaker::make(const std::string& name, double depth, const P
     carry_over(job);
     return job;
   }
-  set_rows(job);
-  cut_rows(job);
+  set_rows(job, options_.vocabulary);
+  cut_rows(job, options_.mode, notes_);
   set_types(job);
   const bool alone = job.operands.size() == 1 && job.method->least + (job.base >= 0) > 1;
   if (alone) {  // the others have no such tensor
@@ -77,7 +59,6 @@ std::optional<Job> JobMaker::make(const std::string& name, double depth, const P
     job.operands.front().own.set("scale", 1.0);
   } else {
     set_values(job, depth, parts);
-    check_values(job);
   }
   const Operand& first = job.operands.front();
   job.copy = job.method->name == "passthrough" && first.own.at("scale") == 1.0 && !first.rows &&
@@ -139,69 +120,6 @@ void JobMaker::carry_over(Job& job) const {
   job.copy = true;
 }
 
-void JobMaker::set_rows(Job& job) const {
-  if (options_.vocabulary.is_null() || !is_vocabulary(job.name)) return;
-  const Json& vocabulary = options_.vocabulary;
-  std::map<std::string, size_t> operands;
-  for (size_t i = 0; i < job.operands.size(); ++i) operands[job.operands[i].input->name()] = i;
-  for (Operand& operand : job.operands) {
-    const Json rows = vocabulary.at("rows").at(operand.input->name());
-    auto map = std::make_shared<RowMap>();
-    for (const Json& row : rows.at("own").elements()) map->own.push_back(row.as_int());
-    for (const auto& [row, list] : rows.at("others").items()) {
-      auto& from = map->others[std::stoll(row)];
-      for (const Json& one : list.elements()) {
-        const auto it = operands.find(one.at(size_t{0}).as_string());
-        if (it != operands.end()) from.push_back({it->second, one.at(size_t{1}).as_int()});
-      }
-    }
-    for (const int64_t row : map->own) {
-      if (row < operand.info->shape.front()) continue;
-      refuse("tensor " + in_quotes(job.name) + " of " + in_quotes(operand.input->name()) + " has " +
-             std::to_string(operand.info->shape.front()) + " rows, but a token has the id " +
-             std::to_string(row));
-    }
-    operand.rows = std::move(map);
-  }
-  job.shape.front() = static_cast<int64_t>(job.operands.front().rows->own.size());
-}
-
-// Where models disagree about the size of the vocabulary, mergekit keeps what all have.
-void JobMaker::cut_rows(Job& job) {
-  const auto tail = [](const std::vector<int64_t>& shape) {
-    return std::vector<int64_t>(shape.begin() + (shape.empty() ? 0 : 1), shape.end());
-  };
-  int64_t least = job.shape.empty() ? 0 : job.shape.front();
-  for (const Operand& operand : job.operands) {
-    const auto& shape = operand.info->shape;
-    if (operand.rows ? tail(shape) == tail(job.shape) : shape == job.shape) continue;
-    const Operand& first = job.operands.front();
-    const std::string what = "tensor " + in_quotes(job.name) + ": shape " +
-                             text(first.info->shape) + " in " + in_quotes(first.input->name()) +
-                             ", " + text(shape) + " in " + in_quotes(operand.input->name());
-    const bool sizes_only = !shape.empty() && shape.size() == job.shape.size() &&
-                            tail(shape) == tail(job.shape) && is_vocabulary(job.name);
-    if (!sizes_only) refuse(what + "; expected the same");
-    if (options_.mode == Mode::strict) {
-      refuse(what + ": other vocabularies; say by tokenizer: {source: ...} which one is meant");
-    }
-    least = std::min(least, shape.front());
-  }
-  if (job.shape.empty() || least == job.shape.front()) {
-    const bool cut = std::ranges::any_of(job.operands, [&](const Operand& operand) {
-      return !operand.rows && !job.shape.empty() && operand.info->shape.front() != least;
-    });
-    if (!cut) return;
-  }
-  auto map = std::make_shared<RowMap>();
-  map->own.resize(static_cast<size_t>(least));
-  std::iota(map->own.begin(), map->own.end(), int64_t{0});
-  for (Operand& operand : job.operands) operand.rows = map;
-  job.shape.front() = least;
-  notes_.push_back(job.name + ": cut to the " + std::to_string(least) +
-                   " rows that all models have");
-}
-
 void JobMaker::set_types(Job& job) const {
   const bool widens = options_.mode == Mode::compat && !recipe_.out_dtype &&
                       (job.method->name == "arcee_fusion" || job.method->name == "ramplus_tl");
@@ -218,53 +136,6 @@ void JobMaker::set_types(Job& job) const {
   if (options_.mode != Mode::compat || !recipe_.dtype) return;
   for (Operand& operand : job.operands) {
     if (operand.info->dtype != *recipe_.dtype) operand.cast = recipe_.dtype;
-  }
-}
-
-std::optional<double> JobMaker::value(const Parameter& parameter, const std::string& tensor,
-                                      double depth, const Parts& parts, const Settings* own) const {
-  for (const Settings* level : {own, parts.levels[0], parts.levels[1], parts.levels[2]}) {
-    if (level == nullptr) continue;
-    const auto it = level->find(parameter.name);
-    if (it == level->end()) continue;
-    if (const auto value = it->second.at(tensor, depth)) return value;
-  }
-  return parameter.fallback;
-}
-
-void JobMaker::set_values(Job& job, double depth, const Parts& parts) const {
-  for (const Parameter& parameter : job.method->parameters) {
-    for (size_t i = 0; i < job.operands.size(); ++i) {
-      if (!parameter.own && i > 0) break;
-      if (parameter.own && static_cast<int>(i) == job.base) continue;
-      const Settings* own = parameter.own ? parts.parts[i].own : nullptr;
-      const auto found = value(parameter, job.name, depth, parts, own);
-      if (found) {
-        (parameter.own ? job.operands[i].own : job.values).set(parameter.name, *found);
-      } else if (parameter.required) {
-        const std::string whose =
-            parameter.own ? " of model " + in_quotes(job.operands[i].input->name()) : "";
-        refuse("parameters: no " + parameter.name + whose + " for tensor " + in_quotes(job.name) +
-               "; " + job.method->name + " needs one");
-      }
-    }
-  }
-}
-
-void JobMaker::check_values(const Job& job) const {
-  const std::string where = " for tensor " + in_quotes(job.name);
-  if (job.method->name == "linear" && job.values.flag("normalize")) {
-    double sum = 0;
-    for (const Operand& operand : job.operands) sum += operand.own.at("weight");
-    if (sum == 0)
-      refuse("weight: the weights" + where + " add up to 0; nothing can be divided by it");
-  }
-  for (const Operand& operand : job.operands) {
-    if (!operand.own.has("epsilon") || operand.own.at("density") >= 1) continue;
-    const double density = operand.own.at("density"), epsilon = operand.own.at("epsilon");
-    if (density - epsilon >= 0 && density + epsilon <= 1) continue;
-    refuse("epsilon is " + Json(epsilon).dump() + " and density " + Json(density).dump() + where +
-           "; expected density - epsilon and density + epsilon between 0 and 1");
   }
 }
 

@@ -22,14 +22,8 @@ class JobMaker {
 
  private:
   void drop_missing(const std::string& name, Parts& parts, std::vector<const TensorInfo*>& found);
-  void set_values(Job& job, double depth, const Parts& parts) const;
-  void check_values(const Job& job) const;
-  void set_rows(Job& job) const;
-  void cut_rows(Job& job);
   void set_types(Job& job) const;
   void carry_over(Job& job) const;
-  std::optional<double> value(const Parameter& parameter, const std::string& tensor, double depth,
-                              const Parts& parts, const Settings* own) const;
 
   const Recipe& recipe_;
   const MergeOptions& options_;

@@ -83,6 +83,38 @@ Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSli
   return out;
 }
 
+void check_layers_agree(const Parts& parts) {
+  const auto first = layers_of(parts.parts.front().input->config());
+  for (const SlicePart& part : parts.parts) {
+    const auto here = layers_of(part.input->config());
+    if (here == first || !here || !first) continue;
+    refuse("model " + in_quotes(part.input->name()) + " has " + std::to_string(*here) +
+           " layers, " + in_quotes(parts.parts.front().input->name()) + " has " +
+           std::to_string(*first) + "; expected the same number, or slices");
+  }
+}
+
+void check_ranges(const RecipeSlice& slice, const Parts& parts, const Stacks& stacks,
+                  const std::string& stack) {
+  const auto length = [](const SlicePart& part) {
+    return part.layers->second - part.layers->first;
+  };
+  for (const SlicePart& part : parts.parts) {
+    const std::string who = slice.where + ": model " + in_quotes(part.input->name());
+    if (!part.layers) refuse(who + " has no layer_range");
+    const int64_t layers = stacks.layers(*part.input, stack);
+    if (part.layers->second > layers) {
+      refuse(who + ": layer_range is [" + std::to_string(part.layers->first) + ", " +
+             std::to_string(part.layers->second) + "), but it has " + std::to_string(layers) +
+             " layers");
+    }
+    if (length(part) != length(parts.parts.front())) {
+      refuse(slice.where + ": the layer ranges are of different lengths, " +
+             std::to_string(length(parts.parts.front())) + " and " + std::to_string(length(part)));
+    }
+  }
+}
+
 void put_in_order(Parts& parts, std::vector<const TensorInfo*>& found) {
   std::vector<size_t> order(parts.parts.size());
   std::iota(order.begin(), order.end(), size_t{0});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "merge/plan.h"
+#include "merge/stacks.h"
 
 namespace lenswright {
 
@@ -34,6 +35,14 @@ void check_inputs(const Recipe& recipe, const MergePlan& plan);
 /// The parts of a slice; std::invalid_argument where they are too few or too many for the method.
 Parts parts_of(const Recipe& recipe, const RecipeModule& module, const RecipeSlice& slice,
                const Inputs& inputs, Mode mode);
+
+/// std::invalid_argument where models that are merged whole have different numbers of layers.
+void check_layers_agree(const Parts& parts);
+
+/// std::invalid_argument where a part of a slice has no layers of `stack`, more than there are, or
+/// more or fewer than the first part.
+void check_ranges(const RecipeSlice& slice, const Parts& parts, const Stacks& stacks,
+                  const std::string& stack);
 
 /// The base first, then the others by their names; `found`: the tensor of each. Sums in another
 /// order are other sums in their last digit, which an election of signs can see: this way the order

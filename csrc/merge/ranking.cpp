@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/clones.h"
-#include "merge/kernel.h"
 
 namespace lenswright {
 namespace {
@@ -34,7 +33,7 @@ void begin_each(Starts& counts) {
 }  // namespace
 
 // Two digits of the key, the lower first (Knuth, volume 3, section 5.2.5), each pass keeping the
-// order of equals; what comes first in the row goes in last.
+// order of equals.
 void Ranking::sort_by_key() {
   const auto n = static_cast<int32_t>(key_.size());
   Starts low = {}, high = {};
@@ -44,7 +43,7 @@ void Ranking::sort_by_key() {
   }
   begin_each(low);
   begin_each(high);
-  for (int32_t i = n; i-- > 0;) {
+  for (int32_t i = 0; i < n; ++i) {
     half_sorted_[static_cast<size_t>(low[key_[static_cast<size_t>(i)] % kDigit]++)] = i;
   }
   for (const int32_t i : half_sorted_) {
@@ -54,9 +53,7 @@ void Ranking::sort_by_key() {
 
 // Different sizes of one key may be out of order still.
 void Ranking::sort_within_keys(const double* sizes) {
-  const auto before = [&](int32_t a, int32_t b) {
-    return sizes[a] != sizes[b] ? sizes[a] < sizes[b] : a > b;
-  };
+  const auto before = [&](int32_t a, int32_t b) { return sizes[a] < sizes[b]; };
   const auto key = [&](size_t at) { return key_[static_cast<size_t>(order_[at])]; };
   for (size_t i = 1; i < order_.size(); ++i) {
     if (sizes[order_[i]] >= sizes[order_[i - 1]]) continue;
@@ -68,8 +65,7 @@ void Ranking::sort_within_keys(const double* sizes) {
   }
 }
 
-void Ranking::rank(const double* sizes, int64_t n, int32_t* ranks) {
-  const double most = largest_finite(sizes, n);
+void Ranking::rank(const double* sizes, int64_t n, double most, int32_t* ranks) {
   if (!counted_.rank(sizes, n, most, ranks)) sort(sizes, n, most, ranks);
 }
 
@@ -83,7 +79,16 @@ void Ranking::sort(const double* sizes, int64_t n, double most, int32_t* ranks) 
   keys_of(sizes, n, scale, key_.data());
   sort_by_key();
   sort_within_keys(sizes);
-  for (size_t rank = 0; rank < count; ++rank) ranks[order_[rank]] = static_cast<int32_t>(rank);
+  share_ranks(sizes, order_, 0, ranks);
+}
+
+void share_ranks(const double* sizes, std::span<const int32_t> order, int32_t lowest,
+                 int32_t* ranks) {
+  for (size_t first = 0, end = 0; first < order.size(); first = end) {
+    while (end < order.size() && sizes[order[end]] == sizes[order[first]]) ++end;
+    const auto twice = 2 * lowest + static_cast<int32_t>(first + end) - 1;
+    for (size_t i = first; i < end; ++i) ranks[order[i]] = twice;
+  }
 }
 
 }  // namespace lenswright

@@ -1,26 +1,13 @@
 #include "merge/recipe.h"
 
 #include <algorithm>
-#include <cmath>
-#include <stdexcept>
 
-#include "base/error.h"
+#include "base/text.h"
+#include "merge/recipe_parameters.h"
 #include "merge/refuse.h"
 
 namespace lenswright {
 namespace {
-
-std::string text(double number) {
-  char out[32];
-  std::snprintf(out, sizeof out, "%g", number);
-  return out;
-}
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
-  return out;
-}
 
 void check_keys(const Json& object, const std::vector<std::string>& known) {
   for (const std::string& key : object.keys()) {
@@ -157,57 +144,9 @@ class Reader {
     return {first, last};
   }
 
-  /// `shared`: of the merge, a module or a slice; parameters of a single model may stand there,
-  /// too, and hold for all.
-  Settings settings(const Json& from, bool shared) {
-    Settings out;
-    if (!given(from, "parameters")) return out;
-    const Json parameters = from.at("parameters");
-    if (!parameters.is_object()) {
-      refuse(parameters.where() + " is " + parameters.dump() + ", expected parameters by name");
-    }
-    for (const std::string& name : parameters.keys()) {
-      const Json value = parameters.at(name);
-      const Parameter& parameter = known(name, parameters.where());
-      if (!shared && !parameter.own) {
-        refuse(value.where() +
-               " is of the whole merge, not of one model; put it under the outer "
-               "parameters");
-      }
-      if (value.is_null()) continue;
-      Setting setting = Setting::parse(value);
-      check_range(parameter, setting, value);
-      out.emplace(name, std::move(setting));
-    }
-    return out;
-  }
-
-  const Parameter& known(const std::string& name, const std::string& where) const {
-    const Method& method = *recipe_.method;
-    if (const Parameter* found = method.find(name)) return *found;
-    std::vector<std::string> names;
-    for (const Parameter& one : method.parameters) names.push_back(one.name);
-    refuse(where + ": " + method.name + " has no parameter " + in_quotes(name) +
-           did_you_mean(name, names) +
-           (did_you_mean(name, names).empty() ? "; it has " : " It has ") +
-           (names.empty() ? "none" : listed(names)));
-  }
-
-  static void check_range(const Parameter& parameter, const Setting& setting, const Json& value) {
-    using Kind = Parameter::Kind;
-    for (const double number : setting.numbers()) {
-      const bool whole = parameter.kind == Kind::number || number == std::floor(number);
-      const bool inside = number >= parameter.low && number <= parameter.high;
-      if (whole && inside) continue;
-      std::string expected = parameter.kind == Kind::flag    ? "true or false"
-                             : parameter.kind == Kind::whole ? "a whole number"
-                                                             : "a number";
-      if (parameter.kind != Kind::flag && std::isfinite(parameter.low)) {
-        expected += " of " + text(parameter.low) + " or more";
-        if (parameter.high < 1e300) expected += ", " + text(parameter.high) + " at most";
-      }
-      refuse(value.where() + " is " + value.dump() + ", expected " + expected);
-    }
+  Settings settings(const Json& from, bool shared) const {
+    if (!given(from, "parameters")) return {};
+    return read_parameters(from.at("parameters"), *recipe_.method, shared);
   }
 
   std::optional<Dtype> dtype(std::string_view key) const {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,8 +11,6 @@
 #include "merge/setting.h"
 
 namespace lenswright {
-
-using Settings = std::map<std::string, Setting, std::less<>>;
 
 /// A model, or some of its layers, as a recipe names it.
 struct RecipeSource {

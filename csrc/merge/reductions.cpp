@@ -50,32 +50,61 @@ LENSWRIGHT_CLONES double dot(const double* a, const double* b, int64_t n) {
   return total(sum);
 }
 
-LENSWRIGHT_CLONES void dots(const double* a, const double* b, int64_t n, double* out) {
+namespace {
+
+// `count` numbers, of differences to a base where there is one; the lanes behind them are 0.
+template <bool deltas>
+[[gnu::always_inline]] inline void take(const double* from, const double* base, int64_t count,
+                                        Lanes& x) {
+  if (count < kLanes) load_some(from, count, x);
+  if (count >= kLanes) load(from, x);
+  if (!deltas) return;
+  Lanes origin;
+  if (count < kLanes) load_some(base, count, origin);
+  if (count >= kLanes) load(base, origin);
+  x -= origin;
+}
+
+[[gnu::always_inline]] inline void add_three(const Lanes& x, const Lanes& y, Lanes* sum) {
+  sum[0] += x * x;
+  sum[1] += x * y;
+  sum[2] += y * y;
+}
+
+template <bool deltas>
+[[gnu::always_inline]] inline void three(const double* a, const double* b, const double* base,
+                                         int64_t n, double* out) {
   Lanes sum[3] = {}, more[3] = {}, x, y;
+  const auto at = [&](int64_t i) { return deltas ? base + i : nullptr; };
   int64_t i = 0;
   for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-    load(a + i, x);
-    load(b + i, y);
-    sum[0] += x * x;
-    sum[1] += x * y;
-    sum[2] += y * y;
-    load(a + i + kLanes, x);
-    load(b + i + kLanes, y);
-    more[0] += x * x;
-    more[1] += x * y;
-    more[2] += y * y;
+    take<deltas>(a + i, at(i), kLanes, x);
+    take<deltas>(b + i, at(i), kLanes, y);
+    add_three(x, y, sum);
+    take<deltas>(a + i + kLanes, at(i + kLanes), kLanes, x);
+    take<deltas>(b + i + kLanes, at(i + kLanes), kLanes, y);
+    add_three(x, y, more);
   }
   for (; i < n; i += kLanes) {
-    load_some(a + i, std::min<int64_t>(kLanes, n - i), x);
-    load_some(b + i, std::min<int64_t>(kLanes, n - i), y);
-    sum[0] += x * x;
-    sum[1] += x * y;
-    sum[2] += y * y;
+    take<deltas>(a + i, at(i), n - i, x);
+    take<deltas>(b + i, at(i), n - i, y);
+    add_three(x, y, sum);
   }
   for (int j = 0; j < 3; ++j) {
     sum[j] += more[j];
     out[j] = total(sum[j]);
   }
+}
+
+}  // namespace
+
+LENSWRIGHT_CLONES void dots(const double* a, const double* b, int64_t n, double* out) {
+  three<false>(a, b, nullptr, n, out);
+}
+
+LENSWRIGHT_CLONES void delta_dots(const double* base, const double* a, const double* b, int64_t n,
+                                  double* out) {
+  three<true>(a, b, base, n, out);
 }
 
 LENSWRIGHT_CLONES double sum_abs(const double* a, int64_t n) {
@@ -116,20 +145,28 @@ LENSWRIGHT_CLONES double smallest(const double* a, int64_t n, double start) {
   return start;
 }
 
-LENSWRIGHT_CLONES double largest_finite(const double* a, int64_t n) {
+LENSWRIGHT_CLONES double magnitude(const double* a, int64_t n, double* out) {
   constexpr double kMost = std::numeric_limits<double>::max();
-  const Lanes zero = {};
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const Lanes zero = {}, infinity = kInfinity - Lanes{};
   Lanes most = {}, x;
-  double out = 0;
+  double largest = 0;
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     load(a + i, x);
-    x = x <= kMost ? x : zero;
-    most = x > most ? x : most;
+    x = x < 0 ? -x : x + 0.0;  // of -0, too
+    const Lanes finite = x <= kMost ? x : zero;
+    most = finite > most ? finite : most;
+    x = x <= kMost ? x : infinity;
+    std::memcpy(out + i, &x, sizeof x);
   }
-  for (; i < n; ++i) out = a[i] <= kMost && a[i] > out ? a[i] : out;
-  for (int lane = 0; lane < kLanes; ++lane) out = most[lane] > out ? most[lane] : out;
-  return out;
+  for (; i < n; ++i) {
+    const double size = std::abs(a[i]);
+    out[i] = size <= kMost ? size : kInfinity;
+    largest = size <= kMost && size > largest ? size : largest;
+  }
+  for (int lane = 0; lane < kLanes; ++lane) largest = most[lane] > largest ? most[lane] : largest;
+  return largest;
 }
 
 LENSWRIGHT_CLONES int64_t count_nonzero(const double* a, int64_t n) {

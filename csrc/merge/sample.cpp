@@ -9,7 +9,13 @@ void Sample::add(int64_t tile, const double* sizes, int64_t n) {
 
 std::shared_ptr<std::vector<double>> Sample::take() {
   auto all = std::make_shared<std::vector<double>>();
-  for (const auto& tile : tiles_) all->insert(all->end(), tile.begin(), tile.end());
+  size_t count = 0;
+  for (const auto& tile : tiles_) count += tile.size();
+  all->reserve(count);
+  for (auto& tile : tiles_) {
+    all->insert(all->end(), tile.begin(), tile.end());
+    tile = {};
+  }
   tiles_ = {};
   return all;
 }

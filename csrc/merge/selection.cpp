@@ -13,25 +13,24 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int64_t kPiece = 512;
-constexpr double kWidth = 8, kWider = 4;
+constexpr double kWidth = 8;
 
 // Ranks that the bracket reaches to each side, in a sample of m.
-double margin(double width, double m, double q) { return width * std::sqrt(m * q * (1 - q)) + 64; }
+double margin(double m, double q) { return kWidth * std::sqrt(m * q * (1 - q)) + 64; }
 
-LENSWRIGHT_CLONES void zero_below(const double* sizes, int64_t n, double limit, double* values) {
-  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] < limit ? 0.0 : values[i];
+// By a quarter, not twofold as vectors do by themselves.
+void append(std::vector<double>& list, const double* from, int64_t n) {
+  const size_t size = list.size() + static_cast<size_t>(n);
+  if (size > list.capacity()) list.reserve(std::max(size, list.capacity() * 5 / 4));
+  list.insert(list.end(), from, from + n);
 }
 
-LENSWRIGHT_CLONES void zero_up_to(const double* sizes, int64_t n, double limit, double* values) {
-  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] <= limit ? 0.0 : values[i];
-}
-
-LENSWRIGHT_CLONES void zero_from(const double* sizes, int64_t n, double limit, double* values) {
-  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] >= limit ? 0.0 : values[i];
-}
-
-LENSWRIGHT_CLONES void zero_above(const double* sizes, int64_t n, double limit, double* values) {
-  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] > limit ? 0.0 : values[i];
+LENSWRIGHT_CLONES double largest_below(const double* sizes, int64_t n, double limit, double found) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double size = sizes[i] < limit ? sizes[i] : -1.0;
+    found = size > found ? size : found;
+  }
+  return found;
 }
 
 }  // namespace
@@ -43,13 +42,20 @@ Selection::Selection(int64_t count, int64_t k, int64_t tiles, Wanted wanted)
       tiles_(static_cast<size_t>(tiles)),
       most_(kInfinity),
       above_least_(count),
-      width_(kWidth) {}
+      kept_(std::make_unique<Kept>()) {}
+
+// What a bracket around the middle has between its ends, and a ninth and some more.
+int64_t Selection::room_for(int64_t count, int64_t sample) {
+  const auto m = static_cast<double>(std::max<int64_t>(sample, 1)), n = static_cast<double>(count);
+  const double inside = 2 * margin(m, 0.5) / m * n;
+  return static_cast<int64_t>(std::min(n, inside * 10 / 9 + 1024));
+}
 
 uint64_t Selection::held(int64_t count, int64_t sample) {
-  const auto m = static_cast<double>(std::max<int64_t>(sample, 1)), n = static_cast<double>(count);
-  const double inside = std::min(n, 2 * margin(kWidth, m, 0.5) / m * n);
-  // Lists that grow by doubling, and half of them once more while the answer is looked for.
-  return static_cast<uint64_t>(8 * (2 * m + 2.5 * inside));
+  // The sample, and tile by tile before it is put together; what is kept, in lists that have grown
+  // by a quarter, and all of it once more while the answer is looked for.
+  const int64_t lists = 2 * sample + room_for(count, sample) * 9 / 4;
+  return static_cast<uint64_t>(8 * lists) + Buckets::held();
 }
 
 uint64_t Selection::inside() const {
@@ -58,8 +64,15 @@ uint64_t Selection::inside() const {
   return count;
 }
 
+uint64_t Selection::bytes() const {
+  uint64_t lists = sample_ ? sample_->capacity() : 0;
+  for (const Tile& tile : tiles_) lists += tile.inside.capacity();
+  return 8 * lists + (buckets_ ? Buckets::held() : 0);
+}
+
 void Selection::guess(std::shared_ptr<std::vector<double>> sample) {
   sample_ = std::move(sample);
+  room_ = room_for(count_, static_cast<int64_t>(sample_->size()));
   if (!trivial()) bracket();
 }
 
@@ -72,9 +85,7 @@ void Selection::bracket() {
   const auto m = static_cast<double>(to - from);
   const double q =
       static_cast<double>(k_ - from_most_) / static_cast<double>(above_least_ - from_most_);
-  const auto below = [&](double size) { return size < *around_; };
-  const double middle = around_ ? static_cast<double>(std::count_if(from, to, below)) : m * (1 - q);
-  const double reach = margin(width_, m, q);
+  const double middle = m * (1 - q), reach = margin(m, q);
   auto sorted = from;  // all before are less
   const auto at = [&](double place) {
     if (place < 0) return least_;
@@ -87,60 +98,92 @@ void Selection::bracket() {
   bracket_.low = at(std::floor(middle - reach));
   bracket_.middle = at(std::floor(middle));
   bracket_.high = at(std::ceil(middle + reach));
-  bracketed_ = true;
+  step_ = Step::sorting;
+  begin_pass();
 }
 
-// Where the answer lies, from what a pass that missed has counted.
+void Selection::begin_pass() {
+  const size_t tiles = tiles_.size();
+  tiles_.clear();
+  tiles_.resize(tiles);
+  kept_->count = 0;
+  kept_->full = false;
+}
+
+// Where the answer lies, from what a pass that missed, or had no room, has counted.
 void Selection::learn() {
   int64_t above = 0, from = 0;
   for (const Tile& tile : tiles_) {
     const Bracket::Counts& counts = tile.counts;
     above += counts.above;
-    from += counts.above + counts.equal[0] + counts.equal[1] + counts.equal[2] +
-            static_cast<int64_t>(tile.inside.size());
+    from += counts.above + counts.equal[0] + counts.equal[1] + counts.equal[2] + tile.between;
   }
-  around_.reset();
-  if (++misses_ > 1) width_ *= kWider;  // the sample is not like the whole
+  if (k_ > above && k_ <= from) return count_between(bracket_.low, bracket_.high);
   if (k_ <= above) {
     least_ = bracket_.high;
     above_least_ = above;
-  } else if (k_ > from) {
+  } else {
     most_ = bracket_.low;
     from_most_ = from;
     bounded_ = true;
-  } else {
-    around_ = bracket_.low;  // and the one after it is below
   }
+  if (missed_) return count_between(least_, most_);
+  missed_ = true;
+  bracket();
+}
+
+void Selection::count_between(double low, double high) {
+  sample_.reset();
+  buckets_ = std::make_unique<Buckets>(std::max(low, 0.0), high);
+  step_ = Step::counting;
+  begin_pass();
+}
+
+// To the piece that has the answer: looked at closely where there is room for all of it.
+void Selection::narrow() {
+  const Buckets::Piece piece = buckets_->of(k_);
+  if (piece.count > room_ && piece.low < piece.high) return count_between(piece.low, piece.high);
+  buckets_.reset();
+  bracket_ = {piece.low, piece.low, piece.high};
+  step_ = Step::sorting;
+  begin_pass();
 }
 
 void Selection::read(int64_t index, const double* sizes, int64_t n) {
-  if (!bracketed_ || finished_) return;
   Tile& tile = tiles_[static_cast<size_t>(index)];
+  if (step_ == Step::sorting) sort(tile, sizes, n);
+  if (step_ == Step::counting) buckets_->add(sizes, n);
+  if (step_ == Step::below) tile.below = largest_below(sizes, n, threshold_, tile.below);
+}
+
+void Selection::sort(Tile& tile, const double* sizes, int64_t n) {
   std::array<double, kPiece + 8> inside;
   for (int64_t at = 0; at < n; at += kPiece) {
     const int64_t found =
         bracket_.sort(sizes + at, std::min(kPiece, n - at), tile.counts, inside.data());
-    tile.inside.insert(tile.inside.end(), inside.begin(), inside.begin() + found);
+    tile.between += found;
+    if (found == 0 || kept_->full) continue;
+    if (kept_->count.fetch_add(found) + found > room_) {
+      kept_->full = true;
+    } else {
+      append(tile.inside, inside.data(), found);
+    }
   }
 }
 
 bool Selection::finish() {
   if (trivial()) sample_.reset();
-  if (trivial() || finished_) return true;
-  const std::optional<Found> found = bracketed_ ? at(k_) : std::nullopt;
-  std::optional<double> next;
-  if (found) next = wanted_ == Wanted::and_next && k_ + 1 < count_ ? after(*found) : found->size;
-  if (next) {
-    next_ = *next;
-    settle(*found);
+  if (trivial() || step_ == Step::finished) return true;
+  if (step_ == Step::below) {
+    for (const Tile& tile : tiles_) next_ = std::max(next_, tile.below);
+    step_ = Step::finished;
     return true;
   }
-  if (bracketed_) learn();
-  const size_t tiles = tiles_.size();
-  tiles_.clear();
-  tiles_.resize(tiles);
-  bracket();
-  return false;
+  if (step_ == Step::counting) return narrow(), false;
+  if (step_ == Step::sampled) return bracket(), false;
+  const std::optional<Found> found = kept_->full ? std::nullopt : at(k_);
+  if (found) return settle(*found);
+  return learn(), false;
 }
 
 // Down from the largest: above, the upper end, between, the middle, between, the lower end.
@@ -175,10 +218,13 @@ std::optional<double> Selection::after(const Found& found) const {
 }
 
 Selection::Found Selection::among(bool upper, int64_t rank) const {
+  const auto wanted = [&](double size) { return (size > bracket_.middle) == upper; };
+  int64_t count = 0;
+  for (const Tile& tile : tiles_) count += std::ranges::count_if(tile.inside, wanted);
   std::vector<double> all;
+  all.reserve(static_cast<size_t>(count));
   for (const Tile& tile : tiles_) {
-    std::ranges::copy_if(tile.inside, std::back_inserter(all),
-                         [&](double size) { return (size > bracket_.middle) == upper; });
+    std::ranges::copy_if(tile.inside, std::back_inserter(all), wanted);
   }
   const auto place = all.begin() + static_cast<ptrdiff_t>(rank - 1);
   std::nth_element(all.begin(), place, all.end(), std::greater());
@@ -198,7 +244,11 @@ int64_t Selection::equals_in(const Tile& tile) const {
   return std::ranges::count(tile.inside, threshold_);
 }
 
-void Selection::settle(Found found) {
+// Whether that was the last pass.
+bool Selection::settle(Found found) {
+  const bool ends = wanted_ == Wanted::one || k_ + 1 >= count_;
+  const std::optional<double> next = ends ? found.size : after(found);
+  next_ = next.value_or(-1);
   threshold_ = found.size;
   equals_kept_ = found.among_equals;
   int64_t before = 0;
@@ -209,42 +259,8 @@ void Selection::settle(Found found) {
     tile.inside = {};
   }
   sample_.reset();
-  finished_ = true;
-}
-
-bool Selection::splits(int64_t index) const {
-  if (trivial()) return false;
-  const Tile& tile = tiles_[static_cast<size_t>(index)];
-  return tile.before < equals_kept_ && tile.before + tile.equals > equals_kept_;
-}
-
-bool Selection::takes_equals(int64_t index) const {
-  return tiles_[static_cast<size_t>(index)].before < equals_kept_;
-}
-
-void Selection::keep(int64_t index, bool opens, const double* sizes, int64_t n, double* values,
-                     bool inside) {
-  if (trivial()) {
-    if ((k_ <= 0) == inside) std::fill(values, values + n, 0.0);
-    return;
-  }
-  Tile& tile = tiles_[static_cast<size_t>(index)];
-  if (!takes_equals(index)) {
-    return inside ? zero_up_to(sizes, n, threshold_, values)
-                  : zero_above(sizes, n, threshold_, values);
-  }
-  if (!splits(index)) {
-    return inside ? zero_below(sizes, n, threshold_, values)
-                  : zero_from(sizes, n, threshold_, values);
-  }
-  if (opens) tile.passed = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    const bool equal = sizes[i] == threshold_;
-    const bool chosen =
-        sizes[i] > threshold_ || (equal && tile.before + tile.passed < equals_kept_);
-    tile.passed += equal ? 1 : 0;
-    if (chosen != inside) values[i] = 0;
-  }
+  step_ = next ? Step::finished : Step::below;
+  return next.has_value();
 }
 
 }  // namespace lenswright

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "merge/bracket.h"
+#include "merge/buckets.h"
 
 namespace lenswright {
 
@@ -15,7 +17,10 @@ namespace lenswright {
 /// A sample gives a bracket around the k-th largest; one pass counts what lies above it and keeps
 /// what lies inside; the answer is exact whatever the sample was. Where the bracket missed, what
 /// was counted says where the answer lies among that part of the sample, and another pass takes a
-/// bracket there, which holds no more. Sizes are not negative and not NaN (infinity is allowed).
+/// bracket there. Where that misses, too, or more lies in a bracket than there is room for, the
+/// sample is not like the whole: passes that keep nothing but counts by pieces of the range narrow
+/// it down, six at most, to a piece there is room for. Sizes are not negative and not NaN (infinity
+/// is allowed).
 class Selection {
  public:
   enum class Wanted : uint8_t { one, and_next };
@@ -33,7 +38,7 @@ class Selection {
   void read(int64_t tile, const double* sizes, int64_t n);
   /// Another k, where it was only estimated before the pass; before finish().
   void choose(int64_t k) { k_ = k; }
-  /// After the pass; false: the bracket missed and was moved, read everything again.
+  /// After the pass; false: read everything again.
   bool finish();
 
   /// The size of rank k - 1, once finished.
@@ -48,20 +53,27 @@ class Selection {
   /// the strips of a tile in order, `opens` being its first.
   void keep(int64_t tile, bool opens, const double* sizes, int64_t n, double* values, bool inside);
 
-  /// Whether a pass is read with a bracket, and which one.
-  bool sorts() const { return bracketed_ && !finished_; }
+  /// Whether a pass is read with a bracket, which has had room so far, and which one.
+  bool sorts() const { return step_ == Step::sorting && !kept_->full; }
   const Bracket& between() const { return bracket_; }
 
   /// Sizes kept of the present pass.
   uint64_t inside() const;
 
-  /// Bytes that one with a sample of so many takes, at most, where the sample is like the whole.
+  /// Bytes taken now: lists as long as they may become before they move, sample included.
+  uint64_t bytes() const;
+  /// Bytes that one with a sample of so many takes, at most, whatever the sizes.
   static uint64_t held(int64_t count, int64_t sample);
 
  private:
+  /// sampled: no pass yet; sorting: around a bracket; counting: in pieces of a range; below: the
+  /// threshold is known, what comes after it is looked for.
+  enum class Step : uint8_t { sampled, sorting, counting, below, finished };
   struct Tile {
     Bracket::Counts counts;
-    std::vector<double> inside;  // strictly between low and high, and not the middle
+    int64_t between = 0;         // strictly between low and high, and not the middle
+    std::vector<double> inside;  // those, where there is room
+    double below = -1;           // the largest below the threshold
     int64_t before = 0;          // equals to the threshold in the tiles before, once finished
     int64_t equals = 0;          // in this one
     int64_t passed = 0;          // of those: that keep() has seen
@@ -71,12 +83,21 @@ class Selection {
     int64_t among_equals;             // its rank among those of its size, from 1
     std::optional<double> next = {};  // the size of the rank below it, where that was seen, too
   };
+  struct Kept {
+    std::atomic<int64_t> count{0};
+    std::atomic<bool> full{false};
+  };
+  static int64_t room_for(int64_t count, int64_t sample);
   void bracket();
   void learn();
+  void narrow();
+  void count_between(double low, double high);
+  void begin_pass();
+  void sort(Tile& tile, const double* sizes, int64_t n);
   std::optional<Found> at(int64_t rank) const;
   Found among(bool upper, int64_t rank) const;
   std::optional<double> after(const Found& found) const;
-  void settle(Found found);
+  bool settle(Found found);
   int64_t equals_in(const Tile& tile) const;
 
   int64_t count_, k_;
@@ -87,12 +108,13 @@ class Selection {
   // do not lie below the other.
   double least_ = -1, most_;
   int64_t above_least_, from_most_ = 0;
-  double width_;  // of the bracket, in standard deviations of the sample's rank
-  int misses_ = 0;
-  bool bounded_ = false;          // whether `most` is known
-  std::optional<double> around_;  // what lies on either side of it is wanted
+  bool missed_ = false;
+  bool bounded_ = false;  // whether `most` is known
+  int64_t room_ = 0;      // of sizes that are kept
+  std::unique_ptr<Kept> kept_;
+  std::unique_ptr<Buckets> buckets_;
   Bracket bracket_;
-  bool bracketed_ = false, finished_ = false;
+  Step step_ = Step::sampled;
   double threshold_ = 0, next_ = 0;
   int64_t equals_kept_ = 0;
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,5 +40,8 @@ class Setting {
   std::vector<Case> cases_;
   std::string where_;
 };
+
+/// Settings by the names of parameters.
+using Settings = std::map<std::string, Setting, std::less<>>;
 
 }  // namespace lenswright

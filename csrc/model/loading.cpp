@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/glob.h"
+#include "base/text.h"
 #include "model/layer_weights.h"
 #include "model/model.h"
 #include "model/quantised_view.h"
@@ -18,20 +18,7 @@
 namespace lenswright {
 namespace {
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min<size_t>(names.size(), 5); ++i) {
-    text += (i ? ", '" : "'") + names[i] + "'";
-  }
-  if (names.size() > 5) text += " and " + std::to_string(names.size() - 5) + " more";
-  return text;
-}
+constexpr size_t kShown = 5;  // names of a message
 
 at::ScalarType computing_type(const std::string& asked, at::ScalarType stored, at::Device device) {
   static const std::vector<std::pair<std::string, at::ScalarType>> known = {
@@ -44,8 +31,8 @@ at::ScalarType computing_type(const std::string& asked, at::ScalarType stored, a
     if (name == asked) return type;
     names.push_back(name);
   }
-  TORCH_CHECK_VALUE(asked == "auto", "dtype is '", asked, "', expected one of ", listed(names),
-                    did_you_mean(asked, names));
+  TORCH_CHECK_VALUE(asked == "auto", "dtype is '", asked, "', expected one of ",
+                    listed_in_quotes(names, kShown), did_you_mean(asked, names));
   const bool half = stored == at::kBFloat16 || stored == at::kHalf;
   return half && device.is_cpu() ? at::kFloat : stored;  // CPUs lack fast 16-bit arithmetic
 }
@@ -78,9 +65,9 @@ class Loader {
     m_->head_ = std::move(decoder.head);
     m_->quantised_ = std::move(decoder.quantised);
     const auto& unknown = m_->spec_.unknown_keys;
-    TORCH_CHECK_VALUE(!options_.strict || unknown.empty(), "config.json: keys ", listed(unknown),
-                      " are not known to family ", m_->spec_.family,
-                      "; expected none of them under strict=True");
+    TORCH_CHECK_VALUE(!options_.strict || unknown.empty(), "config.json: keys ",
+                      listed_in_quotes(unknown, kShown), " are not known to family ",
+                      m_->spec_.family, "; expected none of them under strict=True");
   }
 
   void take(const Row& row) {
@@ -136,13 +123,10 @@ class Loader {
       if (m_->stored_.contains(name) || codes.contains(name)) continue;
       if (m_->quantised_.beside.contains(name)) continue;
       if (m_->spec_.tied && name == m_->head_.source) continue;  // the embedding again
-      const auto matches = [&](const auto& glob) { return Glob(glob).matches(name); };
-      const bool ignored = std::ranges::any_of(family_->ignored, matches) ||
-                           std::ranges::any_of(m_->spec_.unread, matches);
-      if (!ignored) left.push_back(name);
+      if (!beyond_decoder(*family_, m_->spec_, name)) left.push_back(name);
     }
     TORCH_CHECK_VALUE(left.empty(), "the checkpoint has tensors that family ", m_->spec_.family,
-                      " does not account for: ", listed(left));
+                      " does not account for: ", listed_in_quotes(left, kShown));
   }
 
   LoadOptions options_;

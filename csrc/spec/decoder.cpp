@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/glob.h"
+
 namespace lenswright {
 namespace {
 
@@ -52,6 +54,11 @@ Decoder decoder_of(const Json& config, const Catalog& tensors) {
 
 Decoder decoder_of(const Checkpoint& checkpoint) {
   return decoder_of(checkpoint.config(), catalog_of(checkpoint));
+}
+
+bool beyond_decoder(const Family& family, const Spec& spec, const std::string& tensor) {
+  const auto matches = [&](const std::string& glob) { return Glob(glob).matches(tensor); };
+  return std::ranges::any_of(family.ignored, matches) || std::ranges::any_of(spec.unread, matches);
 }
 
 Catalog catalog_of(const Checkpoint& checkpoint) {

@@ -23,6 +23,10 @@ struct Decoder {
 Decoder decoder_of(const Json& config, const Catalog& tensors);
 Decoder decoder_of(const Checkpoint& checkpoint);
 
+/// Whether a stored tensor holds no weight of the decoder, as its family has it: masks, tables made
+/// anew, other towers, layers that are not run.
+bool beyond_decoder(const Family& family, const Spec& spec, const std::string& tensor);
+
 /// The tensors of a checkpoint. It must outlive what is returned.
 Catalog catalog_of(const Checkpoint& checkpoint);
 

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "spec/families/families.h"
 #include "spec/families/refused.h"
 #include "spec/quantised.h"
@@ -131,12 +132,6 @@ void collect_numbers(const Json& config, std::vector<std::pair<std::string, doub
     if (value.is_number()) found.emplace_back(key, value.as_double());
     if (value.is_object() && tells_of_text(key)) collect_numbers(value, found);
   }
-}
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string list;
-  for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
-  return list;
 }
 
 [[noreturn]] void refuse_unknown(const std::string& architecture, const std::string& type,

@@ -6,6 +6,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "base/text.h"
+
 namespace lenswright {
 namespace {
 
@@ -16,12 +18,6 @@ constexpr std::string_view kBlocks = "_blocks", kScales = "_scales";
 constexpr int64_t kMxBytes = kMxGroup / 2;
 
 using Shape = std::vector<int64_t>;
-
-std::string text_of(const Shape& shape) {
-  std::string text = "[";
-  for (int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-  return text + "]";
-}
 
 [[noreturn]] void refuse_config(const std::string& key, const std::string& found,
                                 const std::string& expected) {
@@ -114,7 +110,7 @@ class Finder {
       refuse(name, "stored as F8_E4M3, but its scale '" + scales + "' is missing");
     }
     if (shape.size() != 2 && shape.size() != 3) {
-      refuse(name, "stored as F8_E4M3 with shape " + text_of(shape) +
+      refuse(name, "stored as F8_E4M3 with shape " + shape_text(shape) +
                        ", expected a matrix, or one for each expert");
     }
     constexpr std::array kTypes = {Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::f8_e8m0, Dtype::u8};
@@ -155,9 +151,10 @@ class Finder {
     const Shape wanted = expected(grid, blocks(rows, grid.block_rows));
     if (own == wanted || (whole && is_single(own, experts ? shape.front() : 1))) return grid;
     refuse(scales,
-           "shape " + text_of(own) + ", expected " + text_of(wanted) + ": one for each " +
-               (whole ? "matrix" : "block of " + text_of({grid.block_rows, grid.block_columns})) +
-               " of '" + name + "' " + text_of(shape));
+           "shape " + shape_text(own) + ", expected " + shape_text(wanted) + ": one for each " +
+               (whole ? "matrix"
+                      : "block of " + shape_text(Shape{grid.block_rows, grid.block_columns})) +
+               " of '" + name + "' " + shape_text(shape));
   }
 
   // A number for each matrix, however many dimensions of size one follow.
@@ -189,12 +186,13 @@ class Finder {
     }
     const Shape shape = tensors_.shape(codes);
     if (shape.size() != 4 || shape.back() != kMxBytes) {
-      refuse(codes, "shape " + text_of(shape) + ", expected [experts, outputs, inputs / 32, 16]");
+      refuse(codes,
+             "shape " + shape_text(shape) + ", expected [experts, outputs, inputs / 32, 16]");
     }
     const Shape wanted(shape.begin(), shape.end() - 1);
     if (tensors_.shape(scales) != wanted) {
-      refuse(scales, "shape " + text_of(tensors_.shape(scales)) + ", expected " + text_of(wanted) +
-                         ": one for each 32 numbers of '" + codes + "'");
+      refuse(scales, "shape " + shape_text(tensors_.shape(scales)) + ", expected " +
+                         shape_text(wanted) + ": one for each 32 numbers of '" + codes + "'");
     }
     found_.beside.insert(scales);
     // transformers writes such a tensor the other way round where it is not quantised.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lenswright.editing.committing import revert as revert
     from lenswright.generating.chatting import Conversation as Conversation
     from lenswright.live import from_transformers as from_transformers
+    from lenswright.loading import load as load
     from lenswright.measuring.measurement import measure as measure
     from lenswright.merging.alignment.run import align as align
     from lenswright.merging.extraction import extract_adapter as extract_adapter
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from lenswright.merging.tasks import task_vectors as task_vectors
     from lenswright.merging.transplant.run import transplant as transplant
     from lenswright.model import Model as Model
-    from lenswright.model import load as load
     from lenswright.prompting.prompts import Splits as Splits
     from lenswright.report import Report as Report
     from lenswright.selftest import VerificationError as VerificationError
@@ -60,7 +60,7 @@ _NAMES = {
     "from_transformers": "live",
     "inspect": "checkpoints.inspecting",
     "lineage": "merging.lineage",
-    "load": "model",
+    "load": "loading",
     "measure": "measuring.measurement",
     "merge": "merging.merge",
     "merge_report": "merging.report",

@@ -7,7 +7,7 @@ import os
 import pathlib
 import typing
 import typing_extensions
-__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'MergePlan', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'assign', 'compare', 'compare_json', 'dtypes', 'families', 'make_header', 'merge_methods', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'plan_assembly', 'plan_merge', 'quantised_tensors', 'read_spec', 'recipe_models', 'sha256', 'task_statistics']
+__all__: list[str] = ['Cancelled', 'Checkpoint', 'CheckpointError', 'Distance', 'FileWriter', 'FolderWriter', 'Glob', 'Header', 'MergePlan', 'Philox', 'TensorBytes', 'TensorChange', 'TensorCheck', 'TensorInfo', 'assign', 'compare', 'compare_json', 'decoder_rows', 'dtypes', 'families', 'make_header', 'merge_methods', 'missing_tensors', 'parse_header', 'parse_index', 'parse_json', 'plan_assembly', 'plan_merge', 'quantised_tensors', 'read_spec', 'recipe_models', 'sha256', 'task_statistics']
 class CheckpointError(ValueError):
     """
     A checkpoint that is not what it claims to be.
@@ -363,6 +363,10 @@ def compare(a: Checkpoint, b: Checkpoint, progress: typing.Any = None, threads: 
 def compare_json(a: str, b: str) -> list[tuple[str, str, str]]:
     """
     Keys whose values differ: (path, text in a, text in b), with "" where there is none.
+    """
+def decoder_rows(config: str, shapes: collections.abc.Mapping[str, collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]]) -> dict:
+    """
+    Where the weights of a decoder lie in plain tensors {name: shape}: {rows: [(canonical, source, whether it lies [inputs, outputs], outputs, inputs, start, run, distance, expert or -1)], others: tensors of towers and of layers that are not run}, and the sizes that say what axes the weights have; ValueError where a tensor is missing, unknown or of another shape.
     """
 def dtypes() -> list[tuple[str, int]]:
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -16,6 +16,7 @@ from lenswright.measuring.probes import Probe
 from lenswright.measuring.refusal import RefusalDetector
 from lenswright.report import Report
 from lenswright.selecting.scores import RefusalScore
+from lenswright.told import effect_line, front_lines, number
 
 if TYPE_CHECKING:
     from lenswright.collecting.statistics import Statistics
@@ -47,9 +48,6 @@ METHODS = (
 """Ways to edit that need no more than a direction and the prompts it came from."""
 
 PLAIN = "plain orthogonalisation, W' = (I - s v vᵀ) W"
-
-FRONT = 5
-"""Rows of the Pareto front that are told; the report has all."""
 
 BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Among which a conditioned edit's is chosen, on the selection split."""
@@ -131,102 +129,73 @@ def tell(
         ValueError: as `collect`, `directions.select`, `edits.ablate` and `measure` do.
         FileExistsError: the folder exists; nothing is run then.
     """
-    from lenswright import directions
-
     plan.check(model)
     if folder is not None and (plan.in_place or folder.exists()):
         why = "is given beside in_place" if plan.in_place else "exists; expected a new one"
         raise FileExistsError(f"output folder {folder} {why}")
-    size, progress = plan.batch_size, plan.progress
-    stats = model.collect(splits.fit, positions=plan.positions, batch_size=size, progress=progress)
-    found = directions.difference_of_means(stats)
-    best = max(found.table(), key=lambda row: row["separation"] or 0.0)
-    say(
-        f"look     {len(found.points)} layers x {len(found.positions)} positions; the classes lie "
-        f"farthest apart at layer {best['layer']}, position '{best['position']}' "
-        f"(d' {_number(best['separation'], '.1f')})"
+    stats = model.collect(
+        splits.fit, positions=plan.positions, batch_size=plan.batch_size, progress=plan.progress
     )
-    choice = directions.select(
-        model, found, splits.select, refusal=plan.refusal, score=plan.score, n_random=plan.null,
-        seed=plan.seed, batch_size=size, progress=progress, by=plan.by,
-    )  # fmt: skip
-    row = choice.row
-    say(
-        f"         chosen: layer {choice.layer}, position '{choice.position}', split-half cosine "
-        f"{_number(row['split_cosine'], '.3f')}, standard error "
-        f"{_number(row['relative_error'], '.1%')} of its length"
-    )
-    for line in _front(choice):
-        say(f"         {line}")
+    found = _find(stats, say)
+    choice = _choose(model, found, splits, plan, say)
     edit = _edit(model, splits, plan, choice, stats)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
         model, edit, splits.test, refusal=plan.refusal, score=plan.score, null=plan.null,
         null_prompts=plan.null_prompts, seed=plan.seed, max_new_tokens=plan.max_new_tokens,
-        probes=plan.probes, batch_size=size, progress=progress,
+        probes=plan.probes, batch_size=plan.batch_size, progress=plan.progress,
     )  # fmt: skip
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
     baked = None
     if folder is not None or plan.in_place:
-        rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
-        baked = bake(model, edit, folder, rows, plan.journal)
-        folder = baked.folder
-        pairs = ", ".join(
-            f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items()
-        )
-        say(f"bake     {folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
-        if baked.dequantised:
-            form, count = baked.dequantised
-            say(f"         {count} tensors written in BF16 that were {form}")
-    return Story(
-        model,
-        stats,
-        found,
-        choice,
-        edit,
-        _whole(report, model, stats, found, choice, edit, baked, splits, plan),
-        baked,
+        baked = _bake(model, edit, splits, plan, folder, say)
+    report = _whole(report, model, stats, found, choice, edit, baked, splits, plan)
+    return Story(model, stats, found, choice, edit, report, baked)
+
+
+def _find(stats: Statistics, say: Say) -> Directions:
+    from lenswright import directions
+
+    found = directions.difference_of_means(stats)
+    best = max(found.table(), key=lambda row: row["separation"] or 0.0)
+    say(
+        f"look     {len(found.points)} layers x {len(found.positions)} positions; the classes lie "
+        f"farthest apart at layer {best['layer']}, position '{best['position']}' "
+        f"(d' {number(best['separation'], '.1f')})"
     )
+    return found
 
 
-def _front(choice: Choice) -> list[str]:
-    """The Pareto front, and what was relaxed."""
-    lines = [f"fallback: {choice.reason}"] if choice.fallback else []
-    tried = sum(row["bypass"] is not None for row in choice.table)
-    lines.append(
-        f"front: {len(choice.front)} of {tried} tried have no better in bypass, induce and kl"
+def _choose(model: Model, found: Directions, splits: Splits, plan: Plan, say: Say) -> Choice:
+    from lenswright import directions
+
+    choice = directions.select(
+        model, found, splits.select, refusal=plan.refusal, score=plan.score, n_random=plan.null,
+        seed=plan.seed, batch_size=plan.batch_size, progress=plan.progress, by=plan.by,
+    )  # fmt: skip
+    row = choice.row
+    say(
+        f"         chosen: layer {choice.layer}, position '{choice.position}', split-half cosine "
+        f"{number(row['split_cosine'], '.3f')}, standard error "
+        f"{number(row['relative_error'], '.1%')} of its length"
     )
-    for row in choice.front[:FRONT]:
-        mark = ", chosen" if row is choice.row else ""
-        lines.append(
-            f"  layer {row['layer']}, position '{row['position']}': bypass {row['bypass']:.3f}, "
-            f"induce {row['induce']:.3f}, kl {row['kl']:.4f}, cosmic {row['cosmic']:.3f}{mark}"
-        )
-    if len(choice.front) > FRONT:
-        lines.append(f"  and {len(choice.front) - FRONT} more, in the report")
-    return lines
+    for line in front_lines(choice):
+        say(f"         {line}")
+    return choice
 
 
-def _number(value: float | None, form: str) -> str:
-    return "unknown (too few prompts)" if value is None else format(value, form)
-
-
-def effect_line(effect: Mapping[str, Any]) -> str:
-    """One measure as a line: before, after, its interval, random directions."""
-
-    def shown(value: float) -> str:
-        return f"{value:.1%}" if effect["unit"] == "rate" else f"{value:.4f}"
-
-    before = f"{shown(effect['before'])} -> " if "before" in effect else ""
-    interval = ""
-    if "interval" in effect:
-        interval = f" [{shown(effect['interval'][0])}, {shown(effect['interval'][1])}]"
-    null = ""
-    if effect["null"]:
-        low, high = min(effect["null"]), max(effect["null"])
-        null = f"; {len(effect['null'])} random directions {shown(low)} to {shown(high)}"
-    return f"{effect['name']:<28} {before}{shown(effect['after'])}{interval}{null}"
+def _bake(
+    model: Model, edit: Edit, splits: Splits, plan: Plan, folder: Path | None, say: Say
+) -> Baked:
+    rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
+    baked = bake(model, edit, folder, rows, plan.journal)
+    pairs = ", ".join(f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items())
+    say(f"bake     {baked.folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
+    if baked.dequantised:
+        form, count = baked.dequantised
+        say(f"         {count} tensors written in BF16 that were {form}")
+    return baked
 
 
 def _whole(

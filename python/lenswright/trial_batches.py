@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lenswright.batches import batches
 from lenswright.editing.stacking import stack
 from lenswright.measuring.forcing import Forced, forced_log_probs
-from lenswright.measuring.responses import batches
 from lenswright.progress import Progress
 from lenswright.tapped import new_taps
 

@@ -93,6 +93,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def wordy_llama(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The grouped llama with a tokenizer of words and a chat template."""
+    import wordy
+
+    return wordy.copy(tiny("llama-grouped"), tmp_path_factory.mktemp("wordy") / "model")
+
+
+@pytest.fixture(scope="session")
+def fit() -> Any:
+    """Prompts of two classes in such words, to collect from."""
+    from collected import prompts
+
+    return prompts()
+
+
+@pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """family(name, knob, **changes): folder of a random checkpoint of a row of `families`."""
     from families import ROWS, build
@@ -115,6 +131,14 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder} (set LENSWRIGHT_DATA)")
     return folder
+
+
+@pytest.fixture
+def pair(tiny: Callable[..., Path], tmp_path: Path) -> list[Path]:
+    """A small llama and a fine-tune of it, to be merged."""
+    from merging_models import near
+
+    return [tiny("llama"), near(tiny("llama"), 1, tmp_path / "b")]
 
 
 @pytest.fixture

@@ -140,3 +140,37 @@ def loaded(
 def direction(model: lw.Model, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(100 + seed)
     return torch.randn(model.cfg.d_model, generator=generator, dtype=torch.float64)
+
+
+def ablation(model: lw.Model, **settings: object) -> lw.edits.Edit:
+    """Of a random direction."""
+    generator = torch.Generator().manual_seed(7)
+    return lw.edits.ablate(model, torch.randn(model.cfg.d_model, generator=generator), **settings)  # type: ignore[arg-type]
+
+
+def transformers_logits(folder: Path, tokens: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What `transformers` makes of a folder, in which it must find every tensor."""
+    import transformers
+
+    hf, facts = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation="eager", output_loading_info=True
+    )
+    assert not facts["missing_keys"], facts
+    assert not facts["unexpected_keys"], facts
+    with torch.no_grad():
+        return hf(tokens).logits
+
+
+def journalled(tiny: Callable[..., Path], room: Path) -> Path:
+    """A small llama, room/"in", committed with an edit and a journal."""
+    source = stored_as(tiny("llama"), room / "in", "bfloat16")
+    edit = lw.edits.ablate(lw.load(source), direction(lw.load(source)))
+    edit.commit(source, room / "edited", progress=False, journal=True)
+    return room / "edited"
+
+
+def tampered(folder: Path, name: str) -> None:
+    """Change one bit of a tensor."""
+    tensors = load_file(folder / "model.safetensors")
+    tensors[name].view(torch.int16).flatten()[7] ^= 1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})

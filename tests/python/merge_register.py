@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 METHODS, RUN, RESUME = "test_merge_methods", "test_merge_run", "test_merge_resume"
+MEMORY = "test_merge_memory"
 REGISTER, MORE, SLICES = "test_merge_register", "test_merge_register_more", "test_merge_slices"
 RECIPE, WORDS, LORA = "test_merge_recipe", "test_merge_vocabularies", "test_merge_adapters"
-DEPTHS = "test_merge_depths"
+DEPTHS, SETTINGS, DIFFERING = "test_merge_depths", "test_merge_settings", "test_merge_differing"
 
 # number -> (what mergekit 0.1.4 does, the tests that it does not happen here)
 DEFECTS: dict[str, tuple[str, list[str]]] = {
     "D1": ("breadcrumbs wipes small tensors",
            [f"{REGISTER}::test_d1_breadcrumbs_of_small_tensors"]),
     "D2": ("gradients give the last tensors the first value",
-           [f"{SLICES}::test_gradients_reach_the_last_tensors"]),
+           [f"{SETTINGS}::test_gradients_reach_the_last_tensors"]),
     "D3": ("models dropped for norm and head",
            [f"{SLICES}::test_last_tensors_have_all_models_of_the_last_slice"]),
     "D4": ("config and tokenizer of any model, by chance",
@@ -35,11 +36,11 @@ DEFECTS: dict[str, tuple[str, list[str]]] = {
     "D10": ("model_stock clamps products of norms, t runs free",
             [f"{REGISTER}::test_d10_model_stock_of_small_and_opposite_differences"]),
     "D11": ("karcher stops where vocabularies differ",
-            [f"{SLICES}::test_vocabularies_of_different_sizes"]),
+            [f"{DIFFERING}::test_vocabularies_of_different_sizes"]),
     "D12": ("della stops at columns, scalars and high densities",
             [f"{MORE}::test_d12_della_of_columns_and_high_densities", f"{METHODS}::test_method"]),
     "D13": ("weights that add up to 0; a base_model that is not listed",
-            [f"{RECIPE}::test_mistake", f"{SLICES}::test_base_model_that_is_not_listed"]),
+            [f"{RECIPE}::test_mistake", f"{DIFFERING}::test_base_model_that_is_not_listed"]),
     "D14": ("slerp of a zero vector", [f"{REGISTER}::test_d14_slerp_of_a_zero_vector"]),
     "D15": ("nuslerp enlarges opposite vectors, takes columns for rows, stops at cut embeddings",
             [f"{REGISTER}::test_d15_nearly_opposite_vectors", f"{REGISTER}::test_d15_rows_are_rows",
@@ -48,12 +49,12 @@ DEFECTS: dict[str, tuple[str, list[str]]] = {
             [f"{MORE}::test_d15_d16_embeddings_of_other_sizes",
              f"{MORE}::test_d16_no_model_is_skipped"]),
     "D17": ("vocab_size unchanged where rows were cut",
-            [f"{SLICES}::test_vocabularies_of_different_sizes"]),
+            [f"{DIFFERING}::test_vocabularies_of_different_sizes"]),
     "D18": ("tie_word_embeddings unchanged beside a head",
-            [f"{SLICES}::test_tied_and_untied_heads"]),
+            [f"{DIFFERING}::test_tied_and_untied_heads"]),
     "D19": ("tensors that no table knows are dropped",
-            [f"{SLICES}::test_tensors_that_no_table_knows", f"{SLICES}::test_frankenmerge"]),
-    "D20": ("the same model twice counts once", [f"{SLICES}::test_the_same_model_twice"]),
+            [f"{DIFFERING}::test_tensors_that_no_table_knows", f"{SLICES}::test_frankenmerge"]),
+    "D20": ("the same model twice counts once", [f"{DIFFERING}::test_the_same_model_twice"]),
     "D21": ("typing errors accepted", [f"{RECIPE}::test_mistake", f"{RECIPE}::test_yaml"]),
     "D22": ("layer ranges of negative length", [f"{RECIPE}::test_mistake"]),
     "D23": ("an option for threads without effect",
@@ -62,10 +63,10 @@ DEFECTS: dict[str, tuple[str, list[str]]] = {
     "D24": ("time grows with the square of the tensors",
             [f"{REGISTER}::test_d24_time_grows_with_the_number_of_tensors"]),
     "D25": ("merges of single files: 0 is not set, parameters required, the whole output in memory",
-            [f"{MORE}::test_d25_single_files_and_zeros", f"{RUN}::test_memory_is_bounded"]),
+            [f"{MORE}::test_d25_single_files_and_zeros", f"{MEMORY}::test_memory_is_bounded"]),
     "D26": ("commands that do not run",
             [f"{MORE}::test_d26_shuffled_layers", f"{MORE}::test_d26_every_verb_runs"]),
-    "D27": ("unknown architectures stop it", [f"{SLICES}::test_tensors_that_no_table_knows"]),
+    "D27": ("unknown architectures stop it", [f"{DIFFERING}::test_tensors_that_no_table_knows"]),
     "D28": ("half an adapter cache taken for a whole one",
             [f"{MORE}::test_d28_adapters_leave_no_cache", f"{LORA}::test_what_is_refused"]),
     "D29": ("an index leads out of its folder", [f"{REGISTER}::test_d28_d29_nothing_is_trusted"]),

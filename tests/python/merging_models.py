@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from lenswright.checkpoints.checkpoint import Checkpoint
+
 CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 30,
     "num_hidden_layers": 3, "vocab_size": 97, "tie_word_embeddings": False, "dtype": "float32",
@@ -115,3 +117,57 @@ def judge(
     else:
         assert np.all(np.abs(value - nearest) <= unit(nearest, got.dtype) + noise), name
     return int(np.sum(value == nearest)), value.size
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every tensor of a checkpoint."""
+    return {name: check.sha256 for name, check in Checkpoint(folder).check().items()}
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """What its config.json says."""
+    return json.loads((folder / "config.json").read_text())
+
+
+def near(folder: Path, seed: int, to: Path, **changes: Any) -> Path:
+    """A fine-tune of a checkpoint: every tensor moved a little."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {
+        name: value + 0.1 * torch.randn(value.shape, generator=generator).to(value.dtype)
+        for name, value in load(folder).items()
+    }
+    return save(to, tensors, config_of(folder) | changes)
+
+
+def linear(folders: list[Path], weights: list[Any]) -> dict[str, Any]:
+    """A recipe of a weighted mean."""
+    return {
+        "merge_method": "linear",
+        "models": [
+            {"model": str(f), "parameters": {"weight": w}}
+            for f, w in zip(folders, weights, strict=True)
+        ],
+    }
+
+
+def same(got: torch.Tensor, want: torch.Tensor) -> None:
+    """Equal to float32's rounding."""
+    assert float((got.double() - want).abs().max()) <= 1e-6 * float(want.abs().max())
+
+
+def franken(folders: list[Path]) -> dict[str, Any]:
+    """A recipe of two layers of each of two models, one behind the other."""
+    return {
+        "merge_method": "passthrough",
+        "slices": [
+            {"sources": [{"model": str(folders[0]), "layer_range": [0, 2]}]},
+            {"sources": [{"model": str(folders[1]), "layer_range": [1, 3]}]},
+        ],
+    }
+
+
+def base_and_tuned(folder: Path, count: int, dtype: torch.dtype) -> list[Path]:
+    """Random models: a base, and `count` tuned from it."""
+    base = random_tensors(0, dtype)
+    tensors = [base, *(random_tensors(i + 1, dtype, base) for i in range(count))]
+    return [save(folder / str(i), one) for i, one in enumerate(tensors)]

@@ -9,6 +9,31 @@ import torch
 
 import lenswright as lw
 
+POINT = "blocks.1.hook_resid_pre"
+# operation, strength, its unit and what else
+CASES: list[tuple[str, float, dict[str, Any]]] = [
+    ("add", 3.0, {}),
+    ("add", -0.7, {"unit": "own"}),
+    ("add", 0.5, {"unit": "token"}),
+    ("add", 0.4, {"unit": "relative"}),
+    ("add", 3.0, {"preserve_norm": True}),
+    ("add", 0.8, {"preserve_norm": True, "unit": "token"}),
+    ("project", 1.0, {}),
+    ("project", 2.0, {}),
+    ("project", -0.3, {}),
+    ("clamp", 1.5, {}),
+    ("clamp", -0.2, {"unit": "token"}),
+    ("scale", 0.25, {}),
+    ("scale", -1.0, {}),
+    ("swap", 1.0, {}),
+    ("cap", 0.3, {}),
+    ("cap", 0.02, {"unit": "relative"}),
+    ("floor", 0.3, {}),
+    ("floor", -0.1, {"unit": "token"}),
+]
+NEW = 9
+PROMPTS = [[5, 9, 11, 3, 40, 22, 17], [8, 30, 61], [4, 90, 12, 33, 2, 7, 71, 19, 26, 55, 31]]
+
 Weight = Callable[[int, int], float]  # (row, position) -> how much of the change is made
 
 
@@ -100,3 +125,35 @@ def meant(rules: Sequence[Any], place: int, prompt: int, suffix: int = 0, prefix
 def along(model: lw.Model, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(300 + seed)
     return torch.randn(model.cfg.d_model, generator=generator, dtype=torch.float64)
+
+
+def made(model: lw.Model, operation: str, s: float, how: dict[str, Any], **more: Any) -> Any:
+    """The steering of a case."""
+    given = dict(how) | more
+    if operation == "swap":
+        return lw.steering.swap(along(model), along(model, 1), **given)
+    if how.get("unit") == "relative":
+        given["norms"] = {1: 7.5}
+    return getattr(lw.steering, operation)(along(model), s, **given)
+
+
+def reference(model: lw.Model, how: dict[str, Any]) -> dict[str, Any]:
+    """What the plain formula of a case is told."""
+    return how | {"mean": 7.5, "other": along(model, 1)}
+
+
+def strong(model: lw.Model, **where: Any) -> Any:
+    """One that no answer overlooks."""
+    return lw.steering.add(along(model), 6.0, layers=1, **where)
+
+
+def whole_runs(model: lw.Model, rows: list[list[int]], weight: Any) -> list[torch.Tensor]:
+    """Logits of each row by itself, steered by a plain function: the reference."""
+    found = []
+    for index, row in enumerate(rows):
+
+        def hook(h: torch.Tensor, hook: Any, index: int = index) -> torch.Tensor:
+            return apply(h, "add", along(model), 6.0, lambda _, place: weight(index, place))
+
+        found.append(model.run_with_hooks([row], fwd_hooks=[(POINT, hook)])[0])
+    return found

@@ -48,3 +48,10 @@ def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> N
     weights = change(weights) or weights
     path.unlink()
     save_file({n: w.contiguous() for n, w in weights.items()}, path, {"format": "pt"})
+
+
+def write(path: Path, **tensors: torch.Tensor) -> Path:
+    """A safetensors file of these."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, {"format": "pt"})
+    return path

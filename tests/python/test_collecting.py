@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 import lenswright as lw
 import wordy
-from collected import EVERY, POINT, activations, prompts
+from collected import EVERY, POINT, activations
 from lenswright import _core
 from lenswright.collecting import accumulators
 from lenswright.collecting.statistics import collect
@@ -18,20 +17,12 @@ from lenswright.prompting.prompts import Prompt, PromptSet, Splits
 from support import same
 
 
-@pytest.fixture(scope="module")
-def folder(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wordy.copy(tiny("llama-grouped"), tmp_path_factory.mktemp("collect") / "model")
-
-
-@pytest.fixture(scope="module")
-def fit() -> PromptSet:
-    return prompts()
-
-
-def test_what_is_kept_is_numpys_of_an_independent_forward(folder: Path, fit: PromptSet) -> None:
-    model = lw.load(folder, dtype="float64")
+def test_what_is_kept_is_numpys_of_an_independent_forward(
+    wordy_llama: Path, fit: PromptSet
+) -> None:
+    model = lw.load(wordy_llama, dtype="float64")
     stats = collect(model, fit, POINT, "all", EVERY, batch_size=5)
-    x = np.concatenate(activations(folder, fit.positive))
+    x = np.concatenate(activations(wordy_llama, fit.positive))
     np.testing.assert_allclose(
         stats.covariance("positive", POINT)[0], np.cov(x.T), rtol=0, atol=1e-11
     )
@@ -44,9 +35,9 @@ def test_what_is_kept_is_numpys_of_an_independent_forward(folder: Path, fit: Pro
     assert len(stats.samples("positive", POINT)) == len(x)
 
 
-def test_extremes_name_prompt_and_token(folder: Path, fit: PromptSet) -> None:
-    stats = collect(lw.load(folder, dtype="float64"), fit, POINT, "all", ("mean", "extremes"))
-    rows = activations(folder, fit.negative)
+def test_extremes_name_prompt_and_token(wordy_llama: Path, fit: PromptSet) -> None:
+    stats = collect(lw.load(wordy_llama, dtype="float64"), fit, POINT, "all", ("mean", "extremes"))
+    rows = activations(wordy_llama, fit.negative)
     best = max(
         (float(x[place, 7]), i, place) for i, x in enumerate(rows) for place in range(len(x))
     )
@@ -57,8 +48,8 @@ def test_extremes_name_prompt_and_token(folder: Path, fit: PromptSet) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
-def test_no_batch_size_changes_a_byte(folder: Path, fit: PromptSet, dtype: str) -> None:
-    model = lw.load(folder, dtype=dtype)
+def test_no_batch_size_changes_a_byte(wordy_llama: Path, fit: PromptSet, dtype: str) -> None:
+    model = lw.load(wordy_llama, dtype=dtype)
     runs = [collect(model, fit, what=EVERY, batch_size=size) for size in (1, 4, 32)]
     for kind, points in runs[0].parts.items():
         for point, part in points.items():
@@ -67,8 +58,10 @@ def test_no_batch_size_changes_a_byte(folder: Path, fit: PromptSet, dtype: str) 
                 assert all(same(mine[name], theirs[name]) for name in mine), (kind, point)
 
 
-def test_sixteen_bits_are_widened_before_anything_is_added(folder: Path, fit: PromptSet) -> None:
-    stats = collect(lw.load(folder, dtype="bfloat16"), fit, POINT, "last", EVERY)
+def test_sixteen_bits_are_widened_before_anything_is_added(
+    wordy_llama: Path, fit: PromptSet
+) -> None:
+    stats = collect(lw.load(wordy_llama, dtype="bfloat16"), fit, POINT, "last", EVERY)
     x = stats.samples("positive", POINT)
     assert same(x, x.bfloat16().double())  # each is what the model computed
     np.testing.assert_allclose(
@@ -76,11 +69,11 @@ def test_sixteen_bits_are_widened_before_anything_is_added(folder: Path, fit: Pr
     )
 
 
-def test_winsorised_vectors_depend_on_themselves_alone(folder: Path, fit: PromptSet) -> None:
-    model = lw.load(folder, dtype="float64")
+def test_winsorised_vectors_depend_on_themselves_alone(wordy_llama: Path, fit: PromptSet) -> None:
+    model = lw.load(wordy_llama, dtype="float64")
     stats = collect(model, fit, POINT, "last", ("mean", "samples"), batch_size=7, winsorise=0.9)
     expected = []
-    for x in activations(folder, fit.positive):
+    for x in activations(wordy_llama, fit.positive):
         bound = np.quantile(np.abs(x[-1]), 0.9)
         expected.append(np.clip(x[-1], -bound, bound))
     mean = np.mean(expected, 0)
@@ -90,9 +83,9 @@ def test_winsorised_vectors_depend_on_themselves_alone(folder: Path, fit: Prompt
         collect(model, fit, POINT, winsorise=0.0)
 
 
-def test_memory_does_not_grow_with_the_prompts(folder: Path) -> None:
+def test_memory_does_not_grow_with_the_prompts(wordy_llama: Path) -> None:
     texts = wordy.sentences(300, seed=9)
-    model = lw.load(folder)
+    model = lw.load(wordy_llama)
     what = ("mean", "variance", "covariance", "norms", "extremes", "histogram")
     sizes = []
     for count in (20, 300):
@@ -104,21 +97,21 @@ def test_memory_does_not_grow_with_the_prompts(folder: Path) -> None:
     assert sum(sizes[1]) < 1.05 * sum(sizes[0])
 
 
-def test_pairs_stay_together_and_are_remembered(folder: Path) -> None:
+def test_pairs_stay_together_and_are_remembered(wordy_llama: Path) -> None:
     texts = wordy.sentences(40, seed=5)
     splits = Splits.from_pairs(zip(texts[:20], texts[20:], strict=True))
     for part in splits.parts:
         names = [{p.extra["pair"] for p in part.of(name)} for name in ("positive", "negative")]
         assert names[0] == names[1]
-    stats = collect(lw.load(folder), splits.fit, POINT, "last", ("mean", "samples"))
+    stats = collect(lw.load(wordy_llama), splits.fit, POINT, "last", ("mean", "samples"))
     pairs = stats.provenance["fit"]["pairs"]
     assert {pairs[p.digest] for p in splits.fit.positive} == {
         p.extra["pair"] for p in splits.fit.positive
     }
 
 
-def test_wrong_arguments_are_named(folder: Path, fit: PromptSet) -> None:
-    model = lw.load(folder)
+def test_wrong_arguments_are_named(wordy_llama: Path, fit: PromptSet) -> None:
+    model = lw.load(wordy_llama)
     with pytest.raises(ValueError, match=r"what has 'covarianc'.*did you mean 'covariance'"):
         collect(model, fit, what=("mean", "covarianc"))
     with pytest.raises(ValueError, match="edges has shape"):
@@ -133,9 +126,9 @@ def test_wrong_arguments_are_named(folder: Path, fit: PromptSet) -> None:
 
 
 def test_covariances_that_would_not_fit_are_refused_at_once(
-    folder: Path, fit: PromptSet, monkeypatch: pytest.MonkeyPatch
+    wordy_llama: Path, fit: PromptSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = lw.load(folder)
+    model = lw.load(wordy_llama)
     needed = 8 * 4 * 2 * 3 * model.cfg.d_model**2  # cells of 3 points at 2 positions
     monkeypatch.setattr(accumulators, "free_memory", lambda: needed - 1)
     with pytest.raises(ValueError, match="what has 'covariance', which needs"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,11 +16,13 @@ from editing import (
     DTYPES,
     FAMILIES,
     KEPT,
+    ablation,
     committed_hashes,
     file_hashes,
     general_factors,
     hashes,
     stored_as,
+    transformers_logits,
 )
 from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
@@ -29,24 +30,6 @@ from support import random_tokens, same
 Tiny = Callable[..., Path]
 
 
-def ablation(model: lw.Model, **settings: object) -> lw.edits.Edit:
-    generator = torch.Generator().manual_seed(7)
-    return lw.edits.ablate(model, torch.randn(model.cfg.d_model, generator=generator), **settings)  # type: ignore[arg-type]
-
-
-def transformers_logits(folder: Path, tokens: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    import transformers
-
-    hf, facts = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation="eager", output_loading_info=True
-    )
-    assert not facts["missing_keys"], facts
-    assert not facts["unexpected_keys"], facts
-    with torch.no_grad():
-        return hf(tokens).logits
-
-
-# --- applied = committed ---
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_committed_is_applied(tiny: Tiny, tmp_path: Path, name: str, dtype: str) -> None:
@@ -109,7 +92,6 @@ def test_nothing_is_left_along_the_direction(tiny: Tiny, tmp_path: Path, dtype: 
             assert (v @ after[writer["bias"]].double()).abs() / base.norm() < 4 * KEPT[dtype]
 
 
-# --- everything else ---
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_empty_edit_is_a_copy(tiny: Tiny, tmp_path: Path, name: str, shards: int) -> None:
@@ -136,57 +118,6 @@ def test_untouched_files_headers_and_tensors_are_the_same_bytes(tiny: Tiny, tmp_
         assert reader.metadata() == {"format": "pt"}
     length = 8 + int.from_bytes(old[:8], "little")
     assert old[:length] == new[:length]
-
-
-def test_untying_adds_the_unembedding(tiny: Tiny, tmp_path: Path) -> None:
-    source = stored_as(tiny("llama-grouped"), tmp_path / "in", "bfloat16", shards=2)
-    text = (source / "config.json").read_text()
-    assert '"tie_word_embeddings": true' in text
-    done = ablation(lw.load(source), writers="token_embedding").commit(
-        source, tmp_path / "out", False
-    )
-    assert done.added == "lm_head.weight"
-    changed = text.replace('"tie_word_embeddings": true', '"tie_word_embeddings": false')
-    assert (tmp_path / "out/config.json").read_text() == changed
-    index = json.loads((tmp_path / "out/model.safetensors.index.json").read_text())
-    old = json.loads((source / "model.safetensors.index.json").read_text())
-    place = old["weight_map"]["model.embed_tokens.weight"]
-    assert index["weight_map"] == old["weight_map"] | {"lm_head.weight": place}
-    assert index["metadata"]["total_size"] == old["metadata"]["total_size"] + 97 * 40 * 2
-    head = load_file(tmp_path / "out" / place)["lm_head.weight"]
-    assert same(head, load_file(source / place)["model.embed_tokens.weight"])
-    assert lw.load(tmp_path / "out").spec["tied"] is False
-
-
-def test_untying_where_the_key_is_absent(tiny: Tiny, tmp_path: Path) -> None:
-    source = stored_as(tiny("gpt2"), tmp_path / "in", "float32")
-    config = json.loads((source / "config.json").read_text())
-    config.pop("tie_word_embeddings", None)
-    for i, text in enumerate((json.dumps(config, indent=2) + "\n", json.dumps(config))):
-        (source / "config.json").write_text(text)
-        ablation(lw.load(source)).commit(source, tmp_path / f"{i}", progress=False)
-        written = (tmp_path / f"{i}/config.json").read_text()
-        assert json.loads(written) == config | {"tie_word_embeddings": False}
-        assert len(written) - len(text) < 40
-
-
-def test_a_stored_copy_of_the_tied_embedding_becomes_the_unembedding(
-    tiny: Tiny, tmp_path: Path
-) -> None:
-    source = stored_as(tiny("gpt2"), tmp_path / "in", "float32")
-    tensors = load_file(source / "model.safetensors")
-    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].clone()
-    save_file(tensors, source / "model.safetensors", {"format": "pt"})
-    model = lw.load(source)
-    edit = ablation(model)
-    assert edit.commit(source, tmp_path / "out", progress=False).added is None
-    edit.apply(model)
-    tokens = random_tokens(1, 6)
-    assert same(lw.load(tmp_path / "out")(tokens), model(tokens))
-    assert (
-        relative_error(model(tokens), transformers_logits(tmp_path / "out", tokens, torch.float32))
-        < 1e-5
-    )
 
 
 def test_names_without_the_first_part(tiny: Tiny, tmp_path: Path) -> None:
@@ -235,7 +166,6 @@ def test_threads_and_repetition_change_no_byte(tiny: Tiny, tmp_path: Path) -> No
     assert seen[0] == seen[1] == seen[2]
 
 
-# --- whole or not at all ---
 def test_saved_edit_commits_to_the_same_bytes(tiny: Tiny, tmp_path: Path) -> None:
     source = tiny("llama")
     edit = ablation(lw.load(source))
@@ -257,67 +187,3 @@ def test_progress_and_cancelling(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         edit.commit(source, tmp_path / "stopped", progress=lambda done, total: bool(1 // 0))
     assert sorted(f.name for f in tmp_path.iterdir()) == ["out"]
-
-
-def test_outputs_that_are_refused(tiny: Tiny, tmp_path: Path) -> None:
-    source = stored_as(tiny("llama"), tmp_path / "in", "float32")
-    edit = ablation(lw.load(source))
-    before = file_hashes(source)
-    (tmp_path / "there").mkdir()
-    with pytest.raises(FileExistsError, match="there"):
-        edit.commit(source, tmp_path / "there")
-    with pytest.raises(ValueError, match="is the input"):
-        edit.commit(source, source)
-    with pytest.raises(ValueError, match="lies inside the input"):
-        edit.commit(source, source / "out")
-    with pytest.raises(FileNotFoundError):
-        edit.commit(source, tmp_path / "no" / "out")
-    with pytest.raises(FileNotFoundError):
-        edit.commit(tmp_path / "missing", tmp_path / "out")
-    assert file_hashes(source) == before
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["in", "there"]
-
-
-def test_inputs_that_are_refused(tiny: Tiny, tmp_path: Path) -> None:
-    source = stored_as(tiny("llama"), tmp_path / "in", "float32")
-    edit = ablation(lw.load(source))
-    cases: list[tuple[str, Path, type[Exception], str]] = []
-
-    def case(label: str, kind: type[Exception], message: str) -> Path:
-        folder = shutil.copytree(source, tmp_path / label)
-        cases.append((label, folder, kind, message))
-        return folder
-
-    case("bare", ValueError, "config.json").joinpath("config.json").unlink()
-    changed = case("changed", ValueError, "has SHA-256 .* but the edit was made for")
-    name = "model.layers.0.mlp.down_proj.weight"
-    tensors = load_file(changed / "model.safetensors")
-    save_file(tensors | {name: tensors[name] + 1}, changed / "model.safetensors")
-    missing = case("missing", lw.CheckpointError, name)
-    del tensors[name]
-    save_file(tensors, missing / "model.safetensors")
-    integers = case("integers", lw.CheckpointError, "type I32 cannot be edited")
-    save_file(
-        tensors | {name: torch.ones(30, 37, dtype=torch.int32)}, integers / "model.safetensors"
-    )
-    shape = case("shape", lw.CheckpointError, "shape is not what config.json asks for")
-    save_file(tensors | {name: torch.ones(31, 37)}, shape / "model.safetensors")
-    cut = case("cut", lw.CheckpointError, "model.safetensors")
-    raw = (cut / "model.safetensors").read_bytes()
-    (cut / "model.safetensors").write_bytes(raw[:-1])
-    cases.append(("other", tiny("gpt2"), ValueError, "has SHA-256"))
-    cases.append(("wide", tiny("llama-grouped"), ValueError, r"has shape \[1, 30\]"))
-    for label, folder, kind, message in cases:
-        with pytest.raises(kind, match=message):
-            edit.commit(folder, tmp_path / f"{label}-out", progress=False)
-        assert not (tmp_path / f"{label}-out").exists()
-    assert not list(tmp_path.glob("*-out")) + list(tmp_path.glob(".*"))
-
-
-def test_rows_cannot_be_committed(tiny: Tiny, tmp_path: Path) -> None:
-    model = lw.load(tiny("llama"))
-    edit = lw.edits.ablate(model, torch.eye(30)[:2], rows=True)
-    with pytest.raises(
-        ValueError, match="2 edits, one for each row of a batch, which commit cannot"
-    ):
-        edit.commit(tiny("llama"), tmp_path / "out")

@@ -2,93 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-import embedded
+import keyed
 import lenswright as lw
-import wordy
 from edit_methods import gain, length_one
-from editing import committed_hashes, direction, hashes, matrix_of, stored_as
+from editing import committed_hashes, direction, hashes, matrix_of
 from editing_families import Family
+from keyed import BALANCE, LAYER_INPUTS, RIDGE, keys_of, least_squares, worded
 from lenswright import demo
-from lenswright.directions import TokenLogOdds, difference_of_means, score_prompts
-from lenswright.editing.balance import Trials, gentlest
-from lenswright.prompting.prompts import Prompt, PromptSet, Splits
+from lenswright.directions import difference_of_means
+from lenswright.prompting.prompts import Splits
 from lenswright.verifying.verify import relative_error
 from support import random_tokens
-
-LAYER_INPUTS = {"attention": "attn.hook_z", "mlp": "mlp.hook_post"}
-RIDGE, BALANCE = 1e-4, 0.3
 
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    texts = wordy.sentences(60, seed=5)
-    parts = {
-        role: {
-            "positive": texts[20 * i : 20 * i + 12],
-            "negative": texts[20 * i + 12 : 20 * i + 20],
-        }
-        for i, role in enumerate(("fit", "select", "test"))
-    }
-    for i, text in enumerate(parts["fit"]["negative"][:3]):
-        parts["fit"]["negative"][i] = {"prompt": text, "answer": "w3 w4 w5"}
-    return Splits.from_parts(**parts)
-
-
-def worded(family: Family, tmp_path: Path, name: str, knob: str = "", **more: Any) -> lw.Model:
-    source = stored_as(family(name, knob, **more), tmp_path / "in", "float64")
-    return lw.load(wordy.add_tokenizer(source))
-
-
-def keys_of(
-    model: lw.Model, prompts: Any, point: str, edit: lw.edits.Edit | None
-) -> list[torch.Tensor]:
-    """What a writer reads, prompt by prompt: behind positives' instructions, all of negatives, and
-    behind negatives' instructions."""
-    found: list[list[torch.Tensor]] = [[], [], []]
-    for prompt in prompts:
-        positive = prompt in prompts.positive
-        answer = [] if prompt.answer is None else wordy.ids(prompt.answer)
-        row = wordy.chat_ids(prompt.text) + ([] if positive else answer)
-        if edit is None:
-            cache = model.capture(torch.tensor([row]), point)
-        else:
-            with model.edited(edit):
-                cache = model.capture(torch.tensor([row]), point)
-        keys = cache[point][0].flatten(1)
-        found[0 if positive else 1].append(keys[-2:] if positive else keys)
-        if not positive:
-            end = len(wordy.chat_ids(prompt.text))
-            found[2].append(keys[end - 2 : end])
-    return [torch.cat(part) for part in found]
-
-
-def least_squares(
-    keys: Sequence[torch.Tensor], w: torch.Tensor, b: torch.Tensor, v: torch.Tensor, target: Any
-) -> torch.Tensor:
-    """The minimum as an overdetermined system, whose rows are the terms of the sum."""
-    positive, negative, alike = keys
-    tau = (v @ (alike @ w.T + b).T).mean() if target == "mean" else target
-    wanted = tau - v @ (positive @ w.T + b).T
-    trace = positive.square().sum() / len(positive) + BALANCE * negative.square().sum() / len(
-        negative
-    )
-    size = w.shape[1]
-    rows = torch.cat([
-        positive / len(positive) ** 0.5,
-        (BALANCE / len(negative)) ** 0.5 * negative,
-        (RIDGE * trace / size) ** 0.5 * torch.eye(size, dtype=w.dtype),
-    ])  # fmt: skip
-    right = torch.cat([
-        wanted / len(positive) ** 0.5, torch.zeros(len(negative) + size, dtype=w.dtype)
-    ])  # fmt: skip
-    return torch.linalg.lstsq(rows, right[:, None], driver="gelsd").solution[:, 0]
+    return keyed.splits()
 
 
 @pytest.mark.parametrize(("sequential", "target"), [(True, 0.0), (True, "mean"), (False, 0.4)])
@@ -254,95 +189,6 @@ def test_batch_size_does_not_matter(family: Family, tmp_path: Path, splits: Spli
     )
     for name, factors in one.factors().items():
         assert relative_error(factors["B"], other.factors()[name]["B"]) < 1e-8
-
-
-def divergence(model: lw.Model, edit: lw.edits.Edit, prompt: list[int], answer: list[int]) -> float:
-    """Mean over an answer's tokens, one forward of the whole text each."""
-    row = [prompt + answer[:-1]]
-    with model.edited(edit):
-        after = model(row)[0, len(prompt) - 1 :].log_softmax(-1)
-    before = model(row)[0, len(prompt) - 1 :].log_softmax(-1)
-    return float((before.exp() * (before - after)).sum(-1).mean())
-
-
-def test_refusals_are_told_by_what_is_said(tmp_path: Path) -> None:
-    model, parts = embedded.model(), embedded.splits(12, 8, 4)
-    trials = Trials(model, parts.select, None, 5)
-    nothing = trials.row(lw.edits.from_factors(model, {}))
-    assert nothing["left"] == nothing["same"] == len(trials.showing) / 8 > 0.9
-    assert nothing["kl"] == pytest.approx(0, abs=1e-9)
-    choice = lw.directions.select(
-        model, difference_of_means(model.collect(parts.fit, progress=False)), parts.select,
-        n_random=2, progress=False,
-    )  # fmt: skip
-    gone = trials.row(lw.edits.ablate(model, choice))
-    assert gone["same"] < 0.3
-    assert gone["bypass"] < nothing["bypass"]
-    assert gone["kl"] > 0
-
-
-def test_balance_is_chosen_on_the_selection_split(
-    family: Family, tmp_path: Path, splits: Splits
-) -> None:
-    model = worded(family, tmp_path, "llama")
-    score = TokenLogOdds(["w5"], ["w8"])
-    answered = [Prompt(p.text, answer="w5 w9 w2") for p in splits.select.negative]
-    select = PromptSet("select", splits.select.positive, answered)
-    given: dict[str, Any] = {"select": select, "score": score, "progress": False}
-    edit = lw.edits.condition(
-        model, direction(model), splits.fit, balance=[0.01, 1.0, 100.0], **given
-    )
-    made = edit.provenance
-    table = made["balances"]
-    assert [row["balance"] for row in table] == [0.01, 1.0, 100.0]
-    assert made["balance"] in (0.01, 1.0, 100.0)
-    assert made["select"]["digests"] == splits.select.digests
-    alone = lw.edits.condition(
-        model, direction(model), splits.fit, balance=made["balance"], progress=False
-    )
-    assert alone.id == edit.id
-    for row in table:
-        tried = lw.edits.condition(
-            model, direction(model), splits.fit, balance=row["balance"], progress=False
-        )
-        with model.edited(tried):
-            scores = score_prompts(
-                model, score.prepare(model, splits.select), list(splits.select.positive)
-            )
-        assert row["left"] == sum(one > 0 for one in scores) / len(scores)
-        pairs = [(wordy.chat_ids(p.text), wordy.ids(p.answer)) for p in answered]
-        assert row["kl"] == pytest.approx(sum(divergence(model, tried, *pair) for pair in pairs)
-                                          / len(pairs), rel=1e-9)  # fmt: skip
-        assert "same" not in row
-    # A larger balance changes negative prompts less.
-    assert table[0]["kl"] > table[2]["kl"] >= 0
-    with pytest.raises(ValueError, match="select is None"):
-        lw.edits.condition(model, direction(model), splits.fit, balance=[0.1, 1.0])
-    with pytest.raises(ValueError, match="part"):
-        lw.edits.condition(
-            model, direction(model), splits.fit, balance=[0.1, 1.0], select=splits.test
-        )
-
-
-def row(bypass: float, left: float, kl: float) -> dict[str, float]:
-    return {"bypass": bypass, "left": left, "kl": kl}
-
-
-def test_the_gentlest_that_leaves_next_to_none_is_chosen() -> None:
-    # A mean that falls far may leave many prompts as they were: then it is not enough.
-    far = [row(-2.0, 0.02, 0.3), row(-1.5, 0.05, 0.2), row(-1.9, 0.06, 0.1), row(-1.0, 0.4, 0.01)]
-    assert gentlest(far) == 1
-    assert gentlest(far[2:]) == 0  # where none is enough, the one that goes furthest
-    assert gentlest([row(-0.3, 0.2, 0.1), row(-0.2, 0.1, 0.2)]) == 1
-    assert gentlest([row(-0.3, 0.2, 0.1), row(-0.4, 0.2, 0.2)]) == 1
-    # Of refusals the answers count as well, and first.
-    said = [row(-2.0, 0.0, 0.1) | {"same": 0.5}, row(-1.0, 0.02, 0.3) | {"same": 0.04}]
-    assert gentlest(said) == 1
-    said[1]["same"] = 0.06
-    assert gentlest(said) == 1
-    said[0]["same"] = 0.06
-    assert gentlest(said) == 0
-    assert gentlest([row(0.0, 0.0, 0.0)]) == 0
 
 
 @pytest.mark.parametrize(

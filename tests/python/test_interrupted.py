@@ -11,22 +11,11 @@ from typing import Any
 import pytest
 
 import lenswright as lw
-import wordy
-from collected import EVERY, POINT, prompts
+from collected import EVERY, POINT
 from lenswright.collecting import statistics
 from lenswright.collecting.statistics import Statistics, collect
 from lenswright.prompting.prompts import PromptSet
 from support import same
-
-
-@pytest.fixture(scope="module")
-def folder(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wordy.copy(tiny("llama-grouped"), tmp_path_factory.mktemp("collect") / "model")
-
-
-@pytest.fixture(scope="module")
-def fit() -> PromptSet:
-    return prompts()
 
 
 class Stop(Exception):
@@ -58,9 +47,9 @@ def equal(one: Statistics, other: Statistics, limit: float = 1e-12) -> None:
 
 
 def test_ctrl_c_keeps_whole_batches_and_the_same_call_goes_on(
-    folder: Path, fit: PromptSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wordy_llama: Path, fit: PromptSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = lw.load(folder, dtype="float64")
+    model = lw.load(wordy_llama, dtype="float64")
     path = tmp_path / "unfinished.safetensors"
     whole = collect(model, fit, POINT, "last", EVERY, batch_size=4)
     before = signal.getsignal(signal.SIGINT)
@@ -87,9 +76,9 @@ def test_ctrl_c_keeps_whole_batches_and_the_same_call_goes_on(
 
 
 def test_a_crash_goes_on_from_the_last_write(
-    folder: Path, fit: PromptSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wordy_llama: Path, fit: PromptSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = lw.load(folder, dtype="float64")
+    model = lw.load(wordy_llama, dtype="float64")
     path = tmp_path / "unfinished.safetensors"
 
     def crash() -> None:
@@ -104,9 +93,9 @@ def test_a_crash_goes_on_from_the_last_write(
 
 
 def test_a_checkpoint_of_something_else_is_refused(
-    folder: Path, fit: PromptSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wordy_llama: Path, fit: PromptSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = lw.load(folder, dtype="float64")
+    model = lw.load(wordy_llama, dtype="float64")
     path = tmp_path / "unfinished.safetensors"
     with monkeypatch.context() as patch:
         interrupted(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -118,4 +107,4 @@ def test_a_checkpoint_of_something_else_is_refused(
     with pytest.raises(ValueError, match="its provenance differ"):
         collect(model, other, POINT, "last", checkpoint=path)
     with pytest.raises(ValueError, match="holds no collecting"):
-        collect(model, fit, POINT, "last", checkpoint=folder / "model.safetensors")
+        collect(model, fit, POINT, "last", checkpoint=wordy_llama / "model.safetensors")

@@ -12,7 +12,7 @@ import torch
 import embedded
 import lenswright as lw
 import merging_models as models
-from test_merge_slices import config_of, franken, linear, near
+from merging_models import config_of, franken, linear, near
 
 RECIPES: dict[str, Callable[[list[Any]], dict[str, Any]]] = {
     "linear": lambda f: linear(f, [0.3, 0.7]),

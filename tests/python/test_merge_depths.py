@@ -10,7 +10,7 @@ import pytest
 
 import lenswright as lw
 import merging_models as models
-from test_merge_slices import config_of
+from merging_models import config_of
 
 LISTS: dict[str, tuple[Any, Any]] = {
     # of layers 0 and 2 of a model of three: before, after

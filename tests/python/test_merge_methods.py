@@ -13,7 +13,7 @@ import torch
 import lenswright as lw
 import merging_models as models
 from merging_reference import METHODS, merged
-from test_merge_whole import BEYOND
+from whole_reference import BEYOND
 
 # method -> (number of models beside the base, needs a base, parameters, parameters of each model)
 CASES: dict[str, tuple[int, bool, dict[str, Any], dict[str, Any]]] = {

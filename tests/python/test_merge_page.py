@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 
+import merge_differences
 import merge_page
 import merge_register
 
@@ -15,9 +16,9 @@ def test_page() -> None:
 
 
 def test_every_mode_is_said() -> None:
-    for difference in merge_page.DIFFERENCES:
+    for difference in merge_differences.DIFFERENCES:
         assert all((difference.topic, difference.mergekit, difference.compat, difference.strict))
-    numbers = {d.number for d in merge_page.DIFFERENCES if d.number}
+    numbers = {d.number for d in merge_differences.DIFFERENCES if d.number}
     assert all(re.fullmatch(r"D\d+", n) for n in numbers)
     assert numbers <= set(merge_register.DEFECTS)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,16 @@ import torch
 
 import lenswright as lw
 import merging_models as models
-from lenswright.cli import main
 from lenswright.merging import recipes
 
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Three float32 models, the first the base of the others."""
-    folder = tmp_path_factory.mktemp("trio")
-    base = models.random_tensors(0, torch.float32)
-    tensors = [base, *(models.random_tensors(i, torch.float32, base) for i in (1, 2))]
-    return [str(models.save(folder / "abc"[i], one)) for i, one in enumerate(tensors)]
+    return [
+        str(path)
+        for path in models.base_and_tuned(tmp_path_factory.mktemp("trio"), 2, torch.float32)
+    ]
 
 
 def linear(trio: list[str]) -> dict[str, Any]:
@@ -224,33 +221,3 @@ def test_yaml(tmp_path: Path) -> None:
         recipes.read(tmp_path / "none.yml")
     dicts = "models:\n- model: {model: {path: x, revision: r}, lora: l}\nmerge_method: linear\n"
     assert read(dicts)[0]["models"] == [{"model": "x@r+l"}]
-
-
-def test_command_line(trio: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import yaml
-
-    recipe, out = tmp_path / "recipe.yml", tmp_path / "out"
-    recipe.write_text(yaml.safe_dump(linear(trio)))
-    assert main(["merge", str(recipe), str(out), "--dry-run"]) == 0
-    assert "would write" in capsys.readouterr().out
-    assert not out.exists()
-    assert main(["merge", str(recipe), str(out), "--cuda", "--lazy-unpickle", "--device=cpu"]) == 0
-    told = capsys.readouterr()
-    assert told.err.count("\n") == 3
-    assert "--cuda has no effect" in told.err
-    assert "wrote" in told.out
-    assert (out / "lenswright.json").exists()
-    other = str(tmp_path / "other")
-    assert main(["merge", str(recipe), other, "--dry-run", "--json", "--memory", "500MB"]) == 0
-    assert json.loads(capsys.readouterr().out)["memory_bytes"] <= 500e6
-    assert main(["merge", str(recipe), other, "--memory", "1MB"]) == 2
-    assert "memory is 1000000 bytes, expected at least" in capsys.readouterr().err
-    assert main(["merge", str(recipe), str(out)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    recipe.write_text(yaml.safe_dump(linear(trio) | {"merge_method": "liner"}))
-    assert main(["merge", str(recipe), str(tmp_path / "other")]) == 2
-    told = capsys.readouterr()
-    assert told.err.count("\n") == 1
-    assert "did you mean 'linear'?" in told.err
-    assert main(["merge", str(recipe), str(tmp_path / "other"), "--strickt"]) == 2
-    assert sorted(os.listdir(tmp_path)) == ["out", "recipe.yml"]

@@ -23,17 +23,13 @@ import lenswright as lw
 import merging_models as models
 import test_merge_adapters as adapters
 from lenswright.cli import VERBS, main
+from merging_models import config_of, franken, linear
 from merging_reference import merged
 from test_merge_methods import CASES, recipe_of
-from test_merge_slices import config_of, franken, linear
 from test_merge_vocabularies import recipe as recipe_of_words
 from test_merge_vocabularies import two as two
 
 NAME = "model.layers.0.w.weight"
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {name: check.sha256 for name, check in lw.Checkpoint(folder).check().items()}
 
 
 def merged_elsewhere(recipe: dict[str, Any], out: Path, hash_seed: int) -> dict[str, Any]:
@@ -46,7 +42,7 @@ def merged_elsewhere(recipe: dict[str, Any], out: Path, hash_seed: int) -> dict[
     )  # fmt: skip
     small = {p.name: p.read_bytes() for p in out.iterdir() if p.suffix == ".json"}
     small.pop("lenswright.json")
-    return {"tensors": hashes(out), "files": small}
+    return {"tensors": models.hashes(out), "files": small}
 
 
 def test_d4_d5_d6_nothing_depends_on_hashes(two: list[Path], tmp_path: Path) -> None:
@@ -224,8 +220,8 @@ def test_d32_settings_of_all_threads(tiny: Callable[..., Path], tmp_path: Path) 
         out = tmp_path / f"out{threads}"
         lw.merge(recipe | {"dtype": "bfloat16"}, out, "compat", threads=threads, seed=9)
         assert {value.dtype for value in models.load(out).values()} == {torch.bfloat16}
-        assert hashes(out) == hashes(tmp_path / "out1")
+        assert models.hashes(out) == models.hashes(tmp_path / "out1")
     assert franken(folders)  # slices, likewise
     for threads in (1, 2):
         lw.merge(franken(folders), tmp_path / f"slices{threads}", threads=threads)
-    assert hashes(tmp_path / "slices1") == hashes(tmp_path / "slices2")
+    assert models.hashes(tmp_path / "slices1") == models.hashes(tmp_path / "slices2")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,24 +45,25 @@ def hidden(room: Path) -> list[Path]:
     return [path for path in room.iterdir() if path.name.startswith(".out.partial-")]
 
 
-def killed(room: Path, lines: int) -> Path:
-    """Begin a merge, kill it once its journal has so many lines; the hidden folder."""
-    command = [sys.executable, "-m", "lenswright", "merge", "recipe.yml", "out", "-j", "1"]
+def kill(room: Path, recipe: str, lines: int, hiding: Callable[[], list[Path]]) -> None:
+    """Begin a merge, kill it once a journal in one of those folders has so many lines."""
+    command = [sys.executable, "-m", "lenswright", "merge", recipe, "out", "-j", "1"]
     process = subprocess.Popen(command, cwd=room)
     while process.poll() is None:
-        journals = [path / "journal.partial" for path in hidden(room)]
+        journals = [path / "journal.partial" for path in hiding()]
         if journals and journals[0].exists() and journals[0].read_text().count("\n") >= lines:
             break
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (room / "out").exists(), "it was done before it could be killed"
+
+
+def killed(room: Path, lines: int) -> Path:
+    """Begin a merge, kill it once its journal has so many lines; the hidden folder."""
+    kill(room, "recipe.yml", lines, lambda: hidden(room))
     (left,) = hidden(room)
     return left
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {name: check.sha256 for name, check in lw.Checkpoint(folder).check().items()}
 
 
 def test_it_goes_on(room: Path) -> None:
@@ -75,7 +77,7 @@ def test_it_goes_on(room: Path) -> None:
     inputs = [(str(room / name), room / name) for name in ("m1", "m0")]
     plan = _files.plan_merge(document, "recipe", inputs)
     plan.run(room / "out", [], lambda now, _total: seen.append(now), 2, True)
-    assert hashes(room / "out") == hashes(room / "whole")
+    assert models.hashes(room / "out") == models.hashes(room / "whole")
     assert not hidden(room)
     files = {
         f"{path.name}.partial": path.stat().st_ino for path in (room / "out").glob("*.safetensors")
@@ -94,7 +96,7 @@ def test_what_was_spoilt_is_done_again(room: Path) -> None:
     with (left / "journal.partial").open("a") as journal:
         journal.write("11 123")  # a line that was never finished
     lw.merge(room / "recipe.yml", room / "out", resume=True)
-    assert hashes(room / "out") == hashes(room / "whole")
+    assert models.hashes(room / "out") == models.hashes(room / "whole")
 
 
 def test_another_merge_is_not_gone_on_with(room: Path) -> None:
@@ -102,7 +104,7 @@ def test_another_merge_is_not_gone_on_with(room: Path) -> None:
     other = recipe(room) | {"parameters": {"lambda": 0.5}}
     lw.merge(other, room / "out", resume=True)
     lw.merge(other, room / "whole")
-    assert hashes(room / "out") == hashes(room / "whole")
+    assert models.hashes(room / "out") == models.hashes(room / "whole")
     assert hidden(room) == [left]
 
 
@@ -110,7 +112,7 @@ def test_without_resume_it_begins_anew(room: Path) -> None:
     killed(room, 2)
     lw.merge(room / "recipe.yml", room / "out")
     lw.merge(room / "recipe.yml", room / "whole")
-    assert hashes(room / "out") == hashes(room / "whole")
+    assert models.hashes(room / "out") == models.hashes(room / "whole")
     assert not hidden(room)
 
 
@@ -125,7 +127,7 @@ def test_interrupted_with_resume_it_stays(room: Path) -> None:
         lw.Checkpoint(hidden(room)[0])
     lw.merge(recipe(room), room / "out", resume=True)
     lw.merge(recipe(room), room / "whole")
-    assert hashes(room / "out") == hashes(room / "whole")
+    assert models.hashes(room / "out") == models.hashes(room / "whole")
     assert not hidden(room)
 
 
@@ -205,18 +207,12 @@ def stage_folders(room: Path) -> list[Path]:
 
 def killed_in_stage(room: Path, lines: int, last: bool) -> Path:
     """Begin a merge of two stages, kill it in one; the folder of its stages."""
-    command = [sys.executable, "-m", "lenswright", "merge", "stages.yml", "out", "-j", "1"]
-    process = subprocess.Popen(command, cwd=room)
-    while process.poll() is None:
+
+    def hiding() -> list[Path]:
         inside = [path for folder in stage_folders(room) for path in folder.iterdir()]
-        hiding = hidden(room) if last else [path for path in inside if path.name.startswith(".")]
-        journals = [path / "journal.partial" for path in hiding]
-        if journals and journals[0].exists() and journals[0].read_text().count("\n") >= lines:
-            break
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (room / "out").exists(), "it was done before it could be killed"
+        return hidden(room) if last else [path for path in inside if path.name.startswith(".")]
+
+    kill(room, "stages.yml", lines, hiding)
     (left,) = stage_folders(room)
     return left
 
@@ -237,7 +233,7 @@ def test_stages_go_on_where_they_were(room: Path, last: bool) -> None:
         lw.merge(room / "stages.yml", room / "out", resume=True)
     assert {path.stat().st_ino for path in left.glob("*/*.safetensors")} == before
     assert not hidden(room)
-    assert hashes(room / "out") == hashes(room / "whole")
+    assert models.hashes(room / "out") == models.hashes(room / "whole")
 
 
 def test_stages_begin_anew_without_resume(room: Path) -> None:
@@ -248,5 +244,5 @@ def test_stages_begin_anew_without_resume(room: Path) -> None:
     spoilt.write_bytes(b"")  # nobody may read it
     lw.merge(room / "stages.yml", room / "out")
     lw.merge(room / "stages.yml", room / "whole")
-    assert hashes(room / "out") == hashes(room / "whole")
+    assert models.hashes(room / "out") == models.hashes(room / "whole")
     assert not stage_folders(room)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,16 +20,9 @@ import merging_models as models
 from test_merge_methods import ALL, CASES, recipe_of
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    return {name: check.sha256 for name, check in lw.Checkpoint(folder).check().items()}
-
-
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("four")
-    base = models.random_tensors(0, torch.bfloat16)
-    tensors = [base, *(models.random_tensors(i, torch.bfloat16, base) for i in (1, 2, 3))]
-    return [models.save(folder / str(i), one) for i, one in enumerate(tensors)]
+    return models.base_and_tuned(tmp_path_factory.mktemp("four"), 3, torch.bfloat16)
 
 
 @pytest.mark.parametrize("label", ALL)
@@ -44,7 +36,7 @@ def test_threads_shards_and_places(label: str, four: list[Path], tmp_path: Path)
     recipe = recipe_of(method, case, moved)
     lw.merge(recipe, tmp_path / "two", threads=2, seed=3, shard_size="50KB")
     assert len(list((tmp_path / "two").glob("*.safetensors"))) >= 3
-    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    assert models.hashes(tmp_path / "one") == models.hashes(tmp_path / "two")
 
 
 ANY_ORDER = [label for label, (_, case) in ALL.items() if case[0] > 1]
@@ -60,7 +52,7 @@ def test_order_of_models(label: str, four: list[Path], tmp_path: Path) -> None:
     for number, order in enumerate(orders):
         entries = [recipe["models"][i] for i in order]
         lw.merge(recipe | {"models": entries}, tmp_path / str(number), seed=1, threads=1 + number)
-        found.append(hashes(tmp_path / str(number)))
+        found.append(models.hashes(tmp_path / str(number)))
     assert found[0] == found[1] == found[2]
 
 
@@ -68,8 +60,8 @@ def test_seeds(four: list[Path], tmp_path: Path) -> None:
     recipe = recipe_of("dare_linear", CASES["dare_linear"], four)
     for name, seed in {"a": 1, "b": 1, "c": 2}.items():
         lw.merge(recipe, tmp_path / name, seed=seed)
-    assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
-    assert hashes(tmp_path / "a") != hashes(tmp_path / "c")
+    assert models.hashes(tmp_path / "a") == models.hashes(tmp_path / "b")
+    assert models.hashes(tmp_path / "a") != models.hashes(tmp_path / "c")
 
 
 def test_dare_keeps_what_it_should(four: list[Path], tmp_path: Path) -> None:
@@ -197,64 +189,6 @@ def test_state_dicts(method: str, four: list[Path], tmp_path: Path) -> None:
     for name, value in want.items():
         assert value.dtype == got[name].dtype
         assert torch.equal(value, got[name])
-
-
-def test_memory_is_bounded(tmp_path: Path) -> None:
-    """Private memory does not grow with the tensor, and stays below what the plan says."""
-    script = """
-import sys, threading, json
-from pathlib import Path
-import lenswright as lw
-
-def private():
-    text = Path("/proc/self/smaps_rollup").read_text()
-    return 1024 * int(text.split("Anonymous:")[1].split()[0])
-
-peak, stop = [0], threading.Event()
-def watch():
-    while not stop.wait(0.002):
-        peak[0] = max(peak[0], private())
-base = private()
-thread = threading.Thread(target=watch); thread.start()
-done = lw.merge(json.loads(sys.argv[1]), sys.argv[2], threads=2)
-stop.set(); thread.join()
-print(peak[0] - base, done.memory_bytes)
-"""
-    folders = []
-    for i in range(3):
-        tensors = {"model.layers.0.w.weight": torch.randn(4096, 4096).bfloat16() * (1 + i)}
-        folders.append(models.save(tmp_path / str(i), tensors))
-    for method, case in {
-        "linear": (2, False, {}, {"weight": [1.0, 1.0]}),
-        "ties": (2, True, {}, {"weight": [1.0, 1.0], "density": [0.5, 0.5]}),
-    }.items():
-        recipe: dict[str, Any] = recipe_of(method, case, folders)
-        out = subprocess.run(
-            [sys.executable, "-c", script, json.dumps(recipe), str(tmp_path / method)],
-            check=True, capture_output=True, text=True,
-        ).stdout.split()  # fmt: skip
-        used, promised = int(out[0]), int(out[1])
-        assert used <= promised
-        assert promised < 200e6
-
-
-def test_a_limit_of_memory_is_kept(four: list[Path], tmp_path: Path) -> None:
-    """Fewer threads, fewer tensors at once, the same bytes; what is not enough is told apart."""
-    recipe = recipe_of("ties", CASES["ties"], four)
-    free = lw.merge(recipe, tmp_path / "free", threads=4)
-    least = lw.merge(recipe, tmp_path / "one", threads=1, memory=free.memory_bytes)
-    assert least.memory_bytes < free.memory_bytes
-    limit = (least.memory_bytes + free.memory_bytes) // 2
-    plan = lw.merge(recipe, tmp_path / "kept", threads=4, memory=limit, dry_run=True)
-    assert plan.memory_bytes <= limit
-    kept = lw.merge(recipe, tmp_path / "kept", threads=4, memory=limit)
-    assert kept.memory_bytes == plan.memory_bytes
-    assert hashes(tmp_path / "kept") == hashes(tmp_path / "free")
-    with pytest.raises(ValueError, match=r"memory is 1000000 bytes, expected at least \d+, for"):
-        lw.merge(recipe, tmp_path / "none", memory="1MB")
-    with pytest.raises(ValueError, match="memory is 'much', expected a size such as 5GB"):
-        lw.merge(recipe, tmp_path / "none", memory="much")
-    assert not (tmp_path / "none").exists()
 
 
 def test_progress_counts_what_is_written(four: list[Path], tmp_path: Path) -> None:

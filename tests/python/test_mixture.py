@@ -1,4 +1,4 @@
-"""Mixtures of experts: layouts against transformers, gates against a float64 rewrite."""
+"""Mixtures of experts: layouts against transformers, and what is refused."""
 
 from __future__ import annotations
 
@@ -14,48 +14,17 @@ import yaml
 
 import lenswright as lw
 import merging_models as models
+from dense_models import dense, recipe_of
 from lenswright.cli import main
-from lenswright.demo import folder as demo_folder
 from lenswright.verifying.lifted import lifted
 
-DEMO = Path(demo_folder.__file__).parent / "model"
-SIZES: dict[str, Any] = {
-    "hidden_size": 30, "num_attention_heads": 3, "num_key_value_heads": 3, "intermediate_size": 37,
-    "num_hidden_layers": 3, "vocab_size": 97, "max_position_embeddings": 64,
-    "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
-}  # fmt: skip
-LATENT: dict[str, Any] = {
-    "kv_lora_rank": 14, "q_lora_rank": 18, "qk_rope_head_dim": 6, "qk_nope_head_dim": 4,
-    "v_head_dim": 8, "first_k_dense_replace": 3, "n_routed_experts": 2, "num_experts_per_tok": 1,
-    "moe_intermediate_size": 37, "head_dim": 6, "n_group": 1, "topk_group": 1,
-}  # fmt: skip
-DENSE: dict[str, tuple[str, dict[str, Any]]] = {
-    "llama": ("LlamaConfig", SIZES),
-    "mistral": ("MistralConfig", SIZES | {"sliding_window": 9, "head_dim": 10}),
-    "qwen2": ("Qwen2Config", SIZES),
-    "qwen3": ("Qwen3Config", SIZES | {"head_dim": 10, "tie_word_embeddings": True}),
-    "deepseek_v2": ("DeepseekV2Config", SIZES | LATENT),
-    "deepseek_v3": ("DeepseekV3Config", SIZES | LATENT),
-}
 LAYOUTS = [
     ("llama", "mixtral", 0), ("mistral", "mixtral", 0), ("qwen2", "qwen2_moe", 1),
     ("llama", "qwen2_moe", 1), ("qwen3", "qwen3_moe", 0), ("deepseek_v2", "deepseek", 1),
-    ("deepseek_v3", "deepseek", 1),
+    ("deepseek_v3", "deepseek", 1), ("llama", "glm4_moe", 1), ("qwen2", "glm4_moe", 1),
+    ("mistral without a window", "glm4_moe", 1), ("qwen3", "glm4_moe", 1),
+    ("llama", "glm4_moe", 2),
 ]  # fmt: skip
-PROMPTS = ["kindly locate my red bucket", "create a salad", "repeat it once more", "four and five"]
-
-
-def dense(folder: Path, kind: str, seed: int) -> Path:
-    """A small random dense model in which every weight matters."""
-    name, settings = DENSE[kind]
-    model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, name)(**settings))
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in model.parameters():
-            noise = torch.randn(value.shape, generator=generator)
-            value.copy_(1 + 0.3 * noise if value.ndim == 1 else noise / value.shape[-1] ** 0.5)
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -72,47 +41,14 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Pat
     return get
 
 
-@pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The demonstration model and three that are near it."""
-    out = [DEMO]
-    for seed in range(3):
-        generator = torch.Generator().manual_seed(seed)
-        tensors = {
-            name: value + 0.02 * value.std() * torch.randn(value.shape, generator=generator)
-            if value.ndim > 1
-            else value
-            for name, value in models.load(DEMO).items()
-        }
-        folder = tmp_path_factory.mktemp("near") / str(seed)
-        config = json.loads((DEMO / "config.json").read_text())
-        models.save(folder, tensors, config)
-        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-            (folder / name).write_bytes((DEMO / name).read_bytes())
-        out.append(folder)
-    return out
-
-
-def recipe_of(folders: list[Path], mode: str = "random", shared: int = 0, **more: Any) -> Any:
-    experts = [
-        {"source_model": str(folder), "positive_prompts": [PROMPTS[i], PROMPTS[i][4:]],
-         "negative_prompts": [PROMPTS[i - 1]]}
-        for i, folder in enumerate(folders)
-    ]  # fmt: skip
-    out = {"base_model": str(folders[0]), "experts": experts, "gate_mode": mode} | more
-    if shared:
-        out["shared_experts"] = [
-            {"source_model": str(folders[-1]), "positive_prompts": ["anything"],
-             "residual_scale": 0.3}
-        ]  # fmt: skip
-    return out
-
-
 @pytest.mark.parametrize(("kind", "layout", "shared"), LAYOUTS)
 def test_equal_logits_in_transformers(
     kind: str, layout: str, shared: int, family: Callable[[str], list[Path]], tmp_path: Path
 ) -> None:
     recipe = recipe_of(family(kind), shared=shared, architecture=layout)
+    if shared == 2:
+        wide = family("llama of twice the width")[0]
+        recipe["shared_experts"][0]["source_model"] = str(wide)
     done = lw.mixture_of_experts(recipe, tmp_path / "out", progress=False)
     assert done.layout == layout
     reference, told = transformers.AutoModelForCausalLM.from_pretrained(
@@ -142,6 +78,40 @@ def test_like_experts_are_the_dense_model(
     assert (got - want).abs().max() <= 1e-12 * want.abs().max()
 
 
+@pytest.mark.parametrize(("kind", "layout", "chosen"), [
+    ("llama", "glm4_moe", 2), ("mistral without a window", "glm4_moe", 1),
+    ("qwen2", "glm4_moe", 3), ("qwen3", "glm4_moe", 2), ("deepseek_v3", "deepseek", 2),
+    ("deepseek_v2", "deepseek", 4),
+])  # fmt: skip
+def test_like_experts_beside_a_shared_one(
+    kind: str, layout: str, chosen: int, family: Callable[[str], list[Path]], tmp_path: Path
+) -> None:
+    """Three quarters of the dense model by the router, one by the shared expert; DeepSeek-V2's
+    weights add up to one only where every expert is chosen."""
+    one = family(kind)[0]
+    recipe = recipe_of([one] * 4, shared=1, architecture=layout, dtype="float64",
+                       experts_per_token=chosen)  # fmt: skip
+    recipe["shared_experts"][0]["residual_scale"] = 0.25
+    for expert in recipe["experts"]:
+        expert["residual_scale"] = 0.75
+    lw.mixture_of_experts(recipe, tmp_path / "out")
+    tokens = torch.randint(3, 97, (1, 31), generator=torch.Generator().manual_seed(5))
+    want = lw.load(one, dtype="float64")(tokens)
+    got = lw.load(tmp_path / "out", dtype="float64")(tokens)
+    assert (got - want).abs().max() <= 1e-12 * want.abs().max()
+    reference = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", dtype=torch.float64, attn_implementation="eager",
+        experts_implementation="eager",
+    )  # fmt: skip
+    dense_one = transformers.AutoModelForCausalLM.from_pretrained(
+        one, dtype=torch.float64, attn_implementation="eager"
+    )
+    with torch.no_grad(), lifted():
+        theirs, plain = (model.eval()(tokens).logits for model in (reference, dense_one))
+    assert (theirs - plain).abs().max() <= 1e-10 * plain.abs().max()
+    assert (theirs - want).abs().max() <= 1e-10 * want.abs().max()
+
+
 def test_experts_lie_in_order(family: Callable[[str], list[Path]], tmp_path: Path) -> None:
     folders = family("llama")
     lw.mixture_of_experts(recipe_of(folders), tmp_path / "out")
@@ -156,62 +126,6 @@ def test_experts_lie_in_order(family: Callable[[str], list[Path]], tmp_path: Pat
     for name, value in base.items():
         if ".mlp." not in name:
             assert torch.equal(out[name], value)
-
-
-def reference_states(folder: Path, prompt: str) -> torch.Tensor:
-    """What stands before each layer, by transformers in float64 [layers, pos, d_model]."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float64, attn_implementation="eager"
-    )
-    tokens = lw.load(folder).to_tokens(prompt)
-    with torch.no_grad(), lifted():
-        states = model.eval()(tokens, output_hidden_states=True).hidden_states
-    return torch.stack(states[:-1])[:, 0]
-
-
-def reference_row(folder: Path, mode: str, prompt: str) -> torch.Tensor:
-    if mode == "cheap_embed":
-        tokens = lw.load(folder).to_tokens(prompt)[0]
-        table = models.load(folder)["model.embed_tokens.weight"].double()
-        return table[tokens].sum(0).expand(4, -1)
-    states = reference_states(folder, prompt)
-    return states.mean(1) if mode == "hidden_avg" else states[:, -1]
-
-
-@pytest.mark.parametrize("mode", ["hidden", "hidden_avg", "cheap_embed"])
-def test_gates_of_prompts(mode: str, four: list[Path], tmp_path: Path) -> None:
-    recipe = recipe_of(four, mode, dtype="float64")
-    done = lw.mixture_of_experts(recipe, tmp_path / "out", progress=False)
-    out = models.load(tmp_path / "out")
-    worst = 0.0
-    for index, expert in enumerate(recipe["experts"]):
-        sides = [
-            torch.stack([reference_row(DEMO, mode, p) for p in expert[key]]).mean(0)
-            for key in ("positive_prompts", "negative_prompts")
-        ]
-        want = sides[0] - sides[1]
-        want = want / want.norm(dim=-1, keepdim=True)
-        for layer in range(4):
-            got = out[f"model.layers.{layer}.block_sparse_moe.gate.weight"][index]
-            worst = max(worst, float((got - want[layer]).abs().max() / want[layer].abs().max()))
-    assert worst <= 1e-12
-    assert len(done.conditions) == 4
-
-
-def test_a_mixture_of_four_demonstration_models_generates(four: list[Path], tmp_path: Path) -> None:
-    lw.mixture_of_experts(recipe_of(four, "hidden"), tmp_path / "out", progress=False)
-    model = lw.load(tmp_path / "out")
-    assert model.spec["family"] == "mixtral"
-    logits, cache = model.run_with_cache(PROMPTS[0])
-    assert torch.isfinite(logits).all()
-    chosen = cache["blocks.1.mlp.hook_expert_indices"]
-    assert chosen.shape[-1] == 2
-    tokens = model.to_tokens(PROMPTS[0])
-    new = model.generate(tokens, max_new_tokens=12, stop_at_eos=False)
-    reference = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
-    reference.generation_config.eos_token_id = None
-    want = reference.generate(tokens, max_new_tokens=12, do_sample=False, pad_token_id=0)
-    assert torch.equal(new, want)
 
 
 def test_chance_scale_and_noise(family: Callable[[str], list[Path]], tmp_path: Path) -> None:
@@ -261,6 +175,8 @@ def test_dry_run_writes_nothing(family: Callable[[str], list[Path]], tmp_path: P
         ({"architecture": "qwen2_moe"}, "one shared expert"),
         ({"shared_experts": [{"source_model": "x"}]}, "no shared expert"),
         ({"dtype": "int64"}, "expected one of bfloat16"),
+        ({"architecture": "deepseek"}, "one rotated key.*'glm4_moe' has DeepSeek-V3's router"),
+        ({"architecture": "glm4_moe"}, "one shared expert"),
     ],
 )
 def test_refused(
@@ -284,6 +200,12 @@ def test_models_that_do_not_fit(family: Callable[[str], list[Path]], tmp_path: P
     models.save(tmp_path / "short", short, config)
     with pytest.raises(ValueError, match="MLP of layer 2"):
         lw.mixture_of_experts(recipe_of([llama[0], tmp_path / "short"]), tmp_path / "out")
+    sliding = recipe_of(family("mistral"), shared=1, architecture="glm4_moe")
+    with pytest.raises(ValueError, match="sliding_window is 9"):
+        lw.mixture_of_experts(sliding, tmp_path / "out")
+    alone = recipe_of(llama[:1], shared=1, architecture="glm4_moe", experts_per_token=1)
+    with pytest.raises(ValueError, match="there is 1 expert, expected at least 2"):
+        lw.mixture_of_experts(alone, tmp_path / "out")
     no_prompts = recipe_of(llama, "hidden")
     del no_prompts["experts"][2]["positive_prompts"]
     with pytest.raises(ValueError, match=r"experts\[2\]: no positive_prompts"):

@@ -11,19 +11,9 @@ import pytest
 
 import lenswright as lw
 import wordy
-from collected import POINT, activations, prompts
+from collected import POINT, activations
 from lenswright.collecting.statistics import collect
-from lenswright.prompting.prompts import Prompt, PromptSet
-
-
-@pytest.fixture(scope="module")
-def folder(tiny: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wordy.copy(tiny("llama-grouped"), tmp_path_factory.mktemp("collect") / "model")
-
-
-@pytest.fixture(scope="module")
-def fit() -> PromptSet:
-    return prompts()
+from lenswright.prompting.prompts import Prompt, PromptSet, Splits
 
 
 def rules(model: lw.Model) -> dict[str, tuple[Any, Callable[[list[str]], list[int]]]]:
@@ -40,38 +30,38 @@ def rules(model: lw.Model) -> dict[str, tuple[Any, Callable[[list[str]], list[in
 
 
 @pytest.mark.parametrize("name", ["instruction", "template", "slice", "even"])
-def test_rules_of_many_tokens(folder: Path, fit: PromptSet, name: str) -> None:
-    model = lw.load(folder, dtype="float64")
+def test_rules_of_many_tokens(wordy_llama: Path, fit: PromptSet, name: str) -> None:
+    model = lw.load(wordy_llama, dtype="float64")
     rule, expected = rules(model)[name]
     stats = collect(model, fit, POINT, rule, ("mean", "samples"), batch_size=3)
     rows = [
         x[expected(f"<begin> <user> {p.text} <end> <bot>".split())]
-        for p, x in zip(fit.positive, activations(folder, fit.positive), strict=True)
+        for p, x in zip(fit.positive, activations(wordy_llama, fit.positive), strict=True)
     ]
     x = np.concatenate(rows)
     assert stats.n("positive").tolist() == [len(x)]
     np.testing.assert_allclose(stats.mean("positive", POINT)[0], x.mean(0), rtol=0, atol=1e-12)
 
 
-def test_first_and_pre_instruction(folder: Path, fit: PromptSet) -> None:
-    model = lw.load(folder, dtype="float64")
+def test_first_and_pre_instruction(wordy_llama: Path, fit: PromptSet) -> None:
+    model = lw.load(wordy_llama, dtype="float64")
     first = collect(model, fit, POINT, "first")
     before = collect(model, fit, POINT, "pre_instruction")
     assert (first.positions, first.offsets) == (("first",), (0,))
     assert [label.strip() for label in before.positions] == ["<begin>", "<user>"]
-    x = np.stack([x[:2] for x in activations(folder, fit.positive)]).mean(0)
+    x = np.stack([x[:2] for x in activations(wordy_llama, fit.positive)]).mean(0)
     np.testing.assert_allclose(first.mean("positive", POINT)[0], x[0], rtol=0, atol=1e-12)
     np.testing.assert_allclose(before.mean("positive", POINT), x, rtol=0, atol=1e-12)
 
 
-def test_spans_are_found_by_their_text(folder: Path) -> None:
+def test_spans_are_found_by_their_text(wordy_llama: Path) -> None:
     rows = [("w1 w2 w3 w2", "w2"), ("w4 w5 w6", "w4 w5"), ("w7 w8", "w8")]
     prompts = [Prompt(text, extra={"subject": span}) for text, span in rows]
     places = [[5], [2, 3], [3]]
-    model = lw.load(folder, dtype="float64")
+    model = lw.load(wordy_llama, dtype="float64")
     fit = PromptSet("fit", prompts[:2], prompts[2:])
     stats = collect(model, fit, POINT, "span:subject", ("mean", "samples"))
-    x = activations(folder, prompts)
+    x = activations(wordy_llama, prompts)
     expected = np.concatenate([x[i][places[i]] for i in range(2)]).mean(0)
     np.testing.assert_allclose(stats.mean("positive", POINT)[0], expected, rtol=0, atol=1e-12)
     with pytest.raises(KeyError, match="has no 'object'"):
@@ -81,3 +71,28 @@ def test_spans_are_found_by_their_text(folder: Path) -> None:
         collect(model, lost, POINT, "span:subject")
     with pytest.raises(ValueError, match="finds no token"):
         collect(model, fit, POINT, lambda place, text: False)
+
+
+def test_prompts_that_end_alike_do_not_pass_for_template(wordy_llama: Path) -> None:
+    def rows(start: int) -> list[str]:
+        return [f"{word} w80 w81" for word in wordy.WORDS[start : start + 4]]
+
+    roles = ("fit", "select", "test")
+    splits = Splits.from_parts(
+        **{r: {"positive": rows(8 * i), "negative": rows(8 * i + 4)} for i, r in enumerate(roles)}
+    )
+    stats = collect(lw.load(wordy_llama), splits.fit, points="blocks.1.hook_resid_pre")
+    assert stats.offsets == (-2, -1)
+    assert stats.provenance["suffix"] == 2
+
+
+def test_without_a_template_there_is_no_post_instruction(
+    tiny: Callable[..., Path], tmp_path: Path, fit: PromptSet
+) -> None:
+    model = lw.load(wordy.copy(tiny("gpt2"), tmp_path / "base", chat=False))
+    with pytest.raises(ValueError, match="no tokens follow the instruction"):
+        collect(model, fit)
+    assert collect(model, fit, positions="last").provenance["suffix"] == 0
+    longer = [Prompt(f"{prompt.text} w80 w81 w82") for prompt in fit]
+    shared = collect(model, PromptSet("fit", longer[:12], longer[12:]))
+    assert [label.strip() for label in shared.positions] == ["w80", "w81", "w82"]

@@ -33,6 +33,15 @@ def test_verbs_exist() -> None:
     assert named == set(VERBS)
 
 
+def test_counts_are_the_codes() -> None:
+    from lenswright import _files
+
+    for page in ("README.md", "CHANGELOG.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        (told,) = re.findall(r"(\d+) architectures", text)
+        assert int(told) == len(_files.families()), page
+
+
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / target).exists(), target

@@ -7,41 +7,19 @@ import json
 import pytest
 import torch
 
+from activation_formulas import activation
 from families import CASES, ROWS
-from lenswright.reference import FAMILIES, Reference
+from lenswright.reference import FAMILIES
 from lenswright.reference.norms import norm_points
 from lenswright.verifying.lifted import lifted
 from lenswright.verifying.verify import relative_error
+from reference_run import LENGTH, LIMIT, Run, close
 from support import next_token_loss, random_tokens
-
-LIMIT = 1e-12
-LENGTH = 13
-
-
-class Run:
-    """One forward of the oracle with what the checks need of the model."""
-
-    def __init__(self, folder):
-        self.ref = Reference(folder)
-        tokens = random_tokens(3, LENGTH)
-        self.at = self.ref.points(tokens, [*self.ref.names(), "logits"])
-        self.text = self.ref.config.get_text_config()
-
-    def block(self, layer):
-        start = f"blocks.{layer}."
-        return {n.removeprefix(start): v for n, v in self.at.items() if n.startswith(start)}
-
-    def blocks(self):
-        return [self.block(layer) for layer in range(self.ref.n_layers)]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(filter(None, case)))
 def run(family, request):
     return Run(family(*request.param))
-
-
-def close(ours, theirs):
-    assert relative_error(ours, theirs) <= LIMIT
 
 
 def repeated(x, heads):
@@ -210,35 +188,8 @@ def test_the_activation_lies_between_its_points(run):
     for layer, at in enumerate(run.blocks()):
         if "mlp.hook_pre" in at:
             with lifted():
-                active = _activation(run, layer)(at["mlp.hook_pre"])
+                active = activation(run.ref, run.text, layer)(at["mlp.hook_pre"])
             close(at["mlp.hook_post"], active * at.get("mlp.hook_pre_linear", torch.ones(())))
-
-
-def _activation(run, layer):
-    """By the config's name for it, but for two families whose configs have none, and for xIELU."""
-    from transformers.activations import ACT2FN
-
-    keys = ("hidden_activation", "hidden_act", "activation_function", "activation")
-    name = next((found for key in keys if (found := getattr(run.text, key, None))), None)
-    if name == "xielu":
-        return lambda x: _xielu(run.ref.find("mlp.act_fn", layer), x)
-    if name is None:
-        return {"bloom": _rounded_gelu, "mpt": torch.nn.functional.gelu}[run.text.model_type]
-    return ACT2FN[name]
-
-
-def _rounded_gelu(x):
-    """BLOOM's: the approximation by tanh with eight digits of the root of 2 / pi."""
-    return 0.5 * x * (1 + (0.79788456 * (x + 0.044715 * x**3)).tanh())
-
-
-def _xielu(weights, x):
-    """arXiv:2411.13010, eq. 6: a parabola to the right, an exponential to the left."""
-    softplus = torch.nn.functional.softplus
-    a, b = softplus(weights.alpha_p), weights.beta + softplus(weights.alpha_n)
-    right = a * x**2 + weights.beta * x
-    left = b * (x.minimum(weights.eps).exp() - 1 - x) + weights.beta * x
-    return right.where(x > 0, left)
 
 
 def test_the_head_reads_and_writes_what_its_points_say(run):

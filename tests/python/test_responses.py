@@ -9,10 +9,10 @@ import torch
 
 import embedded
 import lenswright as lw
+from lenswright.batches import batches
 from lenswright.measuring.responses import (
     Spoken,
     answer_residuals,
-    batches,
     divergences,
     respond,
     with_answers,

@@ -14,7 +14,16 @@ from safetensors.torch import load_file, save_file
 
 import lenswright as lw
 from edit_methods import METHODS, directions, others
-from editing import DTYPES, FAMILIES, direction, file_hashes, general_factors, stored_as
+from editing import (
+    DTYPES,
+    FAMILIES,
+    direction,
+    file_hashes,
+    general_factors,
+    journalled,
+    stored_as,
+    tampered,
+)
 from lenswright import cli
 
 Tiny = Callable[..., Path]
@@ -36,7 +45,6 @@ def there_and_back(edit: lw.edits.Edit, source: Path, room: Path) -> lw.edits.Co
     return done
 
 
-# --- bit for bit ---
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_byte_comes_back(tiny: Tiny, tmp_path: Path, name: str, dtype: str) -> None:
@@ -153,57 +161,9 @@ def test_the_same_journal_for_any_number_of_threads(tiny: Tiny, tmp_path: Path) 
     assert seen[0] == seen[1] == seen[2]
 
 
-# --- what is refused, by name ---
 @pytest.fixture
 def edited(tiny: Tiny, tmp_path: Path) -> Path:
-    source = stored_as(tiny("llama"), tmp_path / "in", "bfloat16")
-    edit = lw.edits.ablate(lw.load(source), direction(lw.load(source)))
-    edit.commit(source, tmp_path / "edited", progress=False, journal=True)
-    return tmp_path / "edited"
-
-
-def tampered(folder: Path, name: str) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    tensors[name].view(torch.int16).flatten()[7] ^= 1
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-
-
-def test_a_tampered_tensor_is_named(edited: Path, tmp_path: Path) -> None:
-    name = "model.layers.1.mlp.down_proj.weight"
-    tampered(edited, name)
-    with pytest.raises(lw.CheckpointError, match=name):
-        lw.edits.revert(edited, tmp_path / "back", progress=False)
-    assert not (tmp_path / "back").exists()
-    assert not list(tmp_path.glob(".*"))
-    for base in (None, tmp_path / "in"):
-        found = lw.edits.verify(edited, base, progress=False)
-        assert not found.ok
-        assert list(found.wrong) == [name]
-
-
-def test_an_untouched_tensor_is_named_beside_the_base(edited: Path, tmp_path: Path) -> None:
-    tampered(edited, "model.norm.weight")
-    assert lw.edits.verify(edited, progress=False).ok
-    found = lw.edits.verify(edited, tmp_path / "in", progress=False)
-    assert list(found.wrong) == ["model.norm.weight"]
-    assert "no commit edited it" in found.wrong["model.norm.weight"]
-
-
-def test_another_base_is_refused(edited: Path, tmp_path: Path) -> None:
-    tampered(tmp_path / "in", "model.layers.0.self_attn.o_proj.weight")
-    with pytest.raises(ValueError, match=r"layers.0.self_attn.o_proj.weight.*not the one"):
-        lw.edits.verify(edited, tmp_path / "in", progress=False)
-
-
-def test_factors_that_were_changed_are_found_out(edited: Path, tmp_path: Path) -> None:
-    record = json.loads((edited / "lenswright.json").read_text())
-    part = next(p for p in record["steps"][0]["factors"]["parts"] if "factors" in p)
-    text = part["factors"]["U"]["f64"]
-    part["factors"]["U"]["f64"] = ("B" if text[3] == "A" else "A").join((text[:3], text[4:]))
-    (edited / "lenswright.json").write_text(json.dumps(record))
-    for call in (lw.edits.verify, lambda folder: lw.edits.revert(folder, tmp_path / "back")):
-        with pytest.raises(ValueError, match="has factors of another edit"):
-            call(edited)
+    return journalled(tiny, tmp_path)
 
 
 def test_a_damaged_journal_writes_nothing(edited: Path, tmp_path: Path) -> None:
@@ -243,7 +203,6 @@ def test_folders_without_a_way_back(tiny: Tiny, tmp_path: Path, edited: Path) ->
         lw.edits.revert(edited, tmp_path / "back")
 
 
-# --- on the command line ---
 def test_commands(edited: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def said(*argv: str) -> tuple[int, Any]:
         code = cli.main(list(argv))

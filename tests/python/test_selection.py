@@ -12,6 +12,7 @@ import torch
 
 import lenswright as lw
 import wordy
+from edited_by_hand import divergence, odds, orthogonalised
 from lenswright import demo
 from lenswright.collecting.statistics import collect
 from lenswright.directions import (
@@ -21,17 +22,13 @@ from lenswright.directions import (
     score_prompts,
     select,
 )
-from lenswright.prompting.prompts import Prompt, PromptSet, Splits
+from lenswright.prompting.prompts import PromptSet, Splits
 from lenswright.selecting.choice import Choice
 from plain import Plain
 from support import same
 
 FAMILIES = ["llama-grouped", "gpt2"]
 SCORE = TokenLogOdds(["w5", "w6 w7"], ["w8"])
-WRITERS = {
-    "llama-grouped": ["self_attn.o_proj", "mlp.down_proj"],
-    "gpt2": ["attn.c_proj", "mlp.c_proj"],
-}
 
 
 @pytest.fixture(scope="module")
@@ -62,52 +59,6 @@ def chosen(folders: dict[str, Path], splits: Splits) -> dict[str, tuple[Any, Dir
         choice = select(model, found, splits.select, score=SCORE, n_random=3, batch_size=32)
         result[family] = model, found, choice
     return result
-
-
-def orthogonalised(folder: Path, family: str, v: torch.Tensor) -> Plain:
-    """The model with v taken out of every weight and bias that writes to the residual."""
-    plain = Plain(folder)
-    head = "lm_head.weight"
-    base = "model.embed_tokens" if family.startswith("llama") else "transformer.wte"
-    plain.weights.setdefault(head, plain.weights[f"{base}.weight"])  # untied first
-    for name, weight in plain.weights.items():
-        where = name.rsplit(".", 1)[0]
-        if where in (base, "transformer.wpe"):
-            plain.weights[name] = weight - (weight @ v)[:, None] * v
-        elif name.endswith("bias") and where.endswith(tuple(WRITERS[family])):
-            plain.weights[name] = weight - (weight @ v) * v
-        elif where.endswith(tuple(WRITERS[family])):
-            if family.startswith("llama"):  # [out, in]
-                plain.weights[name] = weight - v[:, None] * (v @ weight)
-            else:  # [in, out]
-                plain.weights[name] = weight - (weight @ v)[:, None] * v
-    return plain
-
-
-def next_token(plain: Plain, prompt: Prompt, more: str = "", edits: Any = None) -> torch.Tensor:
-    row = wordy.chat_ids(prompt.text) + wordy.ids(more)
-    logits = plain.forward(torch.tensor([row]), edits)["unembed.hook_out"][0, -1]
-    return torch.log_softmax(logits.detach(), -1)
-
-
-def odds(plain: Plain, prompts: tuple[Prompt, ...], edits: Any = None) -> float:
-    """Mean of SCORE."""
-    w5, w6, w7, w8 = wordy.ids("w5 w6 w7 w8")
-    values = []
-    for prompt in prompts:
-        first = next_token(plain, prompt, edits=edits)
-        second = next_token(plain, prompt, "w6", edits)
-        either = torch.stack([first[w5], first[w6] + second[w7]]).logsumexp(0)
-        values.append(float(either - first[w8]))
-    return sum(values) / len(values)
-
-
-def divergence(base: Plain, other: Plain, prompts: tuple[Prompt, ...]) -> float:
-    values = []
-    for prompt in prompts:
-        p, q = next_token(base, prompt), next_token(other, prompt)
-        values.append(float((p.exp() * (p - q)).sum()))
-    return sum(values) / len(values)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -16,7 +16,7 @@ import lenswright as lw
 import merging_models as models
 from lenswright.cli import main
 from lenswright.soups.space import Space
-from test_merge_slices import config_of
+from merging_models import config_of
 
 
 @pytest.fixture(scope="module")

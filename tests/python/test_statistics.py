@@ -13,7 +13,7 @@ import torch
 import lenswright as lw
 import wordy
 from lenswright.collecting.statistics import Statistics, collect
-from lenswright.prompting.prompts import Prompt, PromptSet, Splits
+from lenswright.prompting.prompts import PromptSet, Splits
 from plain import Plain
 from support import same
 
@@ -142,31 +142,6 @@ def test_all_positions_are_one_sample_each(folders: dict[str, Path], splits: Spl
     np.testing.assert_allclose(stats.mean("positive", point)[0], x.mean(0), rtol=0, atol=1e-12)
     expected = x.var(0, ddof=1)
     np.testing.assert_allclose(stats.variance("positive", point)[0], expected, rtol=0, atol=1e-11)
-
-
-def test_prompts_that_end_alike_do_not_pass_for_template(folders: dict[str, Path]) -> None:
-    def rows(start: int) -> list[str]:
-        return [f"{word} w80 w81" for word in wordy.WORDS[start : start + 4]]
-
-    roles = ("fit", "select", "test")
-    splits = Splits.from_parts(
-        **{r: {"positive": rows(8 * i), "negative": rows(8 * i + 4)} for i, r in enumerate(roles)}
-    )
-    stats = collect(lw.load(folders["gpt2"]), splits.fit, points="blocks.1.hook_resid_pre")
-    assert stats.offsets == (-2, -1)
-    assert stats.provenance["suffix"] == 2
-
-
-def test_without_a_template_there_is_no_post_instruction(
-    tiny: Callable[..., Path], tmp_path: Path, splits: Splits
-) -> None:
-    model = lw.load(wordy.copy(tiny("gpt2"), tmp_path / "base", chat=False))
-    with pytest.raises(ValueError, match="no tokens follow the instruction"):
-        collect(model, splits.fit)
-    assert collect(model, splits.fit, positions="last").provenance["suffix"] == 0
-    fit = [Prompt(f"{prompt.text} w80 w81 w82") for prompt in splits.fit]
-    shared = collect(model, PromptSet("fit", fit[:11], fit[11:]))
-    assert [label.strip() for label in shared.positions] == ["w80", "w81", "w82"]
 
 
 def test_merged_statistics_are_those_of_all_prompts(folders: dict[str, Path]) -> None:

@@ -12,48 +12,12 @@ import torch
 import lenswright as lw
 from editing import loaded
 from lenswright.verifying.verify import relative_error
-from steering_formulas import along, apply, changed, unit
+from steering_formulas import CASES, POINT, along, apply, changed, made, reference, unit
 from support import random_tokens, same
 
 Tiny = Callable[..., Path]
 
-POINT = "blocks.1.hook_resid_pre"
 EXACT = {"float64": 1e-14, "float32": 2e-6}
-
-# operation, strength, its unit and what else
-CASES: list[tuple[str, float, dict[str, Any]]] = [
-    ("add", 3.0, {}),
-    ("add", -0.7, {"unit": "own"}),
-    ("add", 0.5, {"unit": "token"}),
-    ("add", 0.4, {"unit": "relative"}),
-    ("add", 3.0, {"preserve_norm": True}),
-    ("add", 0.8, {"preserve_norm": True, "unit": "token"}),
-    ("project", 1.0, {}),
-    ("project", 2.0, {}),
-    ("project", -0.3, {}),
-    ("clamp", 1.5, {}),
-    ("clamp", -0.2, {"unit": "token"}),
-    ("scale", 0.25, {}),
-    ("scale", -1.0, {}),
-    ("swap", 1.0, {}),
-    ("cap", 0.3, {}),
-    ("cap", 0.02, {"unit": "relative"}),
-    ("floor", 0.3, {}),
-    ("floor", -0.1, {"unit": "token"}),
-]
-
-
-def made(model: lw.Model, operation: str, s: float, how: dict[str, Any], **more: Any) -> Any:
-    given = dict(how) | more
-    if operation == "swap":
-        return lw.steering.swap(along(model), along(model, 1), **given)
-    if how.get("unit") == "relative":
-        given["norms"] = {1: 7.5}
-    return getattr(lw.steering, operation)(along(model), s, **given)
-
-
-def reference(model: lw.Model, how: dict[str, Any]) -> dict[str, Any]:
-    return how | {"mean": 7.5, "other": along(model, 1)}
 
 
 @pytest.mark.parametrize("dtype", EXACT)
@@ -221,47 +185,6 @@ def test_hooks_and_edits_see_what_is_steered(tiny: Tiny, tmp_path: Path) -> None
     ), model.edited(lw.edits.ablate(model, v)):  # fmt: skip
         model(tokens)
     assert relative_error(seen[0] @ unit(v), torch.full((2, 5), 2.0, dtype=torch.float64)) < 1e-13
-
-
-@pytest.mark.parametrize(("operation", "s", "how"), CASES)
-def test_gradients_flow_through(
-    tiny: Tiny, tmp_path: Path, operation: str, s: float, how: dict[str, Any]
-) -> None:
-    model = loaded(tiny, tmp_path, "llama")
-    tokens = random_tokens(2, 5)
-    extra = reference(model, how)
-
-    def hook(h: torch.Tensor, hook: Any) -> torch.Tensor:
-        return apply(h, operation, along(model), s, lambda *_: 1.0, **extra)
-
-    with model.hooks([(POINT, hook)]):
-        _, expected = model.run_with_cache(tokens, incl_bwd=True, return_type="loss")
-    with torch.inference_mode():  # a value made there serves gradients all the same
-        steering = made(model, operation, s, how, layers=1)
-    with model.steered(steering):
-        _, found = model.run_with_cache(tokens, incl_bwd=True, return_type="loss")
-    for point in ("hook_embed_grad", "blocks.0.hook_resid_post_grad"):
-        assert found[point].abs().max() > 0
-        assert relative_error(found[point], expected[point]) < 1e-11
-
-
-def test_a_direction_can_be_trained_through_its_runs(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "llama")
-    tokens = random_tokens(2, 6)
-
-    def loss(vector: torch.Tensor) -> torch.Tensor:
-        steering = lw.steering.add(vector, 0.5, unit="own", layers=1)
-        with model.steered(steering):
-            return model(tokens, return_type="loss")
-
-    v = along(model).requires_grad_()
-    loss(v).backward()
-    assert v.grad is not None
-    probe, step = along(model, 9), 1e-6
-    with torch.no_grad():
-        slope = (loss(v + step * probe) - loss(v - step * probe)) / (2 * step)
-    assert abs(float(v.grad @ probe - slope)) < 1e-8
-    assert abs(float(slope)) > 1e-4
 
 
 def test_norms_of_the_residual(tiny: Tiny, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,41 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-import embedded
 import lenswright as lw
 import wordy
 from editing import loaded
-from lenswright.measuring.responses import answer_residuals
 from lenswright.verifying.verify import relative_error
-from steering_formulas import along, apply, meant
+from steering_formulas import NEW, POINT, PROMPTS, along, meant, strong, whole_runs
 from support import random_tokens, same
 
 Tiny = Callable[..., Path]
-
-POINT = "blocks.1.hook_resid_pre"
-NEW = 9
-PROMPTS = [[5, 9, 11, 3, 40, 22, 17], [8, 30, 61], [4, 90, 12, 33, 2, 7, 71, 19, 26, 55, 31]]
 
 RULES: list[list[Any]] = [
     ["all"], ["prefill"], ["decode"], ["last"], ["first"], [-2], [1], ["last", "decode"],
     [slice(1, None)], [slice(-3, -1)], [slice(None, 2), "decode"], [slice(0, 2)], [0, -1],
 ]  # fmt: skip
-
-
-def strong(model: lw.Model, **where: Any) -> Any:
-    return lw.steering.add(along(model), 6.0, layers=1, **where)
-
-
-def whole_runs(model: lw.Model, rows: list[list[int]], weight: Any) -> list[torch.Tensor]:
-    """Logits of each row by itself, steered by a plain function: the reference."""
-    found = []
-    for index, row in enumerate(rows):
-
-        def hook(h: torch.Tensor, hook: Any, index: int = index) -> torch.Tensor:
-            return apply(h, "add", along(model), 6.0, lambda _, place: weight(index, place))
-
-        found.append(model.run_with_hooks([row], fwd_hooks=[(POINT, hook)])[0])
-    return found
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
@@ -160,44 +136,6 @@ def test_rows_are_the_same_bytes_when_deterministic(tiny: Tiny, tmp_path: Path) 
             assert same(together[row, : len(ids)], model([ids])[0])
 
 
-def test_forced_answers_are_decoded(tiny: Tiny, tmp_path: Path) -> None:
-    model = loaded(tiny, tmp_path, "llama")
-    last = "blocks.2.hook_resid_post"
-    steering = strong(model, positions="decode", over_tokens={1: 1.0, 4: 3.0})
-    made = model.generate(
-        PROMPTS, NEW, stop_at_eos=False, names_filter=last, steering=steering, return_type="both"
-    )
-    pairs = list(zip(PROMPTS, made.tokens, strict=True))
-    with torch.no_grad(), model.steered(steering):
-        forced = answer_residuals(model, pairs, 2)
-    for row, ids in enumerate(PROMPTS):
-        said = made.cache[last][row, len(ids) - 1 : len(ids) - 1 + NEW]
-        assert relative_error(forced[row], said) < 1e-12
-
-
-def test_forced_scores_are_those_of_what_is_said(tiny: Tiny, tmp_path: Path) -> None:
-    model = lw.load(wordy.copy(tiny("llama"), tmp_path / "m"), dtype="float64")
-    rows = [{"prompt": p} for p in wordy.sentences(12, seed=1)]
-    splits = lw.Splits.from_rows(rows[:6], rows[6:], seed=0)
-    score = lw.directions.TokenLogOdds([[20, 21, 22]], [[30, 31]]).prepare(model, splits.test)
-    prompts = [*splits.test]
-    steering = strong(model, positions="decode")
-    with model.steered(steering):
-        found = lw.directions.score_prompts(model, score, prompts)
-    for prompt, value in zip(prompts, found, strict=True):
-        sides = []
-        for answer in ([20, 21, 22], [30, 31]):
-            start = wordy.chat_ids(prompt.text)
-
-            def hook(h: torch.Tensor, hook: Any, n: int = len(start)) -> torch.Tensor:
-                return apply(h, "add", along(model), 6.0, lambda _, place: float(place >= n))
-
-            logits = model.run_with_hooks([start + answer[:-1]], fwd_hooks=[(POINT, hook)])[0]
-            steps = torch.log_softmax(logits[len(start) - 1 :], -1)
-            sides.append(float(sum(steps[i, token] for i, token in enumerate(answer))))
-        assert abs(value - (sides[0] - sides[1])) < 1e-10
-
-
 def test_what_follows_the_instruction(tiny: Tiny, tmp_path: Path) -> None:
     model = lw.load(wordy.copy(tiny("llama"), tmp_path / "m"), dtype="float64")
     rows = model.prompt_tokens(wordy.sentences(3, seed=2))
@@ -241,35 +179,3 @@ def test_a_run_that_never_reaches_the_layer_is_refused(tiny: Tiny, tmp_path: Pat
     model = loaded(tiny, tmp_path, "llama")
     with model.steered(strong(model)), pytest.raises(ValueError, match="would never fire"):
         model(torch.zeros(1, 2, 30), start_at_layer=2)
-
-
-def test_a_stream_is_steered_as_at_the_call_and_leaves_nothing_alive() -> None:
-    model = embedded.model()
-    steering = lw.steering.add(along(model), 30.0, layers=[1, 2], positions="decode")
-    tokens = model.chat_tokens("make a kettle")
-    plain = model.generate(tokens, 8, return_type="tokens")
-    expected = model.generate(tokens, 8, return_type="tokens", steering=steering)
-    with model.steered(steering):
-        stream = model.generate_stream(tokens, 8)
-    assert [token for chunk in stream for token in chunk.ids] == expected[0] != plain[0]
-    stream = model.generate_stream(tokens, 8, steering=steering)
-    decoding = weakref.ref(stream.gi_frame.f_locals[".0"].gi_frame.f_locals["self"])  # type: ignore[attr-defined]
-    assert decoding() is not None
-    next(stream)
-    stream.close()
-    del stream
-    gc.collect()
-    assert decoding() is None
-
-
-def test_a_conversation_is_steered() -> None:
-    model = embedded.model()
-    steering = lw.steering.add(along(model), 30.0, layers=[1, 2], positions="decode")
-    said = []
-    for talk in (lw.Conversation(model, steering=steering), lw.Conversation(model)):
-        list(talk.say("make a kettle"))
-        said.append(talk.replies[-1].answer)
-    with model.steered(steering):
-        talk = lw.Conversation(model)
-        list(talk.say("make a kettle"))
-    assert talk.replies[-1].answer == said[0] != said[1]

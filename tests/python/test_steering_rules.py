@@ -15,8 +15,7 @@ from editing import loaded
 from lenswright.prompting.prompt_sets import Prompt
 from lenswright.steering.acting import Pace
 from lenswright.verifying.verify import relative_error
-from steering_formulas import along, meant
-from test_steering_places import NEW, PROMPTS, strong, whole_runs
+from steering_formulas import NEW, PROMPTS, along, meant, strong, whole_runs
 
 Tiny = Callable[..., Path]
 

@@ -3,7 +3,6 @@
 #include <pybind11/stl/filesystem.h>
 
 #include "base/dtype.h"
-#include "base/glob.h"
 #include "base/sha256.h"
 #include "bindings/files/bindings.h"
 #include "bindings/files/buffers.h"
@@ -25,9 +24,7 @@ SafetensorsHeader parse(const py::buffer& buffer, std::optional<uint64_t> file_s
   return parse_header(view.bytes(), file_size.value_or(view.bytes().size()), file, {lenient});
 }
 
-}  // namespace
-
-void bind_format(py::module_& m) {
+void bind_header(py::module_& m) {
   py::class_<TensorInfo>(m, "TensorInfo", "What a header says of a tensor.")
       .def_readonly("name", &TensorInfo::name)
       .def_property_readonly(
@@ -59,6 +56,12 @@ void bind_format(py::module_& m) {
       .def_readonly("file_size", &SafetensorsHeader::file_size)
       .def_readonly("trailing_bytes", &SafetensorsHeader::trailing_bytes,
                     "Bytes after the last tensor that lenient reading let pass.");
+}
+
+}  // namespace
+
+void bind_format(py::module_& m) {
+  bind_header(m);
   m.def("parse_header", &parse, py::arg("buffer"), py::arg("file_size") = py::none(),
         py::arg("file") = "buffer", py::arg("lenient") = false,
         "Validate the header at the start of `buffer` as that of a file of `file_size` bytes.");
@@ -92,16 +95,6 @@ void bind_format(py::module_& m) {
         return Sha256::hex(view.bytes());
       },
       py::arg("buffer"), "The SHA-256 of a contiguous buffer, in hexadecimal.");
-  py::class_<Glob>(m, "Glob", R"doc(
-A pattern for names: ``*``, ``?``, ``[a-z]``, ``[!a-z]``, ``{a,b}``, ``{0..5}``; ``\`` takes the next character literally.
-
-Raises:
-    ValueError: a malformed pattern.
-)doc")
-      .def(py::init<std::string_view>(), py::arg("pattern"))
-      .def("matches", &Glob::matches, py::arg("name"))
-      .def_property_readonly("pattern", &Glob::pattern)
-      .def("__repr__", [](const Glob& g) { return py::str("Glob({!r})").format(g.pattern()); });
 }
 
 }  // namespace lenswright

@@ -12,7 +12,6 @@
 #include "merge/journal.h"
 #include "merge/memory.h"
 #include "merge/run.h"
-#include "merge/task_statistics.h"
 
 namespace py = pybind11;
 
@@ -123,58 +122,6 @@ py::tuple run_into_memory(const HeldPlan& held, py::object callback, int threads
   return py::make_tuple(tensors, notes_of(notes));
 }
 
-py::dict method_of(const Method& method) {
-  static constexpr const char* kBase[] = {"none", "optional", "required"};
-  py::list parameters;
-  for (const Parameter& one : method.parameters) {
-    static constexpr const char* kKinds[] = {"number", "whole", "flag"};
-    py::dict entry;
-    entry["name"] = one.name;
-    entry["own"] = one.own;
-    entry["required"] = one.required;
-    entry["default"] = one.fallback;
-    entry["kind"] = kKinds[static_cast<size_t>(one.kind)];
-    entry["low"] = one.low;
-    entry["high"] = one.high;
-    parameters.append(entry);
-  }
-  py::dict out;
-  out["name"] = method.name;
-  out["source"] = method.source;
-  out["base"] = kBase[static_cast<size_t>(method.base)];
-  out["least"] = method.least;
-  out["most"] = method.most;
-  out["random"] = method.random;
-  out["whole"] = method.whole;
-  out["parameters"] = parameters;
-  return out;
-}
-
-py::list statistics_of(const std::filesystem::path& base,
-                       const std::vector<std::filesystem::path>& models, py::object callback,
-                       int threads) {
-  Progress progress(python_report(std::move(callback)));
-  std::vector<TaskStatistics> found;
-  {
-    const py::gil_scoped_release release;
-    Inputs inputs;
-    for (const auto& path : models) inputs.push_back(open_input(path.string(), path));
-    found = task_statistics(*open_input(base.string(), base), inputs, &progress, threads);
-  }
-  py::list out;
-  for (const TaskStatistics& one : found) {
-    py::list norms, densities, cosines;
-    for (size_t i = 0; i < models.size(); ++i) {
-      norms.append(one.norm(i));
-      densities.append(one.density(i));
-      for (size_t j = i + 1; j < models.size(); ++j) cosines.append(one.cosine(i, j));
-    }
-    out.append(py::make_tuple(one.tensor, one.elements, one.base_norm, norms, one.changed,
-                              densities, cosines, one.shared, one.conflicts));
-  }
-  return out;
-}
-
 }  // namespace
 
 void bind_merge(py::module_& m) {
@@ -238,18 +185,6 @@ void bind_merge(py::module_& m) {
         return parse_recipe(Json::parse(document, where)).models();
       },
       py::arg("document"), py::arg("where"), "Check a document by itself; return its models.");
-  m.def("task_statistics", &statistics_of, py::arg("base"), py::arg("models"),
-        py::arg("progress") = py::none(), py::arg("threads") = 0,
-        "(tensor, elements, norm of the base, norms, changed, densities, cosines of pairs, shared, "
-        "conflicts) of every tensor that all have.");
-  m.def(
-      "merge_methods",
-      [] {
-        py::list out;
-        for (const Method& method : merge_methods()) out.append(method_of(method));
-        return out;
-      },
-      "Every method with its parameters.");
 }
 
 }  // namespace lenswright

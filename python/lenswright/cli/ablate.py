@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lenswright.cli import options
+
 HELP = """\
 Find the direction in which two kinds of prompts differ inside a model, take it out of everything
 that writes to the residual stream, measure what that does on held-out prompts beside random
@@ -28,9 +30,8 @@ Exit code: 0 when done, 2 when the call itself was wrong.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("model", help="checkpoint folder, or a hub id")
-    add("--positive", required=True, metavar="FILE", help="prompts that show the behaviour")
-    add("--negative", required=True, metavar="FILE", help="prompts that do not")
+    options.add_model(parser)
+    options.add_classes(parser)
     add(
         "--out",
         type=Path,
@@ -65,25 +66,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--by", choices=("bypass", "cosmic"), default="bypass", help="what chooses the direction: "
         "the least bypass (default), or the greatest cosmic, which looks at residuals and, unless "
         "words are named, at no token of an answer")  # fmt: skip
-    add("--text", action="append", default=[], metavar="FILE",
-        help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
+    options.add_texts(parser)
     add("--own", type=int, default=0, metavar="N",
         help="loss on the model's own continuations of N test prompts (default: 0)")  # fmt: skip
     add("--null", type=int, default=20, metavar="N", help="random directions (default: 20)")
-    add("--margin", type=float, metavar="X", help="how far 95 %% intervals of rates may reach to "
-        "either side, such as 0.05; fewer prompts than that takes are an error")  # fmt: skip
+    options.add_margin(parser)
     add("--seed", type=int, default=0, help="of the split and of random directions (default: 0)")
-    add(
-        "--max-new-tokens",
-        type=int,
-        default=32,
-        metavar="N",
-        help="length of answers (default: 32)",
-    )
-    add("--batch-size", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
-    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
-    add("--device", default="cpu", help="where to compute (default: cpu)")
-    add("--json", action="store_true", help="print the report as JSON")
+    options.add_answers(parser)
+    options.add_batch_size(parser)
+    options.add_computation(parser)
+    options.add_json(parser, "print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

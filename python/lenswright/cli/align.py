@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+
+from lenswright.cli import options
 
 HELP = """\
 Write a model with its units in the order that brings its weights nearest to a reference's (Git
-Re-Basin's weight matching): neurons of MLPs, heads, coordinates of the residual stream. The result
-computes what the model computed, and merges better with the reference. Families: llama, mistral,
-qwen2, qwen3.
+Re-Basin's weight matching): neurons of MLPs, heads, experts, latents, coordinates of the residual
+stream. The result computes what the model computed, and merges better with the reference. All
+families that can be loaded; parts that may not move in one are kept, and told.
 
   lenswright align model/ reference/ aligned/
   lenswright align model/ reference/ aligned/ --parts mlp heads
@@ -24,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="folder or hub id of the model to reorder")
     add("reference", help="folder or hub id of a model of the same shapes")
-    add("out", type=Path, help="folder to write; must not exist")
-    add("--parts", nargs="+", default=["mlp", "heads", "residual"], metavar="PART",
-        help="of mlp, heads, residual (default: all)")  # fmt: skip
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_output(parser)
+    add("--parts", nargs="+", metavar="PART",
+        help="of mlp, heads, experts, latents, residual (default: all that may move)")  # fmt: skip
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ from contextlib import ExitStack, closing
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from lenswright.cli import options
+
 if TYPE_CHECKING:
     from lenswright.generating.chatting import Conversation
     from lenswright.generating.thinking import Piece
@@ -56,7 +58,7 @@ DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("model", help="checkpoint folder, or a hub id")
+    options.add_model(parser)
     add("--edit", metavar="FILE", help="an edit to try, as Edit.save wrote it")
     add("--steer", metavar="FILE", help="a steering, or a vector [d_model] to add: .safetensors, "
         ".pt or .npy (FILE:NAME where it holds several tensors)")  # fmt: skip
@@ -75,9 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint's own, else 1024)")  # fmt: skip
     add("--stop", action="append", metavar="TEXT", help="ends an answer; may be repeated")
     add("--hide-reasoning", action="store_true", help="show the answers of thinking models only")
-    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
-    add("--device", default="cpu", help="where to compute (default: cpu)")
-    add("--json", action="store_true", help="print one JSON object a turn")
+    options.add_computation(parser)
+    options.add_json(parser, "print one JSON object a turn")
 
 
 def run(args: argparse.Namespace) -> int:

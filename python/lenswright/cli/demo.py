@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lenswright.cli import options
 from lenswright.demo.kinds import KINDS
 
 HELP = """\
@@ -44,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is trained from the seed on this machine and kept in the user's cache folder: "
         f"{', '.join(KINDS)} (default: base)")  # fmt: skip
     add("--null", type=int, default=20, metavar="N", help="random directions (default: 20)")
-    add("--batch-size", type=int, default=256, metavar="N", help="prompts at a time (default: 256)")
-    add("--json", action="store_true", help="print the report as JSON instead of the story")
+    options.add_batch_size(parser, 256)
+    options.add_json(parser, "print the report as JSON instead of the story")
 
 
 def free_folder() -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from lenswright.cli import options
+
 HELP = """\
 Compare two checkpoints tensor by tensor, and their config.json and other files. For each changed
 tensor: |b - a| / |a| (Frobenius), the largest difference, the cosine, and how many elements differ,
@@ -25,11 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     parser.add_argument("a", help="checkpoint folder, .safetensors file, or a hub id")
     parser.add_argument("b", nargs="+", help="what it is compared with")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options.add_json(parser)
     parser.add_argument("--all", action="store_true", help="list unchanged tensors, too")
-    parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="threads (default: one per processor)"
-    )
+    options.add_threads(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lenswright.cli import options
 from lenswright.jsonable import finite_or_none
 from lenswright.nearest import did_you_mean
 
@@ -32,9 +33,8 @@ COLUMNS = ("separation", "norm", "relative_error", "split_cosine", "p")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("model", help="checkpoint folder, or a hub id")
-    add("--positive", required=True, metavar="FILE", help="prompts that show the behaviour")
-    add("--negative", required=True, metavar="FILE", help="prompts that do not")
+    options.add_model(parser)
+    options.add_classes(parser)
     add("--method", default="difference_of_means", metavar="NAME",
         help="difference_of_means (default), paired, pca, lda, mass_mean, leace, subspace, "
         "logistic, inlp, som")  # fmt: skip
@@ -50,10 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of the split and of the shuffles (default: 0)")
     add("--out", type=Path, metavar="FILE", help="directions to write; must not exist")
     add("--stats", type=Path, metavar="FILE", help="statistics to write; must not exist")
-    add("--batch-size", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
-    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
-    add("--device", default="cpu", help="where to compute (default: cpu)")
-    add("--json", action="store_true", help="print the table as JSON")
+    options.add_batch_size(parser)
+    options.add_computation(parser)
+    options.add_json(parser, "print the table as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

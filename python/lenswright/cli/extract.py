@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+
+from lenswright.cli import options
 
 HELP = """\
 Write what a tuned model has that its base lacks as a PEFT LoRA adapter. Every module's error is
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("base", help="folder or hub id")
     add("tuned", help="folder or hub id of a model tuned from it")
-    add("out", type=Path, help="folder to write; must not exist")
+    options.add_output(parser)
     add("--rank", "-r", type=int, default=16, metavar="N", help="at most (default: 16)")
     add("--method", choices=("exact", "randomised"), default="randomised",
         help="whole singular value decomposition, or a random sketch's (default)")  # fmt: skip
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="changed norms, embeddings and biases: save their modules whole (default), refuse "
         "them, or leave them as in the base")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of the sketch (default: 0)")
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

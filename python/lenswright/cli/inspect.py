@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from lenswright.checkpoints.checkpoint import printable
+from lenswright.cli import options
 
 HELP = """\
 Say what a checkpoint is and what Lenswright can do with it: family, parameters, types, files,
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     parser.add_argument("path", help="checkpoint folder, .safetensors file, or a hub id")
     parser.add_argument("--revision", help="branch, tag or commit of a hub id")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    options.add_json(parser)
     parser.add_argument("--tensors", action="store_true", help="list every tensor")
     parser.add_argument("--check", action="store_true", help="read every byte, hash every tensor")
     parser.add_argument(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from lenswright.cli import options
+
 HELP = """\
 Find of which candidates a checkpoint was merged and with what weights: least squares over its
 tensors, for the whole model and layer by layer, with standard errors and what stays unexplained.
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--positive", action="store_true", help="no weight below 0")
     add("--sample", type=int, default=1, metavar="N",
         help="look at one piece of 262,144 elements in N (default: 1, all)")  # fmt: skip
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenswright.cli import options
+
 if TYPE_CHECKING:
     from lenswright.edits import Edit
     from lenswright.model import Model
@@ -30,26 +32,22 @@ Exit code: 0 when done, 2 when the call itself was wrong.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("model", help="checkpoint folder, or a hub id")
+    options.add_model(parser)
     add("--edit", metavar="FILE", help="an edit to try, as Edit.save wrote it")
     add("--steer", metavar="FILE", help="a steering to try, as 'lenswright steer --save' wrote it")
     add("--prompts", required=True, metavar="FILE", help="prompts that shall be answered as before")
     add("--positive", metavar="FILE", help="prompts that show the behaviour the edit is about")
     add("--refusal", nargs="+", metavar="TEXT", help="texts of refusals (default: common ones)")
-    add("--text", action="append", default=[], metavar="FILE",
-        help="a plain text on which the loss is measured; may be repeated")  # fmt: skip
+    options.add_texts(parser)
     add("--null", type=int, metavar="N", help="random directions (default: 20; 0 without an edit, "
         "and where there is none like it)")  # fmt: skip
-    add("--margin", type=float, metavar="X", help="how far 95 %% intervals of rates may reach to "
-        "either side, such as 0.05; fewer prompts than that takes are an error")  # fmt: skip
+    options.add_margin(parser)
     add("--seed", type=int, default=0, help="of random directions and the bootstrap (default: 0)")
-    add("--max-new-tokens", type=int, default=32, metavar="N",
-        help="length of answers (default: 32)")  # fmt: skip
-    add("--batch-size", type=int, default=64, metavar="N", help="prompts at a time (default: 64)")
-    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
-    add("--device", default="cpu", help="where to compute (default: cpu)")
+    options.add_answers(parser)
+    options.add_batch_size(parser)
+    options.add_computation(parser)
     add("--save", type=Path, metavar="FOLDER", help="write report.html and report.json there")
-    add("--json", action="store_true", help="print the report as JSON")
+    options.add_json(parser, "print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from lenswright.measuring.probes import text_loss
     from lenswright.prompting.prompts import read_test_set
     from lenswright.report import Report
-    from lenswright.story import effect_line
+    from lenswright.told import effect_line
 
     if args.edit is not None and args.steer is not None:
         raise ValueError("--edit and --steer are both given, expected one of them")

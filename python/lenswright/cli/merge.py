@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
+
+from lenswright.cli import options
 
 HELP = """\
 Merge checkpoints into a new folder, by a YAML recipe of mergekit's grammar. Everything is checked
@@ -53,9 +53,7 @@ NEEDLESS_WITH_VALUE = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("recipe", type=Path, help="YAML file; several documents are stages")
-    add("out", type=Path, help="folder to write; must not exist")
-    add("--dry-run", action="store_true", help="check and plan only: bytes, memory, tensors")
+    options.add_recipe(parser, "YAML file; several documents are stages")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--strict", dest="mode", action="store_const", const="strict",
                       default="strict", help="published formulas (default)")  # fmt: skip
@@ -63,20 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="what mergekit 0.1.5 computes")  # fmt: skip
     add("--seed", "--random-seed", type=int, default=0, metavar="N",
         help="of methods that drop at random (default: 0)")  # fmt: skip
-    add("--shard-size", "--out-shard-size", default="5GB", metavar="SIZE",
-        help="of a file at most (default: 5GB)")  # fmt: skip
-    add("--threads", "-j", "--num-threads", type=int, default=0, metavar="N",
-        help="threads (default: one per processor)")  # fmt: skip
+    options.add_shard_size(parser, "--out-shard-size")
+    options.add_threads(parser, "-j", "--num-threads")
     add("--memory", default="0", metavar="SIZE",
         help="private memory at most, such as 500MB (default: what is quickest)")  # fmt: skip
     add("--allow-crimes", action="store_true", help="merge models of different types")
     add("--no-allow-crimes", action="store_false", dest="allow_crimes", help=argparse.SUPPRESS)
     add("--resume", action="store_true",
         help="go on with what a killed run of the same merge left, stage and all")  # fmt: skip
-    add("--json", action="store_true", help="print the result as JSON")
-    for flag in NEEDLESS:
-        for form in (flag, f"--no-{flag[2:]}"):
-            add(form, action="append_const", dest="needless", const=form, help=argparse.SUPPRESS)
+    options.add_json(parser)
+    options.add_needless(parser, NEEDLESS)
     add("-v", action="append_const", dest="needless", const="--verbose", help=argparse.SUPPRESS)
     for flag in NEEDLESS_WITH_VALUE:
         add(flag, metavar="VALUE", help=argparse.SUPPRESS)
@@ -86,12 +80,11 @@ def run(args: argparse.Namespace) -> int:
     """Merge."""
     from lenswright.merging.merge import merge
 
-    told = {flag: NEEDLESS[flag.replace("--no-", "--")] for flag in args.needless or []}
+    told = options.needless(args, NEEDLESS)
     for flag, why in NEEDLESS_WITH_VALUE.items():
         if getattr(args, flag[2:].replace("-", "_")) is not None:
             told[flag] = why
-    for flag, why in told.items():
-        print(f"lenswright: {flag} has no effect: {why}", file=sys.stderr)
+    options.tell_needless(told)
     done = merge(
         args.recipe, args.out, args.mode, seed=args.seed, threads=args.threads,
         shard_size=args.shard_size, dry_run=args.dry_run, allow_crimes=args.allow_crimes,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
+
+from lenswright.cli import options
 
 HELP = """\
 Build a mixture of experts from dense models of one shape, by a YAML recipe of mergekit-moe's
@@ -35,25 +35,20 @@ NEEDLESS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("recipe", type=Path, help="YAML file")
-    add("out", type=Path, help="folder to write; must not exist")
-    add("--dry-run", action="store_true", help="check and plan only: bytes, memory, tensors")
+    options.add_recipe(parser, "YAML file")
     add("--seed", type=int, default=0, metavar="N",
         help="of gates by chance, and of noise (default: 0)")  # fmt: skip
-    add("--shard-size", default="5GB", metavar="SIZE", help="of a file at most (default: 5GB)")
-    add("--threads", "-j", type=int, default=0, metavar="N",
-        help="threads (default: one per processor)")  # fmt: skip
-    add("--json", action="store_true", help="print the result as JSON")
-    for flag in NEEDLESS:
-        add(flag, action="append_const", dest="needless", const=flag, help=argparse.SUPPRESS)
+    options.add_shard_size(parser)
+    options.add_threads(parser, "-j")
+    options.add_json(parser)
+    options.add_needless(parser, NEEDLESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build."""
     from lenswright.merging.mixture.build import mixture_of_experts
 
-    for flag in args.needless or []:
-        print(f"lenswright: {flag} has no effect: {NEEDLESS[flag]}", file=sys.stderr)
+    options.tell_needless(options.needless(args, NEEDLESS))
     done = mixture_of_experts(
         args.recipe, args.out, seed=args.seed, threads=args.threads, shard_size=args.shard_size,
         dry_run=args.dry_run,

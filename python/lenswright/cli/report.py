@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lenswright.cli import options
+
 HELP = """\
 Compare two reports, each a report.json or the folder it lies in: measure by measure, with both
 intervals. The right one is called better or worse only where the intervals lie apart. Also told:
@@ -22,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("left", type=Path, help="report.json, or its folder")
     add("right", type=Path, help="report.json, or its folder")
-    add("--json", action="store_true", help="print the comparison as JSON")
+    options.add_json(parser, "print the comparison as JSON")
     add(
         "--save",
         type=Path,

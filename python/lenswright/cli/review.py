@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from lenswright.cli import options
+
 HELP = """\
 Look back at a merge: by its lenswright.json, how each model and the merged one differ from the base
 (sizes, shares changed, effective densities, cosines, signs in conflict; by tensor and by layer),
@@ -26,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--held-out", type=Path, metavar="FILE",
         help="a text, or prompts with answers (.jsonl, .json, .csv)")  # fmt: skip
     add("--out", type=Path, metavar="FOLDER", help="folder for report.html and report.json")
-    add("--threads", type=int, default=0, metavar="N", help="threads (default: one per processor)")
-    add("--batch-size", type=int, default=64, metavar="N", help="rows a run (default: 64)")
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_threads(parser)
+    options.add_batch_size(parser, 64, "rows a run")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+from lenswright.cli import options
+
 HELP = """\
 Average models, judged by a text or by prompts with answers that none of them was trained on: all in
 equal parts (uniform), from the best on each that makes the average strictly better (greedy), or
@@ -43,9 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, metavar="N", help="of a search (default: 0)")
     add("--recipe", type=Path, metavar="FILE", help="where to write what was found")
     add("--out", type=Path, metavar="FOLDER", help="where to merge it to; must not exist")
-    add("--batch-size", type=int, default=64, metavar="N", help="rows a run (default: 64)")
+    options.add_batch_size(parser, 64, "rows a run")
     add("--device", default="cpu", help="where candidates are run (default: cpu)")
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenswright.cli import options
+
 if TYPE_CHECKING:
     from lenswright.model import Model
     from lenswright.steering import Condition, Steering
@@ -41,7 +43,7 @@ Exit code: 0 when done, 2 when the call itself was wrong.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("model", help="checkpoint folder, or a hub id")
+    options.add_model(parser)
     add("--direction", metavar="FILE", help="what to steer along")
     add("--steering", metavar="FILE", help="a saved steering, instead of --direction")
     add("--layers", nargs="+", metavar="L", help="numbers, ranges such as 4..7, or all")
@@ -72,10 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
     add("--temperature", type=float, default=0.0, metavar="T", help="default: 0, greedy")
     add("--seed", type=int, default=0, help="of the draws (default: 0)")
-    add("--batch-size", type=int, default=16, metavar="N", help="prompts at a time (default: 16)")
-    add("--dtype", default="auto", metavar="TYPE", help="of the computation (default: auto)")
-    add("--device", default="cpu", help="where to compute (default: cpu)")
-    add("--json", action="store_true", help="print one JSON object")
+    options.add_batch_size(parser, 16)
+    options.add_computation(parser)
+    options.add_json(parser, "print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,15 +114,15 @@ def run(args: argparse.Namespace) -> int:
 def _answers(
     model: Model, rows: list[list[int]], args: argparse.Namespace, steering: Steering | None = None
 ) -> list[str]:
+    from lenswright.batches import batches
     from lenswright.generating.chatting import turn_ends
 
     stops = turn_ends(model.tokenizer) if model.tokenizer.chat_template is not None else []
     found: list[str] = []
-    for start in range(0, len(rows), args.batch_size):
-        part = rows[start : start + args.batch_size]
-        seeds = [args.seed + start + i for i in range(len(part))]
+    seeds = [args.seed + i for i in range(len(rows))]
+    for part in batches(len(rows), args.batch_size):
         found += model.generate(
-            part, args.max_new_tokens, args.temperature, seed=seeds, stop=stops or None,
+            rows[part], args.max_new_tokens, args.temperature, seed=seeds[part], stop=stops or None,
             return_type="text", steering=steering,
         )  # fmt: skip
     return [text.strip() for text in found]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+
+from lenswright.cli import options
 
 HELP = """\
 Write a model with another model's tokenizer. Tokens of the same text keep their rows of the
@@ -29,14 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", help="folder or hub id of the model that gets another tokenizer")
     add("donor", help="folder or hub id whose tokenizer it gets")
-    add("out", type=Path, help="folder to write; must not exist")
+    options.add_output(parser)
     add("--method", default="omp", metavar="NAME", help="of rows for new tokens (default: omp)")
     add("-k", type=int, default=64, metavar="N", help="for omp and nearest (default: 64)")
     add("--seed", type=int, default=0, metavar="N", help="for normal (default: 0)")
-    add("--shard-size", default="5GB", metavar="SIZE", help="of a file at most (default: 5GB)")
-    add("--threads", "-j", type=int, default=0, metavar="N",
-        help="threads (default: one per processor)")  # fmt: skip
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_shard_size(parser)
+    options.add_threads(parser, "-j")
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lenswright.cli import options
+
 HELP = """\
 Test a model by itself, in seconds for small ones: whether every tensor and key of config.json is
 accounted for and every weight a number; whether what must hold in any transformer holds on a short
@@ -45,7 +47,7 @@ AGAINST = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
-    add("model", help="checkpoint folder, or a hub id")
+    options.add_model(parser)
     add("--against", choices=["transformers"], help="compare with this implementation")
     add("--edit", action="store_true", help="check a committed folder against its lenswright.json")
     add("--base", metavar="ORIGINAL", help="with --edit: what the first commit was made of")
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--device", default="cpu", help="where to compute here (default: cpu)")
     add("--text", metavar="FILE", help="a text for the knob scan, one paragraph a line")
-    add("--json", action="store_true", help="print the result as JSON")
+    options.add_json(parser)
     _add_comparison(parser.add_argument_group("with --against"))
 
 

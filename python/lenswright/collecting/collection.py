@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,7 +15,6 @@ from lenswright.prompting.prompts import CLASSES, Prompt, PromptSet
 if TYPE_CHECKING:
     from lenswright.model import Model
 
-T = TypeVar("T")
 HALVES = 2
 
 
@@ -69,12 +68,6 @@ def vector_shape(model: Model, point: str) -> tuple[int, ...]:
             "every position: [batch, pos, ...]"
         )
     return tuple(int(size) for size in shape[2:])
-
-
-def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Runs of `size` items, the last one shorter."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def samples_of(batch: Sequence[Item], positions: Positions) -> torch.Tensor:

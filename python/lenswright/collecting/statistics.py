@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from lenswright import _core
+from lenswright.batches import batches
 from lenswright.collecting.accumulators import Kind, Parts, checked_what, default_edges, new_parts
 from lenswright.collecting.collection import (
     HALVES,
     Item,
-    batches,
     items_of,
     provenance_of,
     samples_of,
@@ -119,7 +119,9 @@ def collect(
     parts, done = file.resume(parts)
     bar = Progress("collect", len(items) - done, "prompts", progress)
     with torch.no_grad(), _core.deterministic(deterministic), bar, file:
-        for batch in batches(items[done:], batch_size):
+        left = items[done:]
+        for part in batches(len(left), batch_size):
+            batch = left[part]
             _add(model, batch, where, parts, winsorise)
             done += len(batch)
             bar.step(len(batch))

@@ -76,7 +76,7 @@ def _make(folder: Path, kind: Kind, seed: int, progress: bool) -> None:
     if not kind.of:
         train.train(folder, seed, progress=progress, kind=kind.name)
         return
-    from lenswright.model import load
+    from lenswright.loading import load
 
     model = load(trained(kind.of, seed, progress), dtype="float32")
     files.write(folder, model.parameters(), kind)

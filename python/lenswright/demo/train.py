@@ -23,7 +23,8 @@ from lenswright.demo import language, tokenizer
 from lenswright.demo.kinds import KINDS, kind_named
 from lenswright.demo.phases import PHASES, Phase
 from lenswright.demo.rules import BASE, Rules
-from lenswright.model import Model, load
+from lenswright.loading import load
+from lenswright.model import Model
 from lenswright.progress import Progress
 
 __all__ = ["PHASES", "SEED", "Phase", "Trained", "train"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lenswright.batches import batches
 from lenswright.measuring.responses import (
     Spoken,
     answer_residuals,
-    batches,
     divergences,
     respond,
     with_answers,

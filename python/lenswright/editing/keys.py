@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
+from lenswright.batches import batches
 from lenswright.collecting.positions import PositionRule, resolve_positions
 from lenswright.inputs import Rows
 from lenswright.measuring.forcing import continuation_ids
@@ -117,9 +118,7 @@ class KeyRun:
             more = continuation_ids(model, prompt, answer) if answer else []
             items.append((row + more, places, positive))
         items.sort(key=lambda item: len(item[0]))
-        self.batches = [
-            _batch(items[start : start + batch_size]) for start in range(0, len(items), batch_size)
-        ]
+        self.batches = [_batch(items[part]) for part in batches(len(items), batch_size)]
 
     def begin(self) -> None:
         """Back to the first block."""

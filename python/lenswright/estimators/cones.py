@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lenswright.batches import batches
 from lenswright.editing.ablation import ablation_taps
 from lenswright.tapped import new_taps, run_taps
 
@@ -83,8 +84,8 @@ def independence(
     k = len(units)
     change = torch.zeros(len(names), k, k, dtype=torch.float64)
     with torch.no_grad():
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
+        for some in batches(len(rows), batch_size):
+            part = rows[some]
             base = _cosines(model, part, None, names, offset, units)
             for index, unit in enumerate(units):
                 ablated = _cosines(model, part, unit, names, offset, units)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.measuring.responses import batches
+from lenswright.batches import batches
 
 if TYPE_CHECKING:
     from lenswright.model import Model

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from lenswright.batches import batches
 from lenswright.measuring.forcing import continuation_ids, final_residual, log_probs
 from lenswright.tapped import new_taps
 
@@ -28,14 +29,6 @@ class Spoken:
     response: list[int]
     text: str
     reasoning: str | None = None
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Slices that cover `count` things, `size` at a time."""
-    if size < 1:
-        raise ValueError(f"batch_size is {size}, expected at least 1")
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
 
 
 def respond(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenswright.checkpoints.checkpoint import _TORCH, Checkpoint
 from lenswright.merging import recipes, vocabularies
+from lenswright.merging.references import located
 from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def find(
 
 def _place(name: str, stages: Mapping[str, Any]) -> Path | tuple[Path, Path]:
     try:
-        return recipes.located(name)
+        return located(name)
     except FileNotFoundError as error:
         if near := did_you_mean(name, [stage for stage in stages if stage]):
             raise FileNotFoundError(

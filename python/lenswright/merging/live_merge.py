@@ -40,9 +40,10 @@ def merged_model(
             device that is not there.
     """
     from lenswright import _core
-    from lenswright.model import Model, _checked_device
+    from lenswright.loading import checked_device
+    from lenswright.model import Model
 
-    device = _checked_device(device)
+    device = checked_device(device)
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, expected 'strict' or 'compat'")
     documents = recipes.read(recipe)

@@ -14,7 +14,7 @@ from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.checkpoints.hub import resolve
 from lenswright.merging.lineage import Lineage, lineage
 from lenswright.merging.merged import RECORD
-from lenswright.merging.recipes import Reference
+from lenswright.merging.references import Reference
 from lenswright.merging.tasks import TaskVectors, task_vectors
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _recorded(folder: Path) -> tuple[str, list[str], str]:
 
 
 def _losses(report: MergeReport, paths: list[str], held_out: Any, batch_size: int) -> None:
-    from lenswright.model import load
+    from lenswright.loading import load
     from lenswright.soups.held_out import HeldOut
 
     judge = HeldOut.of(load(report.folder), held_out, batch_size)
@@ -153,7 +153,7 @@ def _losses(report: MergeReport, paths: list[str], held_out: Any, batch_size: in
 
 def _tangent(base: str, merged: str, judge: Any) -> float:
     """L(base) + ⟨∇L(base), merged - base⟩."""
-    from lenswright.model import load
+    from lenswright.loading import load
 
     model, target = load(base, dtype="float32"), Checkpoint(merged)
     tensors = model.parameters()

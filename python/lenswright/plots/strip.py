@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lenswright.plots.canvas import Canvas, clip, text_width
-from lenswright.plots.colour import ACCENT, FAINT, INK, LINE, SERIES, SOFT, SURFACE, WARM
+from lenswright.plots.colour import ACCENT, FAINT, INK, LINE, SERIES, SOFT, SURFACE, WARM, Paint
 from lenswright.plots.figure import Figure
 from lenswright.plots.marks import axis_over, spread, swarm
 from lenswright.plots.values import show, vector
@@ -63,26 +63,33 @@ def strip(
             canvas.text(left, top + lane * i + 14, texts[label], fill=SOFT, size=11.5, halo=SURFACE)
         else:
             canvas.text(left - 14, y + 4, clip(texts[label], left - 14), fill=SOFT, anchor="end")
-        xs = [axis.at(v) for v in values]
-        radius = 4.0 if len(xs) <= 40 else 3.0
-        for x, offset, value in zip(xs, swarm(xs, radius, 16.0), values, strict=True):
-            paint = SERIES[5] if i == 0 else SERIES[0]
-            canvas.circle(
-                x,
-                y + offset,
-                radius,
-                fill=paint,
-                stroke=SURFACE,
-                stroke_width=0.8,
-                fill_opacity=0.85,
-                tip=f"{label}: {show(value, unit)} {'' if unit == 'rate' else unit}".rstrip(),
-            )
+        _draw_swarm(canvas, label, values, axis, y, SERIES[5] if i == 0 else SERIES[0], unit)
     return Figure(
         width,
         bottom + (38 if title else 22),
         canvas.parts,
         f"{name or 'Values'}: {', '.join(texts.values())}",
     )
+
+
+def _draw_swarm(
+    canvas: Canvas,
+    label: str,
+    values: Sequence[float],
+    axis: Any,
+    y: float,
+    paint: Paint,
+    unit: str,
+) -> None:
+    """The points of a lane, beside each other where they would touch."""
+    xs = [axis.at(v) for v in values]
+    radius = 4.0 if len(xs) <= 40 else 3.0
+    for x, offset, value in zip(xs, swarm(xs, radius, 16.0), values, strict=True):
+        tip = f"{label}: {show(value, unit)} {'' if unit == 'rate' else unit}".rstrip()
+        canvas.circle(
+            x, y + offset, radius, fill=paint, stroke=SURFACE, stroke_width=0.8, fill_opacity=0.85,
+            tip=tip,
+        )  # fmt: skip
 
 
 def _draw_marks(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from lenswright import _core
+from lenswright.batches import batches
 from lenswright.measuring.forcing import Continuation, Forced, continuation_ids, forced_log_probs
 from lenswright.prompting.prompts import Prompt, PromptSet
 from lenswright.tapped import new_taps
@@ -158,8 +159,7 @@ class RefusalScore:
     def _own_refusals(self, model: Model, prompts: Sequence[Prompt]) -> list[list[int]]:
         counts: Counter[tuple[int, ...]] = Counter()
         rows = model.prompt_tokens([prompt.text for prompt in prompts])
-        for start in range(0, len(rows), GENERATE):
-            part = slice(start, start + GENERATE)
+        for part in batches(len(rows), GENERATE):
             said = model.generate(rows[part], self.max_new_tokens, return_type="tokens")
             for prompt, ids in zip(prompts[part], said, strict=True):
                 if not _answered(model, prompt, ids):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lenswright.batches import batches
 from lenswright.measuring.forcing import continuation_ids
 from lenswright.measuring.probes import text_rows
-from lenswright.measuring.responses import batches
 from lenswright.prompting.prompt_files import fields, read_rows
 from lenswright.prompting.prompts import Prompt
 

@@ -9,7 +9,7 @@ import torch
 
 from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.merging.inputs import live_tensors
-from lenswright.merging.recipes import Reference
+from lenswright.merging.references import Reference
 from lenswright.soups.coefficients import groups, recipe_of, table
 from lenswright.soups.kitchen import Kitchen, average
 from lenswright.soups.learned import Blend, learn

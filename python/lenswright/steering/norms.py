@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lenswright import _core
+from lenswright.batches import batches
 from lenswright.tapped import new_taps, run_taps
 
 if TYPE_CHECKING:
@@ -43,14 +44,12 @@ def residual_norms(
     rows = model.prompt_tokens(list(prompts))
     if not rows or isinstance(prompts, str):
         raise ValueError(f"prompts is {prompts!r}, expected a list of at least one text")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}, expected at least 1")
     names = [model.names.short(at, layer) for layer in range(model.cfg.n_layers)]
     first = int(skip_first)
     norms: list[list[torch.Tensor]] = [[] for _ in names]
     with torch.no_grad(), _core.deterministic():
-        for start in range(0, len(rows), batch_size):
-            part = rows[start : start + batch_size]
+        for some in batches(len(rows), batch_size):
+            part = rows[some]
             taps = new_taps(model, part)
             for name in names:
                 taps.capture(name)

@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <string>
+#include <vector>
 
 #include "catch.h"
 
@@ -22,4 +23,20 @@ TEST_CASE("utf-8: what is not") {
   REQUIRE(find_invalid_utf8("\xF4\x90\x80\x80") == 0);  // beyond U+10FFFF
   REQUIRE(find_invalid_utf8("a\xE6\x97") == 1);         // cut off
   REQUIRE(find_invalid_utf8("\xF0\x9F\x98") == 0);
+}
+
+TEST_CASE("text: names of a message") {
+  const std::vector<std::string> names = {"a", "b", "c"};
+  REQUIRE(listed(names) == "a, b, c");
+  REQUIRE(listed(names, 3) == "a, b, c");
+  REQUIRE(listed(names, 2) == "a, b and 1 more");
+  REQUIRE(listed({}) == "");
+  REQUIRE(listed_in_quotes(names) == "'a', 'b', 'c'");
+  REQUIRE(listed_in_quotes(names, 1) == "'a' and 2 more");
+}
+
+TEST_CASE("text: a shape") {
+  REQUIRE(shape_text(std::vector<int64_t>{4, 8}) == "[4, 8]");
+  REQUIRE(shape_text(std::vector<int64_t>{-1}) == "[-1]");
+  REQUIRE(shape_text(std::vector<uint64_t>{}) == "[]");
 }

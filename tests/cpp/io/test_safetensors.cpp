@@ -218,8 +218,7 @@ TEST_CASE("safetensors: stricter than the reference, in the listed classes") {
 TEST_CASE("safetensors: more than a million tensors are refused") {
   std::string header = "{";
   for (size_t i = 0; i <= kMaxTensors; ++i) {
-    header += '"';
-    header += std::to_string(i);
+    header.append("\"").append(std::to_string(i));
     header += R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
   }
   header.back() = '}';

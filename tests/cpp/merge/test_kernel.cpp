@@ -48,7 +48,7 @@ TEST_CASE("kernel: what is no number") {
   narrow(Dtype::f32, many.data(), 1000, bytes.data());
   REQUIRE(count_not_finite(Dtype::f32, bytes.data(), 1000) == 1000);
   std::vector<double> out(5);
-  magnitude(a.data(), 5, out.data());
+  REQUIRE(magnitude(a.data(), 5, out.data()) == 2);
   REQUIRE(out == std::vector<double>{1, inf, inf, 0, 2});
 }
 
@@ -62,6 +62,44 @@ TEST_CASE("kernel: many words at once are the words one by one") {
       right = right && out[i] == random.block((first + i) / 4)[(first + i) % 4];
     }
     REQUIRE(right);
+  }
+}
+
+TEST_CASE("kernel: differences to a base, multiplied and added to it") {
+  const Philox random(6, "differences");
+  for (const int64_t n : {0, 1, 7, 8, 9, 16, 24, 33, 512}) {
+    std::vector<std::vector<double>> x(6);
+    for (size_t m = 0; m < x.size(); ++m) {
+      for (int64_t i = 0; i < n; ++i) {
+        x[m].push_back(std::round(9 * random.normal(m * 1000 + static_cast<uint64_t>(i))));
+      }
+    }
+    // Whole numbers: no order of sums changes a bit.
+    const std::vector<double>& base = x[0];
+    double expected[3] = {}, found[3];
+    for (size_t i = 0; i < base.size(); ++i) {
+      const double a = x[1][i] - base[i], b = x[2][i] - base[i];
+      expected[0] += a * a;
+      expected[1] += a * b;
+      expected[2] += b * b;
+    }
+    delta_dots(base.data(), x[1].data(), x[2].data(), n, found);
+    REQUIRE(std::ranges::equal(found, expected));
+    for (const size_t models : {1, 2, 3, 5}) {
+      CAPTURE(n, models);
+      std::vector<const double*> pointers;
+      std::vector<double> weights, out(base.size());
+      for (size_t m = 0; m < models; ++m) {
+        pointers.push_back(x[m + 1].data());
+        weights.push_back(std::ldexp(1.0, static_cast<int>(m) - 1));
+      }
+      add_deltas(base.data(), pointers, weights, n, out.data());
+      for (size_t i = 0; i < base.size(); ++i) {
+        double sum = base[i];
+        for (size_t m = 0; m < models; ++m) sum += weights[m] * (pointers[m][i] - base[i]);
+        REQUIRE(out[i] == sum);
+      }
+    }
   }
 }
 
@@ -147,7 +185,7 @@ TEST_CASE("kernel: quotients element by element, to the last bit") {
   REQUIRE(right);
 }
 
-TEST_CASE("kernel: the largest and the smallest of any number of them") {
+TEST_CASE("kernel: the largest, the smallest and the largest size of any number of them") {
   const Philox random(2, "largest");
   const double inf = std::numeric_limits<double>::infinity();
   REQUIRE(largest(nullptr, 0, -inf) == -inf);
@@ -158,12 +196,14 @@ TEST_CASE("kernel: the largest and the smallest of any number of them") {
     const auto [low, high] = std::minmax_element(x.begin(), x.end());
     REQUIRE(largest(x.data(), n, -inf) == *high);
     REQUIRE(smallest(x.data(), n, inf) == *low);
-    REQUIRE(largest_finite(x.data(), n) == 0);
-    for (double& one : x) one = -one;
-    const double most = *std::max_element(x.begin(), x.end());
-    x.push_back(inf);
+    std::vector<double> sizes(static_cast<size_t>(n) + 3);
+    const double most = -*low;
+    REQUIRE(magnitude(x.data(), n, sizes.data()) == most);
+    x.push_back(-inf);
     x.insert(x.begin(), {std::nan(""), inf});
-    REQUIRE(largest_finite(x.data(), n + 3) == most);
+    REQUIRE(magnitude(x.data(), n + 3, sizes.data()) == most);
+    REQUIRE(std::ranges::equal(std::vector{sizes[0], sizes[1], sizes.back()},
+                               std::vector{inf, inf, inf}));
     REQUIRE(largest(x.data(), n + 3, -inf) == inf);
   }
 }

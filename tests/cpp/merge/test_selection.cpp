@@ -132,6 +132,68 @@ TEST_CASE("selection: a bracket that missed is moved, not widened") {
   } while (!selection.finish());
 }
 
+namespace {
+
+constexpr int64_t kMany = 60'000, kSampled = 2'000;
+
+// Consecutive numbers: whatever range of them is cut in pieces, all lie in one until the last pass.
+std::vector<double> neighbours(int64_t count, double first) {
+  std::vector<double> out;
+  const Philox random(2, "neighbours");
+  for (int64_t i = 0; i < count; ++i) out.push_back(first = std::nextafter(first, 1e300));
+  for (size_t i = out.size() - 1; i > 0; --i) {
+    std::swap(out[i], out[static_cast<size_t>(random.uniform(i) * static_cast<double>(i))]);
+  }
+  return out;
+}
+
+// The rank and the one below it, as much as is held at most, and the passes.
+void check_held(const std::vector<double>& sizes, const std::vector<double>& sample, int64_t k) {
+  const auto count = static_cast<int64_t>(sizes.size());
+  std::vector<double> sorted = sizes;
+  std::ranges::sort(sorted, std::greater());
+  Selection selection(count, k, (count + kTile - 1) / kTile, Selection::Wanted::and_next);
+  selection.guess(std::make_shared<std::vector<double>>(sample));
+  const uint64_t said = Selection::held(count, static_cast<int64_t>(sample.size()));
+  REQUIRE(said < static_cast<uint64_t>(count) * sizeof(double));  // less than keeping them all
+  uint64_t most = 0;
+  int passes = 0;
+  do {
+    tiles(sizes, [&](int64_t tile, int64_t at, int64_t n) {
+      selection.read(tile, sizes.data() + at, n);
+      most = std::max(most, selection.bytes());
+    });
+    ++passes;
+  } while (!selection.finish());
+  CAPTURE(k, most, said, passes);
+  REQUIRE(selection.threshold() == sorted[static_cast<size_t>(k - 1)]);
+  if (k < count - 1) REQUIRE(selection.next() == sorted[static_cast<size_t>(k)]);
+  REQUIRE(most <= said);
+  REQUIRE(passes <= 10);
+}
+
+}  // namespace
+
+TEST_CASE("selection: what is held is bounded whatever the sample and the sizes") {
+  std::vector<double> halves(kSampled, 0.0);  // a bracket around everything
+  std::fill(halves.begin() + kSampled / 2, halves.end(), 1e300);
+  std::vector<double> rising(kSampled);  // one miss after the other: all of it is below
+  for (size_t i = 0; i < rising.size(); ++i) rising[i] = 1e-9 * static_cast<double>(i + 1);
+  std::vector<double> mixed = neighbours(kMany / 2, 1.0), far = neighbours(kMany / 2, 1e-300);
+  mixed.insert(mixed.end(), far.begin(), far.end());  // two heaps, ranks k and k + 1 in each
+  std::vector<double> few = neighbours(kMany, 1.0);   // most are equal, of others few
+  for (size_t i = 0; i < few.size(); ++i) few[i] = i % 10 == 0 ? few[i] : 3.0;
+  for (const auto& sizes : {neighbours(kMany, 1.0), draws(kMany, false), draws(kMany, true), mixed,
+                            few, std::vector<double>(kMany, 2.5)}) {
+    for (const auto& sample : {halves, rising, std::vector<double>(kSampled, 1.25),
+                               std::vector<double>(kSampled, 1e200)}) {
+      for (const int64_t k : {int64_t{1}, kMany / 10, kMany / 2, kMany - 1}) {
+        check_held(sizes, sample, k);
+      }
+    }
+  }
+}
+
 TEST_CASE("selection: one element, equal elements, infinities") {
   check({5.0}, {5.0}, 1);
   check(std::vector<double>(12'345, 2.0), {2.0, 2.0}, 1);

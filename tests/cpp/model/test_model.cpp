@@ -1,33 +1,18 @@
 #include <map>
 
+#include "model/blocks.h"
 #include "model/tiny.h"
 #include "nn/deterministic.h"
-#include "spec/kinds.h"
 
 namespace lenswright::test_model {
 namespace {
 
+using test::all_configs;
+using test::configs;
 using test::ids;
 using test::logits;
 using test::Tiny;
 using test::whole;
-
-const std::vector<Json>& configs() {
-  static const std::vector<Json> list = {
-      test::llama_config(), test::with(test::llama_config(), "tie_word_embeddings", true),
-      test::gpt2_config()};
-  return list;
-}
-
-// Those, every other kind of block, and rotations that depend on how long a row is.
-std::vector<Json> all_configs() {
-  std::vector<Json> list = configs();
-  const Json growing = test::json(R"({"rope_type": "dynamic", "factor": 2.0})");
-  list.push_back(test::with(test::with(test::llama_config(), "rope_scaling", growing),
-                            "max_position_embeddings", 4));
-  list.insert(list.end(), test::kinds().begin(), test::kinds().end());
-  return list;
-}
 
 // Whether what was read may be written back there.
 bool may_be_written(Point point, const Spec& spec) {
@@ -149,34 +134,6 @@ TEST_CASE("no position sees a later one") {
     REQUIRE(test::relative(a.narrow(1, 0, 5), b.narrow(1, 0, 5)) < 1e-13);
     REQUIRE(test::relative(a.narrow(1, 5, 1), b.narrow(1, 5, 1)) > 1e-6);
   }
-}
-
-TEST_CASE("rows that branch give what each of their paths gives alone") {
-  const std::vector<Fork> forks = {{-1, 3}, {1, 2}, {3, 1}};
-  const at::Tensor tokens = ids(2, 6);
-  const Batch batch(tokens, forks);
-  for (const Json& config : all_configs()) {
-    CAPTURE(config.dump());
-    const Tiny tiny(config);
-    for (const bool fixed : {false, true}) {
-      const DeterministicGuard guard(fixed);
-      const at::Tensor together = logits(*tiny, batch);
-      for (const Branch& branch : batch.branches()) {
-        const at::Tensor path = at::tensor(branch.path, at::kLong);
-        const at::Tensor alone = logits(*tiny, whole(tokens.index_select(1, path)));
-        REQUIRE(test::relative(together.index_select(1, path), alone) < 1e-12);
-      }
-    }
-  }
-}
-
-TEST_CASE("rows that branch are refused where each path would turn by its own length") {
-  const Json growing = test::json(R"({"rope_type": "dynamic", "factor": 2.0})");
-  const Json config = test::with(test::with(test::llama_config(), "rope_scaling", growing),
-                                 "max_position_embeddings", 4);
-  const Tiny tiny(config);
-  const std::vector<Fork> forks = {{-1, 3}, {2, 2}, {0, 1}};
-  REQUIRE_THROWS_AS(logits(*tiny, Batch(ids(2, 6), forks)), c10::ValueError);
 }
 
 TEST_CASE("wanted places are what the whole run has there") {

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
 import torch
 
 from lenswright import _files
 from lenswright.checkpoints.checkpoint import Checkpoint
-from lenswright.merging.alignment.places import RESIDUAL, Sizes, axes_of, with_axis
+from lenswright.merging.alignment.axes import PARTS, RESIDUAL, kind_of, part_of, with_unit
+from lenswright.merging.alignment.orders import in_order
+from lenswright.merging.alignment.places import Place, Places
 from lenswright.progress import Progress
 
-Orders = dict[str, torch.Tensor]
 _ROUNDS = 50
 
 
@@ -24,110 +26,122 @@ def best_order(similarity: torch.Tensor) -> torch.Tensor:
     return torch.tensor(_files.assign(room, n), dtype=torch.int64)
 
 
+def best_in_groups(
+    similarity: torch.Tensor, of_groups: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The order of groups, and of all their units, that is best where groups move as wholes.
+
+    similarity: of units, [n, n]. of_groups: what two groups are alike besides, [groups, groups].
+    """
+    count = len(of_groups)
+    each = len(similarity) // count
+    blocks = similarity.view(count, each, count, each)
+    gain, inner = of_groups.clone(), {}
+    for g in range(count):
+        for h in range(count):
+            order = inner[g, h] = best_order(blocks[g, :, h])
+            gain[g, h] += blocks[g, torch.arange(each), h, order].sum()
+    groups = best_order(gain)
+    units = torch.cat([int(h) * each + inner[g, int(h)] for g, h in enumerate(groups)])
+    return groups, units
+
+
 class Matching:
     """Orders of a model's axes that fit a reference: coordinate descent over what is asked for.
 
     Each axis in turn gets its best order under the others' (a linear assignment), until none
-    changes: a local optimum, the global one for MLPs and heads alone. The residual begins with what
-    is anchored in the vocabulary: the embedding and the unembedding.
+    changes: a local optimum. What an axis has in common with one that has no order yet is left out
+    of its first one, so that the residual begins with what is anchored in the vocabulary. Experts
+    are told apart by their rows of the router.
 
     Source: Ainsworth, Hayase and Srinivasa 2023, Git Re-Basin, arXiv:2209.04836, algorithm 1.
     """
 
     def __init__(
-        self, model: Checkpoint, reference: Checkpoint, sizes: Sizes, layers: int,
-        parts: Sequence[str],
-    ) -> None:  # fmt: skip
-        self._model, self._reference = model, reference
-        self._sizes, self._layers, self._parts = sizes, layers, parts
-        self._names = list(model)
-        self.orders: Orders = {}
+        self, model: Checkpoint, reference: Checkpoint, places: Places, parts: Sequence[str]
+    ) -> None:
+        self._model, self._reference, self._places = model, reference, places
+        self._axes: dict[str, list[str]] = defaultdict(list)  # by layer, "" for what has none
+        for axis in places.along:
+            if part_of(axis) in parts:
+                self._axes[axis.partition(".")[0] if "." in axis else ""].append(axis)
+        self._moving = {axis for axes in self._axes.values() for axis in axes}
+        parted = list(PARTS)
+        for axes in self._axes.values():  # experts before their neurons, heads before latents
+            axes.sort(key=lambda axis: (kind_of(axis) != "expert", parted.index(part_of(axis))))
+        self.orders: dict[str, torch.Tensor] = {}
         self.rounds = 0
 
-    def run(self, bar: Progress) -> Orders:
+    def run(self, bar: Progress) -> dict[str, torch.Tensor]:
         """The orders: of each axis, for each new place the old one."""
-        if RESIDUAL in self._parts:
-            self.orders[RESIDUAL] = best_order(self._similarity(RESIDUAL, anchored=True))
+        layers = [layer for layer in self._axes if layer]
+        if RESIDUAL in self._moving:
+            self._match(RESIDUAL)
+        coupled = RESIDUAL in self._moving or any("latent" in axis for axis in self._moving)
         while self.rounds < _ROUNDS:
             self.rounds += 1
             changed = False
-            for layer in range(self._layers):
-                if "mlp" in self._parts:
-                    changed |= self._set(f"{layer}.mlp", self._mlp(layer))
-                if "heads" in self._parts:
-                    groups, heads = self._heads(layer)
-                    changed |= self._set(f"{layer}.key", groups)
-                    changed |= self._set(f"{layer}.query", heads)
+            for layer in layers:
+                for axis in self._axes[layer]:
+                    changed |= self._match(axis)
                 bar.step(1)
-            if RESIDUAL not in self._parts:
-                return self.orders
-            changed |= self._set(RESIDUAL, best_order(self._similarity(RESIDUAL)))
-            if not changed:
-                return self.orders
+            if RESIDUAL in self._moving:
+                changed |= self._match(RESIDUAL)
+            if not changed or not coupled:
+                break
         return self.orders
 
-    def _set(self, axis: str, order: torch.Tensor) -> bool:
-        before = self.orders.get(axis, torch.arange(len(order)))
-        self.orders[axis] = order
-        return not torch.equal(before, order)
+    def _match(self, axis: str) -> bool:
+        """Give an axis its best order; whether that is another one than before."""
+        if kind_of(axis) == "key":  # with the queries of its groups
+            return False
+        found = {}
+        similarity, of = self._similarity(axis), self._places.axes[axis]
+        groups = torch.zeros(of.groups, of.groups, dtype=torch.float64)
+        if kind_of(axis) == "query":
+            keys = axis.removesuffix("query") + "key"
+            found[keys], found[axis] = best_in_groups(similarity, self._similarity(keys))
+        else:
+            _, found[axis] = best_in_groups(similarity, groups)
+        changed = False
+        for name, order in found.items():
+            before = self.orders.get(name, torch.arange(len(order)))
+            changed = changed or not torch.equal(before, order)
+            self.orders[name] = order
+        return changed
 
-    def _similarity(self, axis: str, anchored: bool = False) -> torch.Tensor:
-        """Σ over tensors of A Bᵀ along an axis, B in the other axes' present orders."""
-        total: torch.Tensor | None = None
-        for name, place in with_axis(self._names, axis):
-            if anchored and axes_of(name)[0] is not None:
-                continue
-            own = reordered(self._model[name].double(), name, self.orders, but=axis)
-            other = self._reference[name].double()
-            a, b = (x.movedim(place, 0).reshape(x.shape[place], -1) for x in (other, own))
-            total = a @ b.t() if total is None else total + a @ b.t()
-        assert total is not None
-        return total
+    def _similarity(self, axis: str) -> torch.Tensor:
+        """Σ over weights of A Bᵀ, units along an axis by units, B in the others' present orders."""
+        along = self._places.along[axis]
+        known = [(place, at) for place, at in along if self._settled(place, axis)]
+        units = self._places.axes[axis].units
+        total = torch.zeros(units, units, dtype=torch.float64)
+        orders = {name: order for name, order in self.orders.items() if name != axis}
+        for place, at in known or along:
+            own = in_order(self._model, self._places, place, orders)
+            other = place.read(self._reference[place.source])
+            extent = place.spans[at][1]
+            a, b = (x.double().movedim(at, 0)[:extent].reshape(units, -1) for x in (other, own))
+            total += a @ b.t()
+        return total + self._of_single(axis, units)
 
-    def _mlp(self, layer: int) -> torch.Tensor:
-        return best_order(self._similarity(f"{layer}.mlp"))
+    def _settled(self, place: Place, axis: str) -> bool:
+        """Whether all else that moves in a weight has an order, or this axis had one before."""
+        if axis in self.orders:
+            return True
+        others = {name for name, _ in place.spans if name != axis}
+        if place.unit is not None:
+            others.add(place.unit[0])
+        return all(name not in self._moving or name in self.orders for name in others)
 
-    def _heads(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Orders of rows of keys (and values) and of queries: whole heads, groups by groups."""
-        s = self._sizes
-        keys = self._of_heads(f"{layer}.key", s.groups)
-        queries = self._of_heads(f"{layer}.query", s.heads)
-        each = s.heads // s.groups
-        blocks = queries.view(s.groups, each, s.groups, each)
-        inner = {
-            (g, h): best_order(blocks[g, :, h]) for g in range(s.groups) for h in range(s.groups)
-        }
-        gain = torch.zeros(s.groups, s.groups, dtype=torch.float64)
-        for (g, h), order in inner.items():
-            gain[g, h] = blocks[g, torch.arange(each), h, order].sum()
-        groups = best_order(keys + gain)
-        heads = torch.cat([int(h) * each + inner[g, int(h)] for g, h in enumerate(groups)])
-        return _rows(groups, s.width), _rows(heads, s.width)
-
-    def _of_heads(self, axis: str, count: int) -> torch.Tensor:
-        """How alike heads are: numbers within a head keep their places."""
-        width = self._sizes.width
-        total = torch.zeros(count, count, dtype=torch.float64)
-        for name, place in with_axis(self._names, axis):
-            own = reordered(self._model[name].double(), name, self.orders, but=axis)
-            other = self._reference[name].double()
+    def _of_single(self, axis: str, units: int) -> torch.Tensor:
+        """The same of vectors that each head has for itself."""
+        total = torch.zeros(units, units, dtype=torch.float64)
+        for place in self._places.firsts[axis] if kind_of(axis) != "expert" else ():
+            each = [self._places.by_name[with_unit(place.name, unit)] for unit in range(units)]
             a, b = (
-                x.movedim(place, 0).reshape(count, width * (x.numel() // (count * width)))
-                for x in (other, own)
+                torch.stack([p.read(file[p.source]).double() for p in each])
+                for file in (self._reference, self._model)
             )
             total += a @ b.t()
         return total
-
-
-def _rows(heads: torch.Tensor, width: int) -> torch.Tensor:
-    return (heads[:, None] * width + torch.arange(width)).reshape(-1)
-
-
-def reordered(
-    tensor: torch.Tensor, name: str, orders: Mapping[str, torch.Tensor], but: str = ""
-) -> torch.Tensor:
-    """A tensor with its axes in these orders, all `but` one."""
-    for place, axis in enumerate(axes_of(name)):
-        if axis is not None and axis != but and axis in orders:
-            tensor = tensor.index_select(place, orders[axis])
-    return tensor

@@ -1,75 +1,113 @@
-"""Which axes of a model's tensors may be reordered together without changing what it computes."""
+"""Where a decoder's weights lie in its tensors, and which of their units may change places."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+import json
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-RESIDUAL = "residual"
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+import torch
 
-_LAYER = re.compile(r"model\.layers\.(\d+)\.(.*)")
-# rest of a tensor's name -> what its axes are; None is an axis that stays
-_REST: dict[str, tuple[str | None, ...]] = {
-    "self_attn.q_proj.weight": ("query", RESIDUAL), "self_attn.k_proj.weight": ("key", RESIDUAL),
-    "self_attn.v_proj.weight": ("key", RESIDUAL), "self_attn.o_proj.weight": (RESIDUAL, "query"),
-    "self_attn.q_proj.bias": ("query",), "self_attn.k_proj.bias": ("key",),
-    "self_attn.v_proj.bias": ("key",), "self_attn.o_proj.bias": (RESIDUAL,),
-    "self_attn.q_norm.weight": (None,), "self_attn.k_norm.weight": (None,),
-    "mlp.gate_proj.weight": ("mlp", RESIDUAL), "mlp.up_proj.weight": ("mlp", RESIDUAL),
-    "mlp.down_proj.weight": (RESIDUAL, "mlp"), "mlp.gate_proj.bias": ("mlp",),
-    "mlp.up_proj.bias": ("mlp",), "mlp.down_proj.bias": (RESIDUAL,),
-    "input_layernorm.weight": (RESIDUAL,), "post_attention_layernorm.weight": (RESIDUAL,),
-}  # fmt: skip
-_OUTSIDE: dict[str, tuple[str | None, ...]] = {
-    "model.embed_tokens.weight": (None, RESIDUAL), "model.norm.weight": (RESIDUAL,),
-    "lm_head.weight": (None, RESIDUAL),
-}  # fmt: skip
+from lenswright import _files
+from lenswright.merging.alignment.axes import Axis, Span, axes_of, spans_of, unit_of
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Of attention: query heads, heads of keys and values, numbers of each."""
+class Place:
+    """A weight: some of a stored tensor, seen as [outputs, inputs], [outputs] or [].
 
-    heads: int
-    groups: int
-    width: int
+    spans: what runs along each of its dimensions. unit: of a weight that one expert or one head has
+    for itself, whose it is.
+    """
 
-    @staticmethod
-    def of(config: Mapping[str, Any]) -> Sizes:
-        """From a config.json.
+    name: str
+    source: str
+    turned: bool
+    outputs: int
+    inputs: int
+    start: int
+    run: int
+    distance: int
+    expert: int
+    spans: tuple[Span, ...]
+    unit: tuple[str, int] | None
 
-        Raises:
-            ValueError: a family whose axes are not known here.
-        """
-        kind = config.get("model_type")
-        if kind not in FAMILIES:
-            raise ValueError(f"model_type is '{kind}', expected one of {', '.join(FAMILIES)}")
-        heads = int(config["num_attention_heads"])
-        usual = {"llama": heads, "mistral": 8, "qwen2": 32, "qwen3": 32}[str(kind)]
-        groups = int(config.get("num_key_value_heads") or usual)
-        usual_width = 128 if kind == "qwen3" else int(config["hidden_size"]) // heads
-        return Sizes(heads, groups, int(config.get("head_dim") or usual_width))
+    def _seen(self, stored: torch.Tensor) -> torch.Tensor:
+        one = stored[self.expert] if self.expert >= 0 else stored
+        one = one.t() if self.turned and self.inputs else one
+        if one.ndim == 0:
+            return one
+        if self.run == 0:
+            return one.narrow(0, self.start, self.outputs)
+        return one.unflatten(0, (-1, self.distance)).narrow(1, self.start, self.run)
+
+    def read(self, stored: torch.Tensor) -> torch.Tensor:
+        """The weight, of the stored tensor."""
+        seen = self._seen(stored)
+        return seen.flatten(0, 1) if self.run else seen
+
+    def write(self, stored: torch.Tensor, value: torch.Tensor) -> None:
+        """Put another value in its place."""
+        seen = self._seen(stored)
+        seen.copy_(value.unflatten(0, (-1, self.run)) if self.run else value)
 
 
-def axes_of(name: str) -> tuple[str | None, ...]:
-    """What each axis of a tensor is: "residual", "3.mlp", "3.query", "3.key", or None.
+class Places:
+    """Every weight of a decoder whose family is known, and the axes they have in common.
+
+    Args:
+        config: config.json, as text.
+        shapes: of the tensors there are, by name.
 
     Raises:
-        ValueError: a tensor of unknown place.
+        ValueError: an unknown family; a tensor that is missing, unknown or of another shape.
     """
-    if name in _OUTSIDE:
-        return _OUTSIDE[name]
-    found = _LAYER.fullmatch(name)
-    if found is None or found[2] not in _REST:
-        raise ValueError(f"tensor '{name}' has no place that is known in {', '.join(FAMILIES)}")
-    return tuple(
-        axis if axis in (None, RESIDUAL) else f"{found[1]}.{axis}" for axis in _REST[found[2]]
-    )
 
+    def __init__(self, config: str, shapes: Mapping[str, list[int]]) -> None:
+        self.sizes: dict[str, Any] = _files.decoder_rows(config, dict(shapes))
+        self.family: str = self.sizes["family"]
+        self.by_name: dict[str, Place] = {}
+        self.by_source: dict[str, list[Place]] = defaultdict(list)
+        self.along: dict[str, list[tuple[Place, int]]] = defaultdict(list)
+        self.firsts: dict[str, list[Place]] = defaultdict(list)  # the first unit's own weights
+        self.axes: dict[str, Axis] = axes_of(self.sizes)
+        for row in self.sizes.pop("rows"):
+            self._add(row)
 
-def with_axis(names: Iterable[str], axis: str) -> list[tuple[str, int]]:
-    """Tensors with an axis, and which of theirs it is."""
-    return [(name, axes_of(name).index(axis)) for name in names if axis in axes_of(name)]
+    def _add(self, row: tuple[Any, ...]) -> None:
+        name, source, turned, outputs, inputs, start, run, distance, expert = row
+        shape = [outputs, inputs] if inputs else [outputs] if outputs else []
+        spans, unit = spans_of(name, shape, self.sizes), unit_of(name)
+        place = Place(
+            name, source, turned, outputs, inputs, start, run, distance, expert, spans, unit
+        )
+        self.by_name[name] = place
+        self.by_source[place.source].append(place)
+        if place.unit is not None and place.unit[1] == 0:
+            self.firsts[place.unit[0]].append(place)
+        for at, (axis, extent) in enumerate(place.spans):
+            if axis is None:
+                continue
+            self.axes.setdefault(axis, Axis(extent))
+            self.along[axis].append((place, at))
+
+    @staticmethod
+    def of(config: Mapping[str, Any] | None, shapes: Mapping[str, list[int]]) -> Places:
+        """The same from a config as data."""
+        return Places(json.dumps(config or {}), shapes)
+
+    def impossible(self) -> dict[str, str]:
+        """Parts that must stay in order, and why."""
+        out = {}
+        if self.sizes["position"] == "alibi":
+            out["heads"] = "each head has a slope of its own (ALiBi), which no tensor holds"
+        if self.sizes["position"] == "sinusoidal":
+            out["residual"] = "sinusoids, which no tensor holds, are added to the residual stream"
+        elif self.sizes["others"]:
+            out["residual"] = (
+                f"'{self.sizes['others'][0]}' is not the decoder's, and stands at its residual "
+                "stream"
+            )
+        return out

@@ -50,7 +50,7 @@ def gates(
     """
     if not recipe.prompted:
         return _drawn(recipe.gates, len(experts), sizes, seed, stream)
-    from lenswright.model import load
+    from lenswright.loading import load
 
     model = load(folder, dtype="float64")
     count = sum(len(e.positive) + len(e.negative) for e in experts)

@@ -1,6 +1,6 @@
 """Layouts of mixtures: which dense models they take, how their tensors and keys are called.
 
-Names and keys: transformers, models/{mixtral,qwen2_moe,qwen3_moe,deepseek_v2,deepseek_v3}.
+Names and keys: transformers, models/{mixtral,qwen2_moe,qwen3_moe,deepseek_v2,deepseek_v3,glm4_moe}.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Layout:
     """A layout by itself.
 
     takes: model types of dense models. kept: tensors of a layer that it has besides the MLP.
-    shared: the least and most shared experts. gate: its router, parts: gate, up and down.
+    shared: the least and most shared experts. gate: its router, parts: gate, up and down. only: why
+    it takes no other models.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Layout:
     shared_name: str = ""
     shared_gate: str = ""
     correction: str = ""
+    only: str = ""
     keys: dict[str, Any] = field(default_factory=dict)
 
     def expert(self, layer: int, index: int, part: int) -> str:
@@ -108,13 +110,26 @@ LAYOUTS = {
         Layout(
             "deepseek", ("deepseek_v2", "deepseek_v3"), NORMS + LATENT, shared=(1, 1),
             shared_name="shared_experts", correction="gate.e_score_correction_bias",
-            keys={"first_k_dense_replace": 0, "moe_layer_freq": 1, "n_shared_experts": 1,
-                  "n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0},
+            only="; other attention has no equal in its latent one, where all heads share one "
+                 "rotated key, and keys and values are made of a vector that has been normalised: "
+                 "'glm4_moe' has DeepSeek-V3's router and experts over plain attention",
+            keys={"first_k_dense_replace": 0, "moe_layer_freq": 1, "n_group": 1, "topk_group": 1,
+                  "routed_scaling_factor": 1.0},
+        ),
+        Layout(
+            "glm4_moe", ("llama", "mistral", "qwen2", "qwen3"),
+            NORMS + ATTENTION + BIASES + HEAD_NORMS, shared=(1, 1), shared_name="shared_experts",
+            correction="gate.e_score_correction_bias",
+            keys={"architectures": ["Glm4MoeForCausalLM"], "model_type": "glm4_moe",
+                  "norm_topk_prob": True, "first_k_dense_replace": 0, "n_group": 1, "topk_group": 1,
+                  "routed_scaling_factor": 1.0, "num_nextn_predict_layers": 0,
+                  "partial_rotary_factor": 1.0},
         ),
     )
 }  # fmt: skip
 _OTHER_NAMES = {"qwen": "qwen2_moe", "qwen2": "qwen2_moe", "qwen3": "qwen3_moe",
-                "deepseek_v2": "deepseek", "deepseek_v3": "deepseek"}  # fmt: skip
+                "deepseek_v2": "deepseek", "deepseek_v3": "deepseek",
+                "glm4": "glm4_moe"}  # fmt: skip
 
 
 def chosen_layout(wanted: str | None, model_type: str, shared: int) -> Layout:
@@ -142,7 +157,7 @@ def chosen_layout(wanted: str | None, model_type: str, shared: int) -> Layout:
     if model_type not in layout.takes:
         raise ValueError(
             f"architecture '{name}' takes a base of type {' or '.join(layout.takes)}, found "
-            f"'{model_type}'; there are {_told()}"
+            f"'{model_type}'{layout.only}; there are {_told()}"
         )
     if not layout.shared[0] <= shared <= layout.shared[1]:
         wanted_shared = "one shared expert" if layout.shared[0] else "no shared expert"
@@ -188,6 +203,11 @@ def mixture_config(layout: Layout, base: Mapping[str, Any], sizes: Sizes) -> dic
             out["qkv_bias"] = biased
         elif kind == "llama":
             out["sliding_window"] = None
+    if layout.name == "glm4_moe":
+        _without_window(out, kind)
+        out |= {"attention_bias": kind == "qwen2", "use_qk_norm": kind == "qwen3"}
+        if isinstance(out.get("rope_parameters"), Mapping):
+            out["rope_parameters"] = dict(out["rope_parameters"]) | {"partial_rotary_factor": 1.0}
     return out | layout.keys | _counts(layout, kind, sizes)
 
 
@@ -203,6 +223,17 @@ def _slide(out: dict[str, Any], base: Mapping[str, Any], kind: str) -> None:
         out.pop("sliding_window", None)
 
 
+def _without_window(out: dict[str, Any], kind: str) -> None:
+    slides = kind == "mistral" or out.get("use_sliding_window")
+    if slides and out.get("sliding_window"):
+        raise ValueError(
+            f"sliding_window is {out['sliding_window']} in the base, which the layout 'glm4_moe' "
+            "lacks; expected null"
+        )
+    for key in ("sliding_window", "use_sliding_window", "max_window_layers"):
+        out.pop(key, None)
+
+
 def _check_biases(layout: Layout, config: Mapping[str, Any]) -> None:
     for key in ("attention_bias", "mlp_bias"):
         if config.get(key) and not (key == "attention_bias" and layout.name == "qwen3_moe"):
@@ -216,9 +247,12 @@ def _counts(layout: Layout, kind: str, sizes: Sizes) -> dict[str, Any]:
     out["moe_intermediate_size"] = sizes.width
     if layout.name == "qwen2_moe":
         out["shared_expert_intermediate_size"] = sizes.shared
-    if layout.name != "deepseek":
+    if not layout.correction:
         return out | {"num_experts": sizes.experts}
+    out |= {"n_routed_experts": sizes.experts, "n_shared_experts": sizes.shared // sizes.width}
+    if layout.name == "glm4_moe":
+        return out
     v3 = kind == "deepseek_v3"
-    return out | {"n_routed_experts": sizes.experts, "norm_topk_prob": v3,
+    return out | {"norm_topk_prob": v3,
                   "topk_method": "noaux_tc" if v3 else "greedy",
                   "scoring_func": "sigmoid" if v3 else "softmax"}  # fmt: skip

@@ -10,11 +10,11 @@ import torch
 
 from lenswright import _files
 from lenswright.checkpoints.checkpoint import Checkpoint
-from lenswright.merging import recipes
 from lenswright.merging.assembling import Assembly
 from lenswright.merging.mixture.gates import condition, gates
-from lenswright.merging.mixture.layouts import Sizes, chosen_layout, mixture_config
+from lenswright.merging.mixture.layouts import HEAD_NORMS, Sizes, chosen_layout, mixture_config
 from lenswright.merging.mixture.recipe import DTYPES, Expert, MixtureRecipe
+from lenswright.merging.references import located
 
 _PARTS = ("gate_proj", "up_proj", "down_proj")
 
@@ -24,7 +24,7 @@ class MixturePlan:
 
     def __init__(self, recipe: MixtureRecipe) -> None:
         self.recipe = recipe
-        self.places = {name: recipes.located(name) for name in recipe.models()}
+        self.places = {name: located(name) for name in recipe.models()}
         files = {
             name: Checkpoint(place[0] if isinstance(place, tuple) else place)
             for name, place in self.places.items()
@@ -55,14 +55,28 @@ class MixturePlan:
                 )
         count = len(recipe.experts)
         sizes = Sizes(count, recipe.chosen, widths[0], widths[count] if recipe.shared else 0)
-        if self.layout.name == "deepseek" and sizes.shared != sizes.width:
-            raise ValueError(
-                f"the shared expert is {sizes.shared} wide, the experts {sizes.width}; expected "
-                "the same in the layout 'deepseek'"
-            )
+        self._check_sizes(sizes)
         self.config = mixture_config(self.layout, config, sizes)
         self._check_config(config)
         self.names = self._kept_names()
+
+    def _check_sizes(self, sizes: Sizes) -> None:
+        layout = self.layout
+        if layout.correction and sizes.shared % sizes.width:
+            raise ValueError(
+                f"the shared expert is {sizes.shared} wide, the experts {sizes.width}; expected a "
+                f"multiple in the layout '{layout.name}'"
+            )
+        if self.corrected and sizes.experts < 2:
+            raise ValueError(
+                f"there is {sizes.experts} expert, expected at least 2 in the layout "
+                f"'{layout.name}', whose router looks at the best two of a group"
+            )
+
+    @property
+    def corrected(self) -> bool:
+        """Whether its router has a correction for each expert, as DeepSeek-V3's."""
+        return bool(self.layout.correction) and self.kind != "deepseek_v2"
 
     def _width(self, model: Checkpoint, expert: Expert) -> int:
         """The width of an expert's MLPs, all of whose matrices are there and fit."""
@@ -139,8 +153,9 @@ class MixturePlan:
                     f"'{self.layout.name}' has no place"
                 )
             out.append(name)
+        norms = HEAD_NORMS if self.config.get("use_qk_norm") else ()
         for layer in range(self.layers):
-            for rest in self.layout.needed:
+            for rest in (*self.layout.needed, *norms):
                 if f"model.layers.{layer}.{rest}" not in self.base:
                     raise ValueError(
                         f"base_model '{self.recipe.base}' has no tensor 'model.layers.{layer}."
@@ -171,7 +186,7 @@ class MixturePlan:
             out[layout.router(layer)] = rows[layer].contiguous()
             if layout.shared_gate:
                 out[layout.at(layer, layout.shared_gate)] = shared[layer].contiguous()
-            if layout.correction and self.kind == "deepseek_v3":
+            if self.corrected:
                 zeros = torch.zeros(len(self.recipe.experts), dtype=torch.float32)
                 out[layout.at(layer, layout.correction)] = zeros
         return out

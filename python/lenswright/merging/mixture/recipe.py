@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lenswright.merging import recipes
+from lenswright.merging.references import model_text
 from lenswright.nearest import did_you_mean
 
 MODES = ("hidden", "hidden_last", "hidden_avg", "cheap_embed", "random", "uniform_random")
@@ -87,7 +88,7 @@ def read(source: recipes.Source) -> MixtureRecipe:
             "of experts"
         )
     recipe = MixtureRecipe(
-        recipes.model_text(data["base_model"], f"{where}: base_model"), experts, shared, mode,
+        model_text(data["base_model"], f"{where}: base_model"), experts, shared, mode,
         DTYPES[_choice(dtype, tuple(DTYPES), f"{where}: dtype")] if dtype else "", chosen,
         data.get("architecture"), data,
     )  # fmt: skip
@@ -116,7 +117,7 @@ def _expert(value: Any, where: str) -> Expert:
     if noise < 0:
         raise ValueError(f"{where}: noise_scale is {noise}, expected 0 or more")
     return Expert(
-        recipes.model_text(value["source_model"], f"{where}: source_model"),
+        model_text(value["source_model"], f"{where}: source_model"),
         _prompts(value.get("positive_prompts"), f"{where}: positive_prompts"),
         _prompts(value.get("negative_prompts"), f"{where}: negative_prompts"),
         noise,

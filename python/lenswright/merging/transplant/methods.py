@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from lenswright import _files
+from lenswright.batches import batches
 from lenswright.merging.transplant.omp import pursue
 
 _BATCH = 256
@@ -36,8 +37,8 @@ def omp(rows: Rows) -> torch.Tensor:
     """The donor's row as a sum of k of its shared rows; the same sum of the model's."""
     k = min(rows.k, *rows.shared_donor.shape)
     out = []
-    for start in range(0, len(rows.donor), _BATCH):
-        chosen, weights = pursue(rows.donor[start : start + _BATCH], rows.shared_donor, k)
+    for part in batches(len(rows.donor), _BATCH):
+        chosen, weights = pursue(rows.donor[part], rows.shared_donor, k)
         out.append(torch.einsum("bk,bkd->bd", weights, rows.shared[chosen]))
     return torch.cat(out)
 
@@ -47,8 +48,8 @@ def nearest(rows: Rows) -> torch.Tensor:
     units = torch.nn.functional.normalize(rows.shared_donor, dim=1)
     k = min(rows.k, len(units))
     out = []
-    for start in range(0, len(rows.donor), _BATCH):
-        own = torch.nn.functional.normalize(rows.donor[start : start + _BATCH], dim=1)
+    for part in batches(len(rows.donor), _BATCH):
+        own = torch.nn.functional.normalize(rows.donor[part], dim=1)
         cosines, chosen = (own @ units.t()).topk(k, dim=1)
         weights = cosines.clamp_min(0)
         weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.ones_like(weights))

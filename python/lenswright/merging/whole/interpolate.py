@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from lenswright.merging.alignment.places import RESIDUAL, Sizes, axes_of
+from lenswright.merging.alignment.axes import RESIDUAL, kind_of
+from lenswright.merging.alignment.places import Place, Places
 from lenswright.merging.whole.problem import Problem
 
 if TYPE_CHECKING:
     from lenswright.checkpoints.checkpoint import Checkpoint
+
+_WRITTEN = ("b_O", "b_out", "embed.ln.b")  # vectors that are added to the residual stream
 
 
 def interpolate(problem: Problem) -> torch.Tensor:
@@ -20,60 +22,73 @@ def interpolate(problem: Problem) -> torch.Tensor:
     heads, [layers, query heads]: t of each head, for its rows of queries and columns of the output
     matrix; keys and values take the mean of the query heads they serve. subspace, [k, d_model]:
     inside the span of these rows δ counts `t_subspace` times, on whichever side of a matrix the
-    residual stream is; gains of norms are no vectors of it. For llama, mistral, qwen2 and qwen3.
+    residual stream is, and in biases that are added to it; gains of norms are no vectors of it. For
+    every family that can be loaded.
     """
     assert problem.base is not None
     delta, t = problem.models[0] - problem.base, problem.values["t"]
+    out = problem.base + t * delta
     heads, rows = problem.extra("heads"), problem.extra("subspace")
     if heads is None and rows is None:
-        return problem.base + t * delta
-    axes = axes_of(problem.tensor)
-    share = torch.full([1] * delta.ndim, t, dtype=delta.dtype)
-    if heads is not None:
-        share = _by_head(problem, axes, heads, share)
-    if rows is None or RESIDUAL not in axes or delta.ndim < 2:
-        return problem.base + share * delta
-    place = axes.index(RESIDUAL)
-    basis, _ = torch.linalg.qr(rows.t())
-    inside = basis @ (basis.t() @ delta) if place == 0 else (delta @ basis) @ basis.t()
-    return problem.base + share * (delta - inside) + problem.values.get("t_subspace", t) * inside
+        return out
+    places = problem.places()
+    basis = None if rows is None else torch.linalg.qr(rows.t())[0]
+    for place in places.by_source.get(problem.tensor, ()):
+        base, own = place.read(problem.base), place.read(delta)
+        share = torch.full([1] * own.ndim, t, dtype=own.dtype)
+        if heads is not None:
+            share = _by_head(place, places, heads, share)
+        value = base + share * own
+        if basis is not None and (inside := _inside(place, own, basis)) is not None:
+            value += (problem.values.get("t_subspace", t) - share) * inside
+        place.write(out, value)
+    return out
+
+
+def _inside(place: Place, delta: torch.Tensor, basis: torch.Tensor) -> torch.Tensor | None:
+    """What of a change lies in the span of the basis; None where it has no side in the stream."""
+    axes = [axis for axis, _ in place.spans]
+    if RESIDUAL not in axes or (len(axes) == 1 and not place.name.endswith(_WRITTEN)):
+        return None
+    if axes.index(RESIDUAL) == 0:
+        return basis @ (basis.t() @ delta)
+    return (delta @ basis) @ basis.t()
 
 
 def _by_head(
-    problem: Problem, axes: tuple[str | None, ...], heads: torch.Tensor, share: torch.Tensor
+    place: Place, places: Places, heads: torch.Tensor, share: torch.Tensor
 ) -> torch.Tensor:
-    sizes = Sizes.of(problem.config)
-    for place, axis in enumerate(axes):
-        layer, _, kind = (axis or "").partition(".")
-        if kind not in ("query", "key"):
-            continue
-        own = heads[int(layer)]
-        if kind == "key":
-            own = own.view(sizes.groups, -1).mean(1)
-        shape = [1] * len(axes)
-        shape[place] = -1
-        share = own.repeat_interleave(sizes.width).view(shape)
+    def of(axis: str) -> torch.Tensor:
+        own = heads[int(axis.partition(".")[0])]
+        groups = places.sizes["n_kv_heads"]
+        return own.view(groups, -1).mean(1) if kind_of(axis) == "key" else own
+
+    if place.unit is not None and kind_of(place.unit[0]) in ("key", "query"):
+        return of(place.unit[0])[place.unit[1]].view(share.shape)
+    for at, (axis, extent) in enumerate(place.spans):
+        if axis is not None and kind_of(axis) in ("key", "query"):
+            shape = [1] * len(place.spans)
+            shape[at] = -1
+            each = of(axis)
+            share = each.repeat_interleave(extent // len(each)).view(shape)
     return share
 
 
-def check_shares(
-    tensor: str, shape: list[int], file: Checkpoint, config: Mapping[str, Any]
-) -> None:
-    """What a file says of heads and of a subspace fits a tensor.
+def check_shares(file: Checkpoint, places: Places) -> None:
+    """What a file says of heads and of a subspace fits a model.
 
     Raises:
-        ValueError: tensors of other names or shapes; a family or tensor whose places are not known.
+        ValueError: tensors of other names or shapes.
     """
-    sizes, axes = Sizes.of(config), axes_of(tensor)
+    sizes = places.sizes
     for name in file:
         found = list(file.info(name).shape)
         if name == "heads":
-            wanted: list[Any] = [int(config["num_hidden_layers"]), sizes.heads]
+            wanted: list[int | str] = [sizes["n_layers"], sizes["n_heads"]]
             fits = found == wanted
         elif name == "subspace":
-            width = shape[axes.index(RESIDUAL)] if RESIDUAL in axes else found[-1]
-            wanted = ["k", width]
-            fits = len(found) == 2 and found[1] == width
+            wanted = ["k", sizes["d_model"]]
+            fits = len(found) == 2 and found[1] == sizes["d_model"]
         else:
             raise ValueError(f"statistics has '{name}', expected 'heads' and 'subspace'")
         if not fits:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from lenswright.merging.alignment.places import Places
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|block|layer)\.\d+\.")
 
@@ -23,7 +26,7 @@ class Problem:
 
     values: of the merge. own: of each model. statistic(i): what was measured of model i for this
     tensor, None where nothing was. extra(name): another tensor of the first model's file, likewise.
-    config: the first model's config.json.
+    places(): where the weights of the result lie.
     """
 
     tensor: str
@@ -33,7 +36,7 @@ class Problem:
     own: list[Mapping[str, float]]
     statistic: Callable[[int], torch.Tensor | None]
     extra: Callable[[str], torch.Tensor | None]
-    config: Mapping[str, Any]
+    places: Callable[[], Places]
 
     @property
     def is_matrix(self) -> bool:

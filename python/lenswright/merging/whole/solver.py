@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright.checkpoints.checkpoint import Checkpoint
+from lenswright.merging.alignment.places import Places
 from lenswright.merging.whole import (
     MAY_HAVE_STATISTICS,
     METHODS,
@@ -34,6 +34,7 @@ class Solver:
         self._files = _statistics(document, self._method)
         self._plan: Any = None
         self._jobs: dict[str, Any] = {}
+        self._found: Places | None = None
 
     def begin(self, plan: Any) -> None:
         """Take the plan that is to be solved, and check what was measured against it.
@@ -41,16 +42,17 @@ class Solver:
         Raises:
             ValueError: a tensor of which nothing was measured, or of another shape.
         """
-        self._plan = plan
+        self._plan, self._found = plan, None
         self._jobs = {job[0]: job for job in plan.jobs if job[3] == self._method}
+        if self._jobs and self._method in MAY_HAVE_STATISTICS:
+            for file in self._files.values():
+                check_shares(file, self._places())
         for name, _, shape, _, sources, _, base in self._jobs.values():
             others = [source for i, source in enumerate(sources) if i != base]
             self._check(name, list(shape), others)
 
     def _check(self, tensor: str, shape: list[int], sources: list[Any]) -> None:
         kind = NEEDS_STATISTICS.get(self._method)
-        if self._method == "interpolate" and self._files:
-            check_shares(tensor, shape, self._files[sources[0][0]], self._config())
         if kind is None:
             return
         there = [f"{kind}.{name}" in self._files[model] for model, name, _ in sources]
@@ -85,14 +87,16 @@ class Solver:
 
         problem = Problem(
             tensor, [each[i] for i in others], each[base] if base >= 0 else None, values,
-            [sources[i][2] for i in others], statistic, extra, self._config(),
+            [sources[i][2] for i in others], statistic, extra, self._places,
         )  # fmt: skip
         result = METHODS[self._method](problem)
         torch.frombuffer(out, dtype=torch.float64).view(shape).copy_(result)
 
-    def _config(self) -> Mapping[str, Any]:
-        text = self._plan.config_text
-        return json.loads(text) if text else {}
+    def _places(self) -> Places:
+        if self._found is None:
+            shapes = {job[0]: list(job[2]) for job in self._plan.jobs}
+            self._found = Places(self._plan.config_text or "{}", shapes)
+        return self._found
 
 
 def _statistics(document: Document, method: str) -> Mapping[str, Checkpoint]:

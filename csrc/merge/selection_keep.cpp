@@ -1,0 +1,62 @@
+#include <algorithm>
+
+#include "base/clones.h"
+#include "merge/selection.h"
+
+namespace lenswright {
+namespace {
+
+LENSWRIGHT_CLONES void zero_below(const double* sizes, int64_t n, double limit, double* values) {
+  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] < limit ? 0.0 : values[i];
+}
+
+LENSWRIGHT_CLONES void zero_up_to(const double* sizes, int64_t n, double limit, double* values) {
+  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] <= limit ? 0.0 : values[i];
+}
+
+LENSWRIGHT_CLONES void zero_from(const double* sizes, int64_t n, double limit, double* values) {
+  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] >= limit ? 0.0 : values[i];
+}
+
+LENSWRIGHT_CLONES void zero_above(const double* sizes, int64_t n, double limit, double* values) {
+  for (int64_t i = 0; i < n; ++i) values[i] = sizes[i] > limit ? 0.0 : values[i];
+}
+
+}  // namespace
+
+bool Selection::splits(int64_t index) const {
+  if (trivial()) return false;
+  const Tile& tile = tiles_[static_cast<size_t>(index)];
+  return tile.before < equals_kept_ && tile.before + tile.equals > equals_kept_;
+}
+
+bool Selection::takes_equals(int64_t index) const {
+  return tiles_[static_cast<size_t>(index)].before < equals_kept_;
+}
+
+void Selection::keep(int64_t index, bool opens, const double* sizes, int64_t n, double* values,
+                     bool inside) {
+  if (trivial()) {
+    if ((k_ <= 0) == inside) std::fill(values, values + n, 0.0);
+    return;
+  }
+  Tile& tile = tiles_[static_cast<size_t>(index)];
+  if (!takes_equals(index)) {
+    return inside ? zero_up_to(sizes, n, threshold_, values)
+                  : zero_above(sizes, n, threshold_, values);
+  }
+  if (!splits(index)) {
+    return inside ? zero_below(sizes, n, threshold_, values)
+                  : zero_from(sizes, n, threshold_, values);
+  }
+  if (opens) tile.passed = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const bool equal = sizes[i] == threshold_;
+    const bool chosen =
+        sizes[i] > threshold_ || (equal && tile.before + tile.passed < equals_kept_);
+    tile.passed += equal ? 1 : 0;
+    if (chosen != inside) values[i] = 0;
+  }
+}
+
+}  // namespace lenswright
