@@ -7,6 +7,8 @@ import os
 import pickle
 import shlex
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path

@@ -168,7 +168,7 @@ def test_every_method_goes_on(label: str, four: list[Path], tmp_path: Path) -> N
     done = (left / "journal.partial").read_text().count("\n")
     assert 0 < done < len(models.load(four[0]))
     lw.merge(whole, tmp_path / "out", threads=2, seed=3, resume=True)
-    assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
+    assert models.hashes(tmp_path / "out") == models.hashes(tmp_path / "whole")
     assert not hidden(tmp_path)
 
 
