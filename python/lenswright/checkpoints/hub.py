@@ -58,7 +58,8 @@ def resolve(path_or_hub_id: str | os.PathLike[str], revision: str | None = None)
 
 def _near(path: Path, more: Iterable[str] = ()) -> str:
     """The nearest name of what lies beside a path that is not there, or of others."""
-    names = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+    there = path.parent.is_dir() and os.access(path.parent, os.R_OK)
+    names = [one.name for one in path.parent.iterdir()] if there else []
     return did_you_mean(path.name, names) or did_you_mean(path, more)
 
 
