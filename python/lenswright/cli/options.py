@@ -85,10 +85,17 @@ def add_threads(parser: Parser, *others: str) -> None:
 
 
 def add_needless(parser: Parser, why: Mapping[str, str]) -> None:
-    """Flags of mergekit's that are understood and change nothing, and why."""
+    """Flags of mergekit's, and their --no- forms, that are understood and change nothing."""
     for flag in why:
-        parser.add_argument(flag, action="append_const", dest="needless", const=flag,
-            help=argparse.SUPPRESS)  # fmt: skip
+        for form in (flag, f"--no-{flag[2:]}"):
+            parser.add_argument(form, action="append_const", dest="needless", const=form,
+                help=argparse.SUPPRESS)  # fmt: skip
+
+
+def needless(args: argparse.Namespace, why: Mapping[str, str]) -> dict[str, str]:
+    """Those flags that were given, their --no- forms among them, and why each changes nothing."""
+    known = {f"--no-{flag[2:]}": reason for flag, reason in why.items()} | dict(why)
+    return {flag: known[flag] for flag in args.needless or []}
 
 
 def tell_needless(why: Mapping[str, str]) -> None:
