@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "base/clones.h"
 #include "merge/selection.h"
@@ -23,6 +24,32 @@ LENSWRIGHT_CLONES void zero_above(const double* sizes, int64_t n, double limit, 
 }
 
 }  // namespace
+
+int64_t Selection::equals_in(const Tile& tile) const {
+  if (threshold_ == bracket_.low) return tile.counts.equal[0];
+  if (threshold_ == bracket_.middle) return tile.counts.equal[1];
+  if (threshold_ == bracket_.high) return tile.counts.equal[2];
+  return std::ranges::count(tile.inside, threshold_);
+}
+
+// Whether that was the last pass.
+bool Selection::settle(Found found) {
+  const bool ends = wanted_ == Wanted::one || k_ + 1 >= count_;
+  const std::optional<double> next = ends ? found.size : after(found);
+  next_ = next.value_or(-1);
+  threshold_ = found.size;
+  equals_kept_ = found.among_equals;
+  int64_t before = 0;
+  for (Tile& tile : tiles_) {
+    tile.before = before;
+    tile.equals = equals_in(tile);
+    before += tile.equals;
+    tile.inside = {};
+  }
+  sample_.reset();
+  step_ = next ? Step::finished : Step::below;
+  return next.has_value();
+}
 
 bool Selection::splits(int64_t index) const {
   if (trivial()) return false;
