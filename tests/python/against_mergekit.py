@@ -39,8 +39,8 @@ json.dump(answers, open(sys.argv[2], "w"))
 COMMANDS = """
 import importlib, json, sys, traceback
 
-answers = {}
-for label, module, arguments in json.load(open(sys.argv[1])):
+answers, (_, jobs, out) = {}, sys.argv
+for label, module, arguments in json.load(open(jobs)):
     sys.argv = [module, *arguments]
     try:
         importlib.import_module(f"mergekit.scripts.{module}").main()
@@ -49,7 +49,7 @@ for label, module, arguments in json.load(open(sys.argv[1])):
     except BaseException as error:
         answers[label] = f"{type(error).__name__}: {error}"
         traceback.print_exc()
-json.dump(answers, open(sys.argv[2], "w"))
+json.dump(answers, open(out, "w"))
 """
 
 
