@@ -80,7 +80,9 @@ at::Tensor computed(const Target& target) {
   const Dtype dtype = stored_type(original.scalar_type());
   const std::vector<int64_t> shape = original.sizes().vec();
   for (const Piece& piece : target.change.pieces) {
-    write_piece(piece.matrix(dtype, shape, from), piece.factors, to + piece.offset(dtype, shape));
+    StoredMatrix matrix = piece.matrix(dtype, shape, from);
+    matrix.name = target.stored->name;
+    write_piece(matrix, piece.factors, to + piece.offset(dtype, shape));
   }
   return result.to(target.stored->original.device());
 }

@@ -14,6 +14,7 @@
 #include "edits/commit_journal.h"
 #include "edits/commit_plan.h"
 #include "edits/commit_texts.h"
+#include "edits/model_card.h"
 #include "edits/record.h"
 #include "io/writer.h"
 
@@ -24,15 +25,19 @@ using Task = std::function<void()>;
 
 class Commit {
  public:
-  Commit(const Edit& edit, CommitPlan plan, FolderWriter& out, Progress* progress, bool journal)
+  Commit(const Edit& edit, CommitPlan plan, FolderWriter& out, Progress* progress,
+         const CommitOptions& options)
       : edit_(edit),
         plan_(std::move(plan)),
         out_(out),
         progress_(progress),
+        options_(options),
+        card_(!options.card.empty() && !plan_.targets.empty()),
+        step_(recorded_steps(*plan_.checkpoint) + 1),
         threads_(at::get_num_threads()) {
     // What changes nothing needs no way back.
-    if (!journal || plan_.targets.empty()) return;
-    journal_.emplace(plan_, out_, journal_name(recorded_steps(*plan_.checkpoint) + 1));
+    if (!options.journal || plan_.targets.empty()) return;
+    journal_.emplace(plan_, out_, journal_name(step_), card_);
   }
 
   Committed run() {
@@ -47,8 +52,9 @@ class Commit {
     for (const auto& [name, target] : plan_.targets) done.dequantised += target.quantised ? 1 : 0;
     if (done.dequantised > 0) done.form = plan_.form;
     if (journal_) journal_->finish(edit_, done);
+    done.card = card_;
     if (!done.changed.empty()) {
-      out_.write_text(kRecord, record_text(*plan_.checkpoint, edit_, done));
+      out_.write_text(kRecord, record_text(*plan_.checkpoint, edit_, done, options_.measured));
     }
     out_.commit(progress_);
     if (progress_) progress_->finish();
@@ -59,8 +65,10 @@ class Commit {
   void copy_files() {
     const Checkpoint& in = *plan_.checkpoint;
     for (const std::string& name : in.other_files()) {
-      if (name != kRecord || plan_.targets.empty()) out_.copy_file(in.file(name), name);
+      const bool again = (name == kRecord && !plan_.targets.empty()) || (name == kCard && card_);
+      if (!again) out_.copy_file(in.file(name), name);
     }
+    if (card_) out_.write_text(kCard, card_text(in, options_.card, step_));
     if (plan_.unties || !plan_.replaced.empty()) {
       out_.write_text("config.json", config_text(plan_));
     } else {
@@ -134,6 +142,9 @@ class Commit {
   CommitPlan plan_;
   FolderWriter& out_;
   Progress* progress_;
+  const CommitOptions& options_;
+  bool card_;    // whether README.md gets a section
+  size_t step_;  // which commit of the folder's it is
   int threads_;
   std::optional<CommitJournal> journal_;
   std::vector<std::pair<size_t, Task>> begun_;  // first task of a segment, and what to do before
@@ -174,7 +185,7 @@ Committed commit(const Edit& edit, const std::filesystem::path& input,
     out.emplace(output, inputs);
   }
   if (progress) progress->set_total(plan.bytes());
-  return Commit(edit, std::move(plan), *out, progress, options.journal).run();
+  return Commit(edit, std::move(plan), *out, progress, options).run();
 }
 
 }  // namespace lenswright

@@ -23,12 +23,15 @@ struct Committed {
   int64_t dequantised = 0;  // tensors that were quantised, and are in BF16 now
   Quantisation form = Quantisation::none;  // how they were
   std::string journal{};                   // the file that leads back, or ""
+  bool card = false;                       // whether README.md has got a section
   uint64_t journal_bytes = 0;
 };
 
 struct CommitOptions {
-  bool journal = false;   // keep what revert() needs: about 0.5 % of what is edited
-  bool in_place = false;  // the output is the input; it needs the journal
+  bool journal = false;    // keep what revert() needs: about 0.5 % of what is edited
+  bool in_place = false;   // the output is the input; it needs the journal
+  std::string card{};      // Markdown: a section that README.md gets; "" for none
+  std::string measured{};  // JSON: what was measured, for lenswright.json; "" for none
 };
 
 /// The new folder takes the place of the old one whole: std::invalid_argument where that holds

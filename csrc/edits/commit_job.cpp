@@ -24,7 +24,9 @@ CommitJob::CommitJob(const Checkpoint& checkpoint, const CommitTarget& target, F
 StoredMatrix CommitJob::matrix_of(const Piece& piece) const {
   const TensorInfo& info = target_.info;
   if (target_.quantised) return piece.matrix(*target_.quantised, info.shape);
-  return piece.matrix(info.dtype, info.shape, checkpoint_.data(info).data());
+  StoredMatrix matrix = piece.matrix(info.dtype, info.shape, checkpoint_.data(info).data());
+  matrix.name = info.name;
+  return matrix;
 }
 
 void CommitJob::prepare(size_t index) {

@@ -4,6 +4,7 @@
 
 #include "base/corrections.h"
 #include "base/sha256.h"
+#include "edits/model_card.h"
 #include "edits/record.h"
 #include "edits/segments.h"
 
@@ -21,13 +22,14 @@ Json range_json(PieceRange range) {
 
 std::string journal_name(size_t step) { return "lenswright-" + std::to_string(step) + ".journal"; }
 
-CommitJournal::CommitJournal(const CommitPlan& plan, FolderWriter& out, std::string name)
+CommitJournal::CommitJournal(const CommitPlan& plan, FolderWriter& out, std::string name, bool card)
     : plan_(plan), name_(std::move(name)), writer_(out.create(name_)) {
   const Checkpoint& in = *plan.checkpoint;
   std::vector<std::string> rewritten;
   if (in.has_config()) rewritten.emplace_back("config.json");
   if (!in.index_name().empty()) rewritten.push_back(in.index_name());
   if (recorded_steps(in) > 0) rewritten.emplace_back(kRecord);
+  if (card && std::ranges::count(in.other_files(), kCard) > 0) rewritten.emplace_back(kCard);
   for (const std::string& file : rewritten) files_.set(file, text(read_text(in.file(file))));
   for (const std::string& shard : in.shards()) {
     shards_.set(shard, plan.rearranges(shard) ? text(in.header_bytes(shard)) : Json());

@@ -19,8 +19,8 @@ namespace lenswright {
 /// say of the tensors that they edit.
 class CommitJournal {
  public:
-  /// `name`: of the file.
-  CommitJournal(const CommitPlan& plan, FolderWriter& out, std::string name);
+  /// `name`: of the file. `card`: whether README.md gets a section, too.
+  CommitJournal(const CommitPlan& plan, FolderWriter& out, std::string name, bool card);
 
   UndoWriter& writer() { return writer_; }
   /// Adds what has to be done for the tensors of a shard that nothing of the same form replaces.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -49,13 +50,27 @@ LENSWRIGHT_CLONES bool any_beyond(double limit, const double* values, int64_t co
   return found != 0;
 }
 
-// MXFP4 reaches a little farther than BF16 and float32 do.
+// The largest number that is not rounded to infinity.
+double reach_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f16:
+      return 0x1.FFDFFFFFFFFFFp15;
+    case Dtype::bf16:
+      return 0x1.FEFFFFFFFFFFFp127;
+    case Dtype::f32:
+      return 0x1.FFFFFEFFFFFFFp127;
+    default:
+      return std::numeric_limits<double>::max();
+  }
+}
+
+// Strengths without measure, and MXFP4, which reaches a little farther than BF16.
 void check_range(const StoredMatrix& matrix, const double* values) {
-  constexpr double kLargest = 0x1.FEp127;  // of BF16
-  if (!any_beyond(kLargest, values, matrix.columns)) return;
-  throw std::invalid_argument("tensor '" + std::string(matrix.quantised.name) +
-                              "': a number of its weight is beyond BF16, in which it would be "
-                              "written");
+  if (!any_beyond(reach_of(matrix.dtype), values, matrix.columns)) return;
+  const std::string name(matrix.is_quantised() ? matrix.quantised.name : matrix.name);
+  throw std::invalid_argument("tensor '" + name + "': a number of its edited weight is beyond " +
+                              std::string(wire_name(matrix.dtype)) +
+                              ", in which it would be written");
 }
 
 int64_t count_of(std::span<const double> factor, int64_t width) {
@@ -126,7 +141,7 @@ void EditedMatrix::write(int64_t first, int64_t count, std::byte* to) const {
     for (int64_t i = 0; i < rows; ++i, to += source_.row_bytes()) {
       double* const values = &buffer[i * columns];
       source_.residual_axis == 0 ? edit_output(row + i, values) : edit_input(row + i, values);
-      if (source_.is_quantised()) check_range(source_, values);
+      check_range(source_, values);
       narrow(source_.dtype, values, columns, to);
     }
   }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/dtype.h"
@@ -28,6 +29,7 @@ struct StoredMatrix {
   int residual_axis = 0;
   QuantisedMatrix quantised{};  // where it is, it is read in the place of `data`
   bool turned = false;          // and it is [columns, rows]
+  std::string_view name{};      // of the tensor, for errors
 
   bool is_quantised() const { return quantised.form != Quantisation::none; }
   int64_t row_bytes() const { return columns * element_bytes(dtype); }
@@ -47,7 +49,8 @@ class EditedMatrix {
   EditedMatrix(const StoredMatrix& source, const FactorSpans& factors, int threads);
 
   /// The rows [first, first + count) as stored. Ranges may be written from different threads.
-  /// std::invalid_argument where a quantised matrix has a number that `dtype` lacks.
+  /// std::invalid_argument where a number is beyond what `dtype` holds: rounded it would be
+  /// infinite.
   void write(int64_t first, int64_t count, std::byte* to) const;
 
   const StoredMatrix& source() const { return source_; }

@@ -6,6 +6,7 @@
 
 #include "edits/changes.h"
 #include "edits/edit_json.h"
+#include "edits/model_card.h"
 #include "io/open_file.h"
 
 namespace lenswright {
@@ -37,10 +38,11 @@ RecordStep step_of(const Json& json) {
   if (json.contains("dequantised"))
     step.dequantised = json.at("dequantised").at("tensors").as_int();
   if (json.contains("journal")) step.journal = json.at("journal").as_string();
+  step.card = json.contains("card");
   return step;
 }
 
-Json json_of(const Edit& edit, const Committed& done) {
+Json json_of(const Edit& edit, const Committed& done, const std::string& measured) {
   Json step = Json::object(), tensors = Json::object();
   for (const auto& [name, change] : done.changed) {
     Json hashes = Json::object();
@@ -60,6 +62,8 @@ Json json_of(const Edit& edit, const Committed& done) {
     step.set("dequantised", dequantised);
   }
   if (!done.journal.empty()) step.set("journal", done.journal);
+  if (done.card) step.set("card", kCard);
+  if (!measured.empty()) step.set("measured", Json::parse(measured, "measured"));
   step.set("factors", whole_edit_json(edit));
   return step;
 }
@@ -77,9 +81,10 @@ std::vector<RecordStep> read_record(const Checkpoint& folder) {
 
 size_t recorded_steps(const Checkpoint& folder) { return steps_of(folder).size(); }
 
-std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done) {
+std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done,
+                        const std::string& measured) {
   Json steps = steps_of(input);
-  steps.push_back(json_of(edit, done));
+  steps.push_back(json_of(edit, done, measured));
   Json record = Json::object();
   record.set("format", "lenswright record 1");
   record.set("steps", steps);

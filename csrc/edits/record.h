@@ -23,6 +23,7 @@ struct RecordStep {
   std::string added;                                 // the unembedding it added, or ""
   int64_t dequantised = 0;
   std::string journal;  // file of the folder, or ""
+  bool card = false;    // whether README.md got a section
 };
 
 /// Every step, first to last. Nobody vouches for the file: ValueError by key where it is damaged,
@@ -32,7 +33,9 @@ std::vector<RecordStep> read_record(const Checkpoint& folder);
 /// How many steps the folder's record has; 0 where there is none.
 size_t recorded_steps(const Checkpoint& folder);
 
-/// The text of it: what earlier commits wrote, and this one.
-std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done);
+/// The text of it: what earlier commits wrote, and this one. `measured`: JSON of what was measured,
+/// or "".
+std::string record_text(const Checkpoint& input, const Edit& edit, const Committed& done,
+                        const std::string& measured);
 
 }  // namespace lenswright

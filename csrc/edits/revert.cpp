@@ -8,7 +8,9 @@
 
 #include "base/parallel.h"
 #include "base/sha256.h"
+#include "edits/commit.h"
 #include "edits/commit_plan.h"
+#include "edits/model_card.h"
 #include "edits/record.h"
 #include "edits/revert_job.h"
 #include "io/folder.h"
@@ -98,7 +100,8 @@ class Revert {
 
   void copy_files() {
     for (const std::string& name : edited_->other_files()) {
-      if (name != kRecord && name != step_.journal) out_.copy_file(edited_->file(name), name);
+      const bool ours = name == kRecord || name == step_.journal || (name == kCard && step_.card);
+      if (!ours) out_.copy_file(edited_->file(name), name);
     }
     for (const auto& [name, json] : journal_.about().at("files").items()) {
       out_.write_text(name, text(json));
@@ -167,12 +170,18 @@ class Revert {
 
 }  // namespace
 
-Reverted revert(const fs::path& folder, const fs::path& output, Progress* progress) {
+Reverted revert(const fs::path& folder, const std::optional<fs::path>& output, Progress* progress) {
   const auto edited = Checkpoint::open(folder);
   RecordStep step = last_step(*edited);
-  const std::vector<fs::path> inputs = {edited->folder()};
-  FolderWriter out(output, inputs);
-  return Revert(edited, std::move(step), out, progress).run();
+  std::optional<FolderWriter> out;
+  if (output) {
+    const std::vector<fs::path> inputs = {edited->folder()};
+    out.emplace(*output, inputs);
+  } else {
+    check_in_place(*edited);
+    out.emplace(InPlace{edited->folder()});
+  }
+  return Revert(edited, std::move(step), *out, progress).run();
 }
 
 }  // namespace lenswright

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
+#include <optional>
 
 #include "base/progress.h"
 
@@ -18,9 +18,12 @@ struct Reverted {
 /// bit for bit: from the edited weights, lenswright.json and the journal. Streams. Every tensor
 /// that the commit changed has its SHA-256 of before, or nothing is written.
 ///
+/// Without an output it takes the folder's place, in one step at the end, as a commit in place
+/// does: whenever the process dies, the folder is the edited one or the original.
+///
 /// ValueError where the folder has no record or the commit kept no journal; CheckpointError where a
 /// tensor, named, is not as it was committed, or the journal is damaged.
-Reverted revert(const std::filesystem::path& folder, const std::filesystem::path& output,
-                Progress* progress = nullptr);
+Reverted revert(const std::filesystem::path& folder,
+                const std::optional<std::filesystem::path>& output, Progress* progress = nullptr);
 
 }  // namespace lenswright

@@ -54,6 +54,16 @@ std::vector<fs::path> homes_of(const fs::path& folder) {
           folder.string() + "').save_pretrained('converted')\"");
 }
 
+[[noreturn]] void refuse_pickle(const fs::path& file) {
+  throw CheckpointError(
+      Flaw::pickle, file.filename().string(),
+      "pickled weights, which can run code when read and are never opened here; convert them where "
+      "you trust them: python -c \"import torch, safetensors.torch as s; "
+      "s.save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in torch.load('" +
+          file.string() + "', weights_only=True).items()}, '" +
+          fs::path(file).replace_extension(".safetensors").string() + "')\"");
+}
+
 }  // namespace
 
 bool is_partial_name(std::string_view name) {
@@ -64,7 +74,9 @@ bool is_partial_name(std::string_view name) {
 void refuse_foreign_file(const fs::path& file) {
   const std::string name = file.filename().string();
   if (has_suffix(name, kPickleSuffixes)) {
-    refuse_pickles(file.has_parent_path() ? file.parent_path() : ".", name);
+    const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
+    if (fs::exists(folder / "config.json")) refuse_pickles(folder, name);
+    refuse_pickle(file);
   }
   throw CheckpointError(Flaw::layout, name, "expected a checkpoint folder or a .safetensors file");
 }

@@ -16,7 +16,7 @@ namespace lenswright {
 struct RowMap {
   struct From {
     size_t operand;
-    int64_t row;  // -1: the mean of all its rows
+    int64_t row;  // -1: the mean of all its rows of the result
   };
   std::vector<int64_t> own;  // row of this operand for each row of the output; -1: see `others`
   std::map<int64_t, std::vector<From>> others;  // mean of these rows; nothing: zeros

@@ -123,8 +123,9 @@ void JobMaker::carry_over(Job& job) const {
 void JobMaker::set_types(Job& job) const {
   const bool widens = options_.mode == Mode::compat && !recipe_.out_dtype &&
                       (job.method->name == "arcee_fusion" || job.method->name == "ramplus_tl");
+  const bool as_base = job.base >= 0 && options_.mode == Mode::strict;
   const Dtype own =
-      job.base >= 0 ? stored(job.operands[static_cast<size_t>(job.base)]) : promoted(job.operands);
+      as_base ? stored(job.operands[static_cast<size_t>(job.base)]) : promoted(job.operands);
   job.dtype = recipe_.out_dtype.value_or(recipe_.dtype.value_or(own));
   if (widens) job.dtype = Dtype::f32;
   const bool as_it_is = job.method->name == "passthrough" && !recipe_.out_dtype && !recipe_.dtype;

@@ -28,6 +28,14 @@ Task task_of(const Job& job, const MergeOptions& options, bool draws = true) {
   return task;
 }
 
+// Whether a row is the mean of the others.
+bool is_mean(const RowMap& map, int64_t row) {
+  if (map.own[static_cast<size_t>(row)] >= 0) return false;
+  const auto from = map.others.find(row);
+  return from != map.others.end() &&
+         std::ranges::any_of(from->second, [](const RowMap::From& one) { return one.row < 0; });
+}
+
 }  // namespace
 
 TensorRun::TensorRun(const Job& job, const MergeOptions& options)
@@ -167,7 +175,7 @@ void TensorRun::load_rows(size_t index, Run run, Desk& desk, double* out) const 
     other.resize(static_cast<size_t>(count));
     for (const RowMap::From& one : from->second) {
       if (one.row < 0) {
-        add_scaled(1.0, mean_row(one.operand).data() + column, count, to);
+        add_scaled(1.0, mean_row(one.operand, desk).data() + column, count, to);
         continue;
       }
       read(job_.operands[one.operand], one.row, column, count, other.data());
@@ -177,21 +185,22 @@ void TensorRun::load_rows(size_t index, Run run, Desk& desk, double* out) const 
   }
 }
 
-const std::vector<double>& TensorRun::mean_row(size_t index) const {
+// Of what this operand says of the result's tokens, its own and those it has of others.
+const std::vector<double>& TensorRun::mean_row(size_t index, Desk& desk) const {
   Mean& mean = means_[index];
   std::call_once(mean.once, [&] {
-    const Operand& from = job_.operands[index];
-    const int64_t rows = from.info->shape.front(), length = from.info->numel() / rows;
+    const RowMap& map = *job_.operands[index].rows;
+    const int64_t length = job_.numel() / job_.shape.front();
     std::vector<double> row(static_cast<size_t>(length));
-    std::vector<std::byte> raw(static_cast<size_t>(length * element_bytes(from.info->dtype)));
     mean.values.assign(row.size(), 0.0);
-    for (int64_t r = 0; r < rows; ++r) {
-      const uint64_t offset = static_cast<uint64_t>(r) * raw.size();
-      widen_from(from, from.input->read(*from.info, offset, raw.size(), raw.data()), length,
-                 row.data());
+    int64_t count = 0;
+    for (int64_t r = 0; r < std::ssize(map.own); ++r) {
+      if (is_mean(map, r)) continue;
+      load_rows(index, {r * length, length}, desk, row.data());
       add_scaled(1.0, row.data(), length, mean.values.data());
+      ++count;
     }
-    divide(static_cast<double>(rows), length, mean.values.data());
+    if (count > 0) divide(static_cast<double>(count), length, mean.values.data());
   });
   return mean.values;
 }

@@ -58,7 +58,7 @@ class TensorRun {
   void load_rows(size_t operand, Run run, Desk& desk, double* out) const;
   void widen_from(const Operand& operand, const std::byte* bytes, int64_t count, double* out) const;
 
-  const std::vector<double>& mean_row(size_t operand) const;
+  const std::vector<double>& mean_row(size_t operand, Desk& desk) const;
 
   struct Mean {
     std::once_flag once;

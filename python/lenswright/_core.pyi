@@ -7,7 +7,7 @@ import lenswright._files
 import os
 import torch
 import typing
-__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'ReadText', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'check_in_place', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'stack_edits', 'sum_edits', 'try_edit', 'weights_state', 'winsorised']
+__all__: list[str] = ['Accumulator', 'Covariance', 'Edit', 'Extremes', 'Generation', 'Histogram', 'Kept', 'Model', 'Moments', 'Norms', 'Quantiles', 'ReadText', 'Samples', 'Sampling', 'Taps', 'ablate', 'ablate_tensors', 'add', 'affine', 'all_misreadings', 'before_norm', 'binary_leace', 'check_in_place', 'commit_edit', 'compose_edits', 'deterministic', 'diagonal_lda', 'difference_of_means', 'drawn', 'edit_methods', 'estimate_commit', 'filtered', 'inlp', 'invert_edit', 'is_deterministic', 'label_permutations', 'lda', 'leace', 'ledoit_wolf_share', 'logistic_probe', 'low_rank', 'make_edit', 'misreadings', 'oracle_share', 'pca', 'pca_of_rows', 'penalized', 'random_directions', 'read_statistics', 'recheck', 'reread', 'restrict_edit', 'restrict_edit_to_heads', 'revert_commit', 'scale_edit', 'shrunk', 'solve_covariance', 'som', 'stack_edits', 'sum_edits', 'try_edit', 'weights_state', 'winsorised']
 class deterministic:
     """
     Within it, results on the CPU are the same bytes for any batch, padding and thread count.
@@ -485,7 +485,7 @@ def check_in_place(folder: os.PathLike | str | bytes) -> None:
     """
     Refuses a folder with files that are not its checkpoint's own.
     """
-def commit_edit(edit: Edit, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any, journal: bool, in_place: bool) -> dict:
+def commit_edit(edit: Edit, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any, journal: bool, in_place: bool, card: str, measured: str) -> dict:
     """
     Writes a checkpoint folder with an edit in its weights.
     """
@@ -507,6 +507,10 @@ def drawn(logits: torch.Tensor, seeds: collections.abc.Sequence[typing.SupportsI
     """
 def edit_methods() -> list[str]:
     ...
+def estimate_commit(edit: Edit, input: os.PathLike | str | bytes, output: os.PathLike | str | bytes, journal: bool, in_place: bool) -> dict:
+    """
+    Checks what committing checks, and says what it would take.
+    """
 def filtered(logits: torch.Tensor, how: Sampling) -> torch.Tensor:
     """
     Logits over temperature, -inf for what top_k, top_p and min_p leave out.
@@ -595,7 +599,7 @@ def restrict_edit_to_heads(model: Model, edit: Edit, heads: collections.abc.Sequ
     """
     What an edit does to the attention's outputs through some heads.
     """
-def revert_commit(folder: os.PathLike | str | bytes, output: os.PathLike | str | bytes, progress: typing.Any) -> dict:
+def revert_commit(folder: os.PathLike | str | bytes, output: os.PathLike | str | bytes | None, progress: typing.Any) -> dict:
     """
     Writes what the last commit to a folder was made of, from its journal.
     """

@@ -21,7 +21,7 @@ from lenswright.editing.description import Description
 from lenswright.editing.edit import Edit
 from lenswright.editing.lora_import import from_lora
 from lenswright.editing.stacking import stack
-from lenswright.editing.strengths import Kernel, Strength, finite, resolve_strength
+from lenswright.editing.strengths import Kernel, Strength, finite, in_range, resolve_strength
 from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ def ablate(
             "embedding_projection", "embedding_norm", "positional_embedding"); names
             ("blocks.3.attn.W_O", "blocks.3.mlp.experts.7.W_out") or globs
             ("blocks.{4..7}.mlp.*"); or a list of these.
-        strength: w: a number; a `Kernel` over layers; {layer: number}; or one of these for each
-            kind of writer, {"attention": Kernel(...), "mlp": 0.5}. What it does not name is left
-            alone.
+        strength: w, between -1000 and 1000: a number; a `Kernel` over layers; {layer: number}; or
+            one of these for each kind of writer, {"attention": Kernel(...), "mlp": 0.5}. What it
+            does not name is left alone.
         rows: vectors have a leading axis, and row i of a batch gets the i-th (for trials only).
         read: as many vectors as directions, for "oblique".
         against: directions are made orthogonal to the span of these first, for any method: a
@@ -117,8 +117,8 @@ def ablate(
 
     Raises:
         ValueError: an unknown method or writer, a direction that is zero, not finite or of another
-            size, depends on others or lies in the span of `against`; a strength that is not finite;
-            vectors that the method needs, or does not take.
+            size, depends on others or lies in the span of `against`; a strength that is not finite
+            or beyond 1000; vectors that the method needs, or does not take.
         IndexError: a layer the model does not have.
         TypeError: `direction` or `strength` is none of these.
     """
@@ -185,7 +185,7 @@ def ablate_tensors(
     asked = [writers] if isinstance(writers, str) else list(writers)
     told = json.dumps({"direction": source})
     return Edit(
-        _core.ablate_tensors(Path(checkpoint), vector, asked, float(strength), axes[axis], told)
+        _core.ablate_tensors(Path(checkpoint), vector, asked, in_range(strength), axes[axis], told)
     )
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from lenswright import _core, findings
-from lenswright.editing.baking import Baked, bake
+from lenswright.editing.baking import SWALLOWED, Baked, bake
 from lenswright.measuring.measurement import measure
 from lenswright.measuring.probes import Probe
-from lenswright.measuring.refusal import RefusalDetector
+from lenswright.measuring.refusal import COMMON_MARKERS, RefusalDetector
 from lenswright.report import Report
 from lenswright.selecting.scores import RefusalScore
-from lenswright.told import effect_line, front_lines, number
+from lenswright.told import effect_line, front_lines, massive_note, number, titled, unlike
 
 if TYPE_CHECKING:
     from lenswright.collecting.statistics import Statistics
-    from lenswright.directions import Directions, Score
+    from lenswright.directions import Directions, MassiveChannels, Score
     from lenswright.edits import Edit
     from lenswright.model import Model
     from lenswright.prompting.prompts import Splits
@@ -43,7 +43,8 @@ class Story:
 
 
 METHODS = (
-    "plain", "projected", "write_norm", "row_norm", "row_oblique", "reflection", "condition",
+    "plain", "projected", "write_norm", "row_norm", "row_oblique", "reflection", "strengthen",
+    "condition",
 )  # fmt: skip
 """Ways to edit that need no more than a direction and the prompts it came from."""
 
@@ -73,25 +74,38 @@ class Plan:
     probes: Mapping[str, Probe] | None = None
     progress: bool = True
     journal: bool = False  # keep what reverting the written folder needs
+    massive: Literal["keep", "clip", "exclude"] = "keep"  # what of massive channels
     in_place: bool = False  # the model's own folder is edited, with a journal
 
     def __post_init__(self) -> None:
-        for name, least in (("null", 0), ("null_prompts", 1), ("max_new_tokens", 1),
+        for name, least in (("null", 2), ("null_prompts", 1), ("max_new_tokens", 1),
                             ("batch_size", 1)):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}, expected at least {least}")
 
+    def any_edit(self, model: Model) -> Edit:
+        """An edit of the same writers and rank, for what does not depend on its numbers.
+
+        Raises:
+            ValueError: as `edits.ablate` does.
+        """
+        from lenswright.edits import BLOCK_WRITERS, ablate
+
+        method = "plain" if self.method in ("projected", "condition") else self.method
+        anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
+        made = ablate(model, anything, method, writers=self.writers, strength=self.strength)
+        if self.method == "condition":
+            kinds = {line["kind"] for line in made.describe() if line["edited"]}
+            return made.restrict(writers=[kind for kind in BLOCK_WRITERS if kind in kinds])
+        return made
+
     def check(self, model: Model) -> None:
         """Raise at once what would otherwise be raised after minutes."""
-        from lenswright.edits import ablate
-
         RefusalDetector(self.refusal)
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}, expected one of {list(METHODS)}")
-        method = "plain" if self.method in ("projected", "condition") else self.method
-        anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
-        ablate(model, anything, method, writers=self.writers, strength=self.strength)
+        self.any_edit(model)
         if self.in_place:
             _core.check_in_place(model.folder)
 
@@ -129,35 +143,45 @@ def tell(
         ValueError: as `collect`, `directions.select`, `edits.ablate` and `measure` do.
         FileExistsError: the folder exists; nothing is run then.
     """
+    from lenswright.directions import massive_channels
+
     plan.check(model)
     if folder is not None and (plan.in_place or folder.exists()):
         why = "is given beside in_place" if plan.in_place else "exists; expected a new one"
         raise FileExistsError(f"output folder {folder} {why}")
     stats = model.collect(
-        splits.fit, positions=plan.positions, batch_size=plan.batch_size, progress=plan.progress
-    )
-    found = _find(stats, say)
+        splits.fit, positions=plan.positions, what=("mean", "variance", "extremes"),
+        batch_size=plan.batch_size, progress=plan.progress,
+    )  # fmt: skip
+    massive = massive_channels(stats)
+    found = _find(stats, massive, plan, say)
     choice = _choose(model, found, splits, plan, say)
+    notes = [*unlike(plan, choice), *massive_note(massive, plan)]
+    for note in notes:
+        say(f"         note: {note}")
     edit = _edit(model, splits, plan, choice, stats)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
-        model, edit, splits.test, refusal=plan.refusal, score=plan.score, null=plan.null,
+        model, edit, splits.test, **_told_by(model, plan, splits), null=plan.null,
         null_prompts=plan.null_prompts, seed=plan.seed, max_new_tokens=plan.max_new_tokens,
         probes=plan.probes, batch_size=plan.batch_size, progress=plan.progress,
     )  # fmt: skip
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
+    report = Report(titled(report.data, plan, choice, notes) | {"run": _run(plan, splits)})
     baked = None
     if folder is not None or plan.in_place:
-        baked = _bake(model, edit, splits, plan, folder, say)
-    report = _whole(report, model, stats, found, choice, edit, baked, splits, plan)
+        baked = _bake(model, edit, splits, plan, folder, report, say)
+    report = _whole(report, model, stats, found, choice, edit, baked, plan)
     return Story(model, stats, found, choice, edit, report, baked)
 
 
-def _find(stats: Statistics, say: Say) -> Directions:
+def _find(stats: Statistics, massive: MassiveChannels, plan: Plan, say: Say) -> Directions:
     from lenswright import directions
 
     found = directions.difference_of_means(stats)
+    if plan.massive != "keep":
+        found = massive.clipped(found) if plan.massive == "clip" else massive.excluded(found)
     best = max(found.table(), key=lambda row: row["separation"] or 0.0)
     say(
         f"look     {len(found.points)} layers x {len(found.positions)} positions; the classes lie "
@@ -186,27 +210,44 @@ def _choose(model: Model, found: Directions, splits: Splits, plan: Plan, say: Sa
 
 
 def _bake(
-    model: Model, edit: Edit, splits: Splits, plan: Plan, folder: Path | None, say: Say
-) -> Baked:
+    model: Model, edit: Edit, splits: Splits, plan: Plan, folder: Path | None, report: Report,
+    say: Say,
+) -> Baked:  # fmt: skip
     rows = model.prompt_tokens([p.text for p in list(splits.test)[:8]])
-    baked = bake(model, edit, folder, rows, plan.journal)
+    baked = bake(model, edit, folder, rows, plan.journal, report)
     pairs = ", ".join(f"{k.replace(', ', ' = ')} to {v:.1e}" for k, v in baked.differences.items())
     say(f"bake     {baked.folder}: {pairs}; reverting restores every hash: {baked.hashes_restored}")
+    swallowed = baked.equivalence["facts"].get(SWALLOWED)
+    if swallowed:
+        say(f"         {swallowed} tensors are as before: rounding swallowed their change")
     if baked.dequantised:
         form, count = baked.dequantised
         say(f"         {count} tensors written in BF16 that were {form}")
     return baked
 
 
+def _told_by(model: Model, plan: Plan, splits: Splits) -> dict[str, Any]:
+    """What tells the behaviour: words that were named, or else refusals in two ways."""
+    if plan.score is not None or (plan.by == "cosmic" and plan.refusal is None):
+        return {"refusal": plan.refusal, "score": plan.score}
+    own = plan.refusal or RefusalScore().prepare(model, splits.select).own
+    preference = {"preference for refusing": RefusalScore(own)}
+    return {"refusal": plan.refusal or COMMON_MARKERS, "score": preference}
+
+
+def _run(plan: Plan, splits: Splits) -> dict[str, Any]:
+    return findings.run_facts(plan.seed) | {
+        "prompts": {part.role: len(part) for part in splits.parts},
+        "sha256": {part.role: part.sha256 for part in splits.parts},
+    }
+
+
 def _whole(
     report: Report, model: Model, stats: Statistics, found: Directions, choice: Choice,
-    edit: Edit, baked: Baked | None, splits: Splits, plan: Plan,
+    edit: Edit, baked: Baked | None, plan: Plan,
 ) -> Report:  # fmt: skip
     data = dict(report.data)
     data["model"] = findings.model_facts(model)
-    data["run"] = findings.run_facts(plan.seed) | {
-        "prompts": {part.role: len(part) for part in splits.parts}
-    }
     data["separation"] = findings.separation(stats, found)
     data["grid"] = findings.grid(choice, plan.score_name)
     data["measured_on"] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -37,7 +37,7 @@ class Tokenizer:
         config = folder / "tokenizer_config.json"
         self.config: dict[str, Any] = json.loads(config.read_text()) if config.is_file() else {}
         self.special_ids = self._find_special()
-        self.chat_template = self._read_chat_template(folder)
+        self.chat_template = template_of(folder, self.config)
 
     def _find_special(self) -> set[int]:
         # Either file may call a token special; transformers obeys both, and the library's own
@@ -47,16 +47,6 @@ class Tokenizer:
         return {i for i, token in added.items() if token.special} | {
             int(i) for i, token in named.items() if token.get("special")
         }
-
-    def _read_chat_template(self, folder: Path) -> str | None:
-        separate = folder / "chat_template.jinja"
-        if separate.is_file():
-            return separate.read_text()
-        template = self.config.get("chat_template")
-        if isinstance(template, list):  # several named ones; transformers takes "default"
-            named = {entry["name"]: entry["template"] for entry in template}
-            return named.get("default")
-        return template
 
     def _special(self, key: str) -> str | None:
         token = self.config.get(key)
@@ -173,6 +163,18 @@ class Tokenizer:
         except TemplateError as error:
             raise ValueError(f"the checkpoint's chat template ended with: {error}") from error
         return text
+
+
+def template_of(folder: Path, config: Mapping[str, Any]) -> str | None:
+    """The chat template of a folder, or of its tokenizer_config.json, where there is one."""
+    separate = folder / "chat_template.jinja"
+    if separate.is_file():
+        return separate.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, list):  # several named ones; transformers takes "default"
+        named = {entry["name"]: entry["template"] for entry in template}
+        return named.get("default")
+    return template
 
 
 @cache  # compiling one takes longer than rendering hundreds

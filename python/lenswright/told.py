@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lenswright.measuring.measurement import NO_TITLE
+from lenswright.measuring.refusal import RefusalDetector
+
 if TYPE_CHECKING:
+    from lenswright.directions import MassiveChannels
     from lenswright.selecting.choice import Choice
+    from lenswright.story import Plan
 
 FRONT = 5
 """Rows of the Pareto front that are told; the report has all."""
@@ -50,3 +55,48 @@ def effect_line(effect: Mapping[str, Any]) -> str:
         low, high = min(effect["null"]), max(effect["null"])
         null = f"; {len(effect['null'])} random directions {shown(low)} to {shown(high)}"
     return f"{effect['name']:<28} {before}{shown(effect['after'])}{interval}{null}"
+
+
+def unlike(plan: Plan, choice: Choice) -> list[str]:
+    """What a user should know of what the choice was made by."""
+    own = choice.provenance["selection"].get("refusals")
+    if plan.refusal is not None or own is None:
+        return []
+    found = RefusalDetector()
+    if any(found(text) for text in own):
+        return []
+    return [
+        f"what was taken for the model's refusals does not read like any: {own}; for another "
+        "behaviour name words that go on with it (--positive-words, --negative-words)"
+    ]
+
+
+def massive_note(massive: MassiveChannels, plan: Plan) -> list[str]:
+    """Channels that drown what a direction is about, and what was done with them."""
+    if not massive.rows:
+        return []
+    worst = max(massive.rows, key=lambda row: row["ratio"])
+    done = {
+        "keep": "they are in the directions (--massive clip or exclude takes them out)",
+        "clip": "the directions were clipped there",
+        "exclude": "the directions have nothing there",
+    }
+    channels = sorted({row["channel"] for row in massive.rows})
+    return [
+        f"massive channels {channels[:8]}{' ...' if len(channels) > 8 else ''}: the largest is "
+        f"{worst['channel']} of {worst['point']}, {worst['peak']:.4g}, {worst['ratio']:.3g} times "
+        f"the median channel; {done[plan.massive]}"
+    ]
+
+
+def titled(
+    data: Mapping[str, Any], plan: Plan, choice: Choice, notes: Sequence[str]
+) -> dict[str, Any]:
+    """A report's data with the notes, and a title where `measure` had none of its own."""
+    titled = dict(data)
+    if data["title"] == NO_TITLE:
+        titled["title"] = (
+            f"What a {plan.method} edit along layer {choice.layer}, position "
+            f"'{choice.position}', did"
+        )
+    return titled | ({"notes": list(notes)} if notes else {})

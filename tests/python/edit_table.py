@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "build" / "edits.json"
 PAGE = ROOT / "docs" / "edits.md"
 
-MORE = ("add", "affine", "sum", "composition")
+MORE = ("add", "affine", "leace", "conditioned", "sum", "composition")
 """Edits that are no method of `ablate`."""
 
 COLUMNS = (*METHODS, *MORE)
@@ -94,9 +94,9 @@ def page(figures: dict[str, dict[str, dict[str, float]]]) -> str:
 WITHOUT = """\
 ## Where a cell is empty
 
-- `affine`: OPT-350m norms the sum of residual and branch, which turns what was written; XGLM
-  computes its positions, and what they add along the direction is nobody's to edit. The edit is
-  refused there, and says so.
+- `affine`, `leace`: OPT-350m norms the sum of residual and branch, which turns what was written;
+  XGLM computes its positions, and what they add along the direction is nobody's to edit. The edit
+  is refused there, and says so.
 - "Committed, read by `transformers`" has one row a family and layout; settings are measured in the
   tables above, and of plain edits in `test_edits_families.py`.
 """

@@ -52,6 +52,13 @@ DIFFERENCES = [
         "of the first model",
     ),
     Difference(
+        "D5",
+        "union of vocabularies: ids of tokens that the base lacks",
+        "of a set, by chance",
+        SAME,
+        "model by model, by their ids there",
+    ),
+    Difference(
         "D6", "order of sums", "of a set, by chance", SAME, "by the models' names in the recipe"
     ),
     Difference(
@@ -68,6 +75,13 @@ DIFFERENCES = [
         SAME,
         "exact, of all elements",
     ),
+    Difference(
+        "",
+        "models of several types, no dtype, and a base",
+        "float32, called the base's type in config.json",
+        "float32",
+        "the base's type",
+    ),
     Difference("D9", "sce: weights where Σ mean(δ²) < 1e-6", "even", "even", "by mean(δ²)"),
     Difference(
         "D10",
@@ -78,7 +92,11 @@ DIFFERENCES = [
     ),
     Difference("D10", "model_stock: t", "any number", "any number", "within [0, 1]"),
     Difference(
-        "D11", "karcher, vocabularies of different sizes", "stops", "rows that all have", "asks"
+        "D11",
+        "karcher, vocabularies of different sizes",
+        "stops (as D17 with the flag)",
+        "rows that all have",
+        "asks",
     ),
     Difference(
         "D12",
@@ -111,22 +129,22 @@ DIFFERENCES = [
     Difference(
         "D15",
         "nuslerp, slerp where the cosine is below -0.9995",
-        "nuslerp: enlarged without bound",
-        "likewise",
+        "nuslerp: enlarged, as far as float32 tells the angle",
+        "likewise, of the exact angle",
         "straight",
     ),
     Difference("D15", "nuslerp_row_wise", "columns", "columns", "rows, as documented"),
     Difference(
         "D16",
         "task vectors: a tensor of another shape",
-        "model left out, or stops",
+        "stops (0.1.4: model left out)",
         SAME,
         "refused",
     ),
     Difference(
         "D17",
         "embeddings of different sizes without a tokenizer section",
-        "rows that all have; config.json unchanged",
+        "stops; with --unsafe-truncate-embeddings rows that all have, config.json unchanged",
         "rows that all have; vocab_size follows",
         "asks",
     ),
@@ -141,14 +159,16 @@ DIFFERENCES = [
     Difference(
         "D20",
         "the same model twice",
-        "the first entry holds",
+        "stops (0.1.4: the first entry holds)",
         "the first entry holds",
         "both count",
     ),
     Difference(
         "D21", "unknown keys and parameters", "ignored", SAME, "refused, with the nearest name"
     ),
-    Difference("D22", "layer ranges that run backwards or too far", "accepted", SAME, "refused"),
+    Difference(
+        "D22", "layer ranges that run backwards or too far", "-2 layers; stops", SAME, "refused"
+    ),
     Difference(
         "",
         "layer_types and other lists with an entry for each layer",
@@ -175,6 +195,51 @@ DIFFERENCES = [
         "taken for numbers",
         SAME,
         "fp8 with scales and MXFP4: the weights they stand for; others: refused by name",
+    ),
+    Difference(
+        "D28",
+        "adapters",
+        "merged whole into a cache, half ones taken for whole",
+        SAME,
+        "added in float64 where a tensor is read",
+    ),
+    Difference(
+        "",
+        "weights that are pickles (.bin, .pt)",
+        "opened",
+        SAME,
+        "refused, with the line that converts them",
+    ),
+    Difference(
+        "",
+        "tokens named in a tokenizer section that the tokenizer lacks",
+        "added by union; else stops",
+        SAME,
+        "added, and said so",
+    ),
+    Difference(
+        "",
+        "tokenizer_source base without a base_model",
+        "of any model, by chance",
+        SAME,
+        "of the first model",
+    ),
+    Difference(
+        "",
+        "chat_template auto where as many models have each",
+        "any, by chance",
+        SAME,
+        "of the first one by the recipe",
+    ),
+    Difference(
+        "",
+        "chat_template llama3, alpaca, exaone",
+        "blanks and new lines between the parts",
+        SAME,
+        "as their makers publish them, to the character",
+    ),
+    Difference(
+        "", "residual_weight, override_architecture, dtype int64", "ignored; stops", SAME, "refused"
     ),
     Difference("D31", "a token whose id has no row", "stops", SAME, "a token that the model lacks"),
     Difference(

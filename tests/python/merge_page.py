@@ -46,9 +46,10 @@ gate_mode, experts_per_token, dtype, architecture.
 | qwen2_moe | qwen2, llama, mistral | one, with a gate of its own | softmax, renormalised |
 | qwen3_moe | qwen3 | none | softmax, renormalised |
 | deepseek | dense deepseek_v2, deepseek_v3 | one, 1, 2 ... experts wide | softmax; sigmoid |
-| glm4_moe | llama, mistral, qwen2, qwen3, no window | likewise | sigmoid, renormalised |
+| glm4_moe | llama, mistral, qwen2, qwen3 | one, 1, 2 ... experts wide | sigmoid, renormalised |
 
-Attention, norms and embeddings are the base's. A row of a router is, by gate_mode:
+Attention, norms and embeddings are the base's; glm4_moe has no sliding window. A row of a router
+is, by gate_mode:
 
 - `hidden` (`hidden_last`): what stands before the layer at a prompt's last token, averaged over the
   positive prompts, minus the same of the negative ones, of length 1; computed in float64.

@@ -18,6 +18,7 @@ from merging_task_vectors import (
     bernoulli,
     everything,
     frame,
+    infinite,
     largest,
     magprune,
     ranks,
@@ -135,7 +136,7 @@ def model_stock(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: 
             for j in range(i + 1, n):
                 norms = np.sqrt(flat_dot(deltas[i], deltas[i]) * flat_dot(deltas[j], deltas[j]))
                 norms = max(norms, 1e-6) if mode == "compat" else norms
-                cosines.append(flat_dot(deltas[i], deltas[j]) / norms if norms > 0 else 0.0)
+                cosines.append(0.0 if norms == 0 else flat_dot(deltas[i], deltas[j]) / norms)
         c = float(np.mean(cosines))
         if mode == "strict" and c <= 0:
             return origin + 0 * sum(rows)
@@ -160,7 +161,9 @@ def sce(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str) -> 
     w = np.full(len(x), 1 / len(x)) if even else squares / squares.sum()
     sign = np.where(sum(deltas) >= 0, 1, -1)
     agrees = [np.sign(d) == sign for d in deltas]
+    spoilt = np.isnan(sum(d * c for d, c in zip(deltas, w, strict=True)))
     total = sum(np.where(a, d * c, 0) for a, d, c in zip(agrees, deltas, w, strict=True))
+    total = np.where(spoilt, np.nan, total)
     divisor = sum(np.where(a, c, 0) for a, c in zip(agrees, w, strict=True))
     if mode == "compat":
         return base + total / np.maximum(divisor, 1e-6)
@@ -169,7 +172,7 @@ def sce(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str) -> 
 
 def ram(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode: str, plus: bool) -> Array:
     deltas = [v - base for v in x]
-    active = [np.abs(d) > p.get("epsilon", 1e-5) for d in deltas]
+    active = [infinite(np.abs(d)) > p.get("epsilon", 1e-5) for d in deltas]
     count = sum(a.astype(int) for a in active)
     total = np.zeros_like(base)
     for d, a in zip(deltas, active, strict=True):
@@ -193,7 +196,8 @@ def arcee_fusion(x: list[Array], base: Array, own: Own, p: dict[str, Any], mode:
         return e / e.sum(-1, keepdims=True)
 
     pv, qv = softmax(x[0]), softmax(base)
-    importance = np.abs(np.abs(x[0] - base) * np.sum(pv * np.log(pv / qv), -1, keepdims=True))
+    moved = np.sum(pv * np.log(pv / qv), -1, keepdims=True)
+    importance = infinite(np.abs(np.abs(x[0] - base) * moved))
     low, middle, high = np.quantile(importance, [0.25, 0.5, 0.75])
     return base + np.where(importance >= middle + 1.5 * (high - low), x[0] - base, 0)
 

@@ -12,9 +12,14 @@ Array = np.ndarray
 Own = Sequence[dict[str, float]]
 
 
+def infinite(sizes: Array) -> Array:
+    """Sizes in which NaN is infinity, so that they have an order."""
+    return np.where(np.isnan(sizes), np.inf, sizes)
+
+
 def ranks(sizes: Array) -> Array:
-    """0 for the largest; of equal ones the first."""
-    order = np.lexsort((np.arange(sizes.size), -sizes.ravel()))
+    """0 for the largest, NaN being as large as can be; of equal ones the first."""
+    order = np.lexsort((np.arange(sizes.size), -infinite(sizes).ravel()))
     out = np.empty(sizes.size, np.int64)
     out[order] = np.arange(sizes.size)
     return out.reshape(sizes.shape)
@@ -22,7 +27,7 @@ def ranks(sizes: Array) -> Array:
 
 def mean_ranks(sizes: Array) -> Array:
     """0 for the smallest, equal ones the mean of theirs; NaN is as large as can be."""
-    sizes = np.where(np.isnan(sizes), np.inf, sizes)
+    sizes = infinite(sizes)
     smaller = (sizes[:, None] > sizes[None, :]).sum(1)
     others = (sizes[:, None] == sizes[None, :]).sum(1) - 1
     return smaller + others / 2
@@ -118,14 +123,15 @@ def frame(  # the frame of TIES and its kin
         kept = drop(delta, o, i)
         if l1:
             before, after = np.abs(delta).sum(), np.abs(kept).sum()
-            kept = kept * (before / after) if min(before, after) >= 1e-7 else kept
+            kept = kept if before < 1e-7 or after < 1e-7 else kept * (before / after)
         terms.append(o["weight"] * kept)
     weights = [o["weight"] for o in own]
     total = sum(terms)
     if elect:
-        sign = np.where(total >= 0, 1, -1)
+        sign, spoilt = np.where(total >= 0, 1, -1), np.isnan(total)
         agrees = [np.sign(term) == sign for term in terms]
         total = sum(np.where(a, term, 0) for a, term in zip(agrees, terms, strict=True))
+        total = np.where(spoilt, np.nan, total)  # which stays, whatever is elected
         divisor = sum(np.where(a, w, 0) for a, w in zip(agrees, weights, strict=True))
         if p.get("normalize", normalize):
             total = total / np.where(divisor == 0, 1, divisor)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import embedded
 import lenswright as lw
@@ -125,15 +127,25 @@ def test_directions_of_another_model(tiny: Tiny, tmp_path: Path) -> None:
             make()
     with pytest.raises(ValueError, match=r"96.*expected.*30"):
         lw.edits.ablate(model, found.vector(found.points[0], found.positions[0]))
-    # Of the same sizes with another config it is told, as a tuned model's may be meant.
+    # Of the same sizes it is told by config.json and weights; a bare vector says that it is meant.
     config = json.loads((Path(embedded.MODEL) / "config.json").read_text())
     copy = tmp_path / "copy"
     copy.mkdir()
     for file in Path(embedded.MODEL).iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
+    lw.edits.ablate(lw.load(copy), found)
     (copy / "config.json").write_text(json.dumps(config | {"bos_token_id": 0}))
-    with pytest.warns(UserWarning, match="whose config.json is another than that of copy"):
+    with pytest.raises(ValueError, match=r"whose config\.json holds other settings than"):
         lw.edits.ablate(lw.load(copy), found)
+    (copy / "config.json").write_bytes((Path(embedded.MODEL) / "config.json").read_bytes())
+    vector = found.vector(found.points[0], found.positions[0])
+    lw.edits.ablate(demo, vector, strength=0.1).commit(copy, in_place=True, progress=False)
+    for make in (
+        lambda: lw.edits.ablate(lw.load(copy), found), lambda: lw.edits.add(lw.load(copy), found, 1)
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="whose weights are others than those of copy"):
+            make()
+    lw.edits.ablate(lw.load(copy), vector)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -156,6 +168,68 @@ def test_numbers_that_are_none(
             call()
 
 
+@pytest.mark.parametrize("strength", ["1e30", "-1001", "1e300"])
+def test_strengths_out_of_range(
+    refused: Callable[[list[str]], str], prompts: Prompts, tiny: Tiny, strength: str
+) -> None:
+    told = "expected a number between -1000 and 1000"
+    assert told in refused([*prompts, "--strength", strength])
+    assert told in refused([*prompts, "--strength", strength, "--method", "condition"])
+    model, v, w = lw.load(tiny("llama")), torch.ones(30), float(strength)
+    for given in (w, {1: w}, {"mlp": w}):
+        with pytest.raises(ValueError, match=told):
+            lw.edits.ablate(model, v, strength=given)
+    with pytest.raises(ValueError, match=f"max_weight is .*{told}"):
+        lw.edits.Kernel(1, 1, max_weight=w)
+    lw.edits.ablate(model, v, strength=1000.0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "length"), [("float16", 1e6), ("bfloat16", 1e39), ("float32", 1e39)]
+)
+def test_weights_beyond_their_type_are_not_written(
+    tiny: Tiny, tmp_path: Path, dtype: str, length: float
+) -> None:
+    """Rounded they would be infinite."""
+    source = stored_as(tiny("gpt2"), tmp_path / "in", dtype)
+    model = lw.load(source)
+    before = file_hashes(source)
+    edit = lw.edits.add(model, length * torch.ones(model.cfg.d_model, dtype=torch.float64), 1)
+    for call in (
+        lambda: edit.commit(source, tmp_path / "out", progress=False),
+        lambda: edit.commit(source, in_place=True, progress=False), lambda: edit.apply(model),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"tensor 'transformer\.h\.0\..*' *: .* beyond"):
+            call()
+    assert file_hashes(source) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+    assert not edit.is_applied(model)
+
+
+def test_edits_that_end_in_no_numbers_are_told_and_not_written(tmp_path: Path) -> None:
+    from lenswright.editing.baking import bake
+
+    model, splits = embedded.model(), embedded.splits(4, 4, 6)
+    edit = lw.edits.from_factors(model, {
+        "blocks.1.mlp.W_out": {"S": torch.full((96,), 1e300, dtype=torch.float64)},
+        "blocks.2.mlp.W_out": {"S": torch.full((96,), 1e300, dtype=torch.float64)},
+    })  # fmt: skip
+    with pytest.raises(ValueError, match=r"no numbers|is nan"):
+        lw.measure(model, edit, splits.test, null=0, max_new_tokens=2, progress=False)
+    with pytest.raises(ValueError, match="logits are no numbers"):
+        bake(model, edit, tmp_path / "out", [[1, 2, 3]])
+    assert not list(tmp_path.iterdir())
+
+
+def _other(room: Path) -> Path:
+    """The same architecture and sizes with other weights."""
+    folder = Path(shutil.copytree(room / "in", room / "another"))
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.1.self_attn.o_proj.weight"] += 1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
 def test_edits_and_adapters_for_another_base(tiny: Tiny, tmp_path: Path) -> None:
     folder = stored_as(tiny("llama"), tmp_path / "in", "float32")
     model = lw.load(folder)
@@ -163,6 +237,13 @@ def test_edits_and_adapters_for_another_base(tiny: Tiny, tmp_path: Path) -> None
     tuned = lw.load(stored_as(tiny("llama"), tmp_path / "tuned", "float32"))
     with torch.no_grad():
         tuned.parameters()["model.layers.1.mlp.down_proj.weight"][0, 0] += 1
+    adapter = edit.to_lora(tmp_path / "adapter").folder
+    assert lw.edits.from_lora(model, adapter).bases == edit.bases
+    with pytest.raises(ValueError, match=r"made for another base: tensor '.*' has SHA-256"):
+        lw.edits.from_lora(lw.load(_other(tmp_path)), adapter)
+    lw.edits.from_lora(lw.load(tmp_path / "another"), adapter, other_base=True)
+    shutil.rmtree(adapter)
+    shutil.rmtree(tmp_path / "another")
     before = file_hashes(tmp_path / "tuned")
     for call in (
         lambda: edit.to_lora(tmp_path / "adapter", tuned), lambda: edit.apply(tuned),
@@ -175,3 +256,21 @@ def test_edits_and_adapters_for_another_base(tiny: Tiny, tmp_path: Path) -> None
         edit.commit(other, tmp_path / "out", progress=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "other", "tuned"]
     assert file_hashes(tmp_path / "tuned") | file_hashes(other) == before
+
+
+def test_refusals_that_read_like_none_are_told(tmp_path: Path) -> None:
+    """A model that refuses nothing: what it says most often is no refusal."""
+    from lenswright.story import Plan, tell
+
+    rows = embedded.rows("test", "benign", 40)
+    halves = [[{"prompt": r["prompt"]} for r in rows[i::2]] for i in range(2)]
+    part = {"fit": slice(0, 8), "select": slice(8, 14), "test": slice(14, 20)}
+    splits = lw.Splits.from_parts(**{
+        name: {"positive": halves[0][cut], "negative": halves[1][cut]} for name, cut in part.items()
+    })  # fmt: skip
+    plan = Plan(null=2, null_prompts=2, max_new_tokens=4, progress=False)
+    said: list[str] = []
+    told = tell(embedded.model(), splits, plan, None, said.append)
+    assert any("does not read like any" in line for line in said)
+    assert "--positive-words" in told.report.data["notes"][0]
+    assert told.report.data["title"].startswith("Refusal on")

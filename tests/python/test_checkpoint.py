@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shlex
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -106,6 +109,18 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
         assert "save_pretrained" in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "exploded").exists()
+
+
+def test_a_lone_pickle_comes_with_the_line_that_converts_it(tmp_path: Path) -> None:
+    weights = {"a.weight": torch.arange(12.0).reshape(3, 4).T, "b": torch.ones(2).bfloat16()}
+    torch.save(weights, tmp_path / "b.pt")
+    with pytest.raises(lw.CheckpointError, match="never opened here; convert them") as caught:
+        lw.Checkpoint(tmp_path / "b.pt")
+    command = str(caught.value).partition("you trust them: ")[2]
+    subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True)
+    found = lw.Checkpoint(tmp_path / "b.safetensors")
+    assert set(found.keys()) == set(weights)
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
 
 
 def test_missing_paths_are_one_clear_line(tmp_path: Path) -> None:

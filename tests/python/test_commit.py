@@ -110,7 +110,7 @@ def test_untouched_files_headers_and_tensors_are_the_same_bytes(tiny: Tiny, tmp_
     done = edit.commit(source, tmp_path / "out", progress=False)
     assert list(done.changed) == ["model.layers.1.mlp.down_proj.weight"]
     before, after = file_hashes(source), file_hashes(tmp_path / "out")
-    assert set(after) - set(before) == {"lenswright.json"}
+    assert set(after) - set(before) == {"lenswright.json", "README.md"}
     different = [name for name in before if before[name] != after[name]]
     assert len(different) == 1  # one shard
     old, new = (source / different[0]).read_bytes(), (tmp_path / "out" / different[0]).read_bytes()

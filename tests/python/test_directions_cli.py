@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import embedded
 import lenswright as lw
@@ -79,3 +82,41 @@ def test_wrong_calls_are_one_line(
         error = capsys.readouterr().err
         assert message in error
         assert error.count("\n") == 1
+
+
+def massive_model(folder: Path) -> Path:
+    """The shipped model with a channel of its embedding that drowns the others."""
+    copy = Path(shutil.copytree(embedded.MODEL, folder))
+    tensors = load_file(copy / "model.safetensors")
+    tensors["model.embed_tokens.weight"][:, 5] += 3e4
+    save_file(tensors, copy / "model.safetensors", {"format": "pt"})
+    return copy
+
+
+def test_massive_channels_are_told_and_taken_out(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(massive_model(tmp_path / "m"))
+    out = tmp_path / "found.safetensors"
+    call = ["directions", model, *files, "--massive", "exclude", "--out", str(out)]
+    assert cli.main(call) == 0
+    assert "MassiveChannels(" in capsys.readouterr().err
+    found = Directions.load(out)
+    assert 5 in found.provenance["excluded"][POINT]
+    assert float(found.vector(POINT, -1)[5]) == 0.0
+    assert cli.main([*call[:-1], str(tmp_path / "x"), "--null", "5"]) == 2
+
+
+def test_massive_channels_are_in_the_report(tmp_path: Path) -> None:
+    from lenswright.story import Plan, tell
+
+    model, splits = lw.load(massive_model(tmp_path / "m")), embedded.splits(12, 6, 4)
+    said: list[str] = []
+    plan = Plan(null=2, null_prompts=2, max_new_tokens=3, progress=False)
+    told = tell(model, splits, plan, None, said.append)
+    assert any("massive channels [5" in line and "--massive clip" in line for line in said)
+    assert any("massive channels [5" in note for note in told.report.data["notes"])
+    away = tell(model, splits, replace(plan, massive="exclude"), None)
+    assert float(away.choice.vector[5]) == 0.0
+    calm = tell(embedded.model(), splits, plan, None)
+    assert not any("massive" in note for note in calm.report.data.get("notes", []))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +154,57 @@ def test_a_direction_is_taken_out_as_rank_one(tiny: Tiny, tmp_path: Path) -> Non
     assert all(f["U"].shape == f["V"].shape == (1, width) for f in factors.values())
     assert all(set(f) == {"U", "V"} for f in factors.values())
     assert len({f["U"].data_ptr() for f in factors.values()}) == 1
+
+
+def test_changes_that_rounding_swallows_are_told(tiny: Tiny, tmp_path: Path) -> None:
+    """An edit below one step of its type vanishes in it; others write it and say nothing."""
+    source = stored_as(tiny("llama"), tmp_path / "in", "bfloat16")
+    model = lw.load(source)
+    v = direction(model)
+    small = lw.edits.ablate(model, v, strength=1e-6).commit(source, tmp_path / "a", progress=False)
+    assert small.swallowed == list(small.changed)
+    assert f"{len(small.changed)} of them are as before" in str(small)
+    whole = lw.edits.ablate(model, v).commit(source, tmp_path / "b", progress=False)
+    assert not whole.swallowed
+    assert "as before" not in str(whole)
+
+
+@pytest.mark.filterwarnings("ignore:generation_config.json asks for suppress_tokens")
+def test_no_divergence_is_no_number(tmp_path: Path) -> None:
+    """heretic's is NaN where generation_config.json suppresses tokens, and 0 at a forced token."""
+    import embedded
+
+    folder = Path(shutil.copytree(embedded.MODEL, tmp_path / "m"))
+    config = json.loads((folder / "generation_config.json").read_text())
+    first = lw.load(folder).generate([[1, 2]], 1, return_type="tokens")[0][0]
+    config["suppress_tokens"] = [t for t in range(4, 40) if t != first]
+    found = []
+    for text in (None, json.dumps(config)):
+        if text is not None:
+            (folder / "generation_config.json").write_text(text)
+        model = lw.load(folder)
+        edit = lw.edits.ablate(model, torch.ones(96), strength=900.0)
+        report = lw.measure(model, edit, embedded.splits(4, 4, 6).test, null=0, progress=False)
+        found.append({e["name"]: e["after"] for e in report.data["effects"]})
+    divergences = {name for name in found[0] if "KL" in name}
+    assert len(divergences) >= 3
+    for name in divergences:
+        assert math.isfinite(found[0][name])
+        assert found[0][name] > 0
+        assert found[0][name] == found[1][name]
+
+
+def test_the_template_is_part_of_what_a_direction_knows(tmp_path: Path) -> None:
+    """Measured with one template and used under another (thinking on or off, a system prompt)."""
+    import embedded
+
+    model, fit = embedded.model(), embedded.splits(4, 4, 4).fit
+    stats = model.collect(fit, points="blocks.2.hook_resid_pre", positions="last", progress=False)
+    edit = lw.edits.ablate(model, lw.directions.difference_of_means(stats))
+    template = model.tokenizer.chat_template
+    assert template is not None
+    told = edit.provenance["direction"]["model"]["template_sha256"]
+    assert told == hashlib.sha256(template.encode()).hexdigest()
 
 
 def test_the_page_of_defects_names_tests_that_exist() -> None:

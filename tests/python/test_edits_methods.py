@@ -10,9 +10,12 @@ import torch
 
 import edit_table
 import lenswright as lw
+import wordy
 from edit_methods import METHODS, directions, others
 from editing import committed_hashes, direction, hashes
 from editing_families import CASES, TRIED, Family, prepared
+from lenswright.edits import BLOCK_WRITERS
+from lenswright.prompting.prompts import Prompt, PromptSet
 from lenswright.reference import Reference
 from lenswright.verifying.verify import relative_error
 from support import random_tokens, same
@@ -22,6 +25,10 @@ every_case = pytest.mark.parametrize(
 )
 
 
+TEXTS = [Prompt(text) for text in wordy.sentences(24, seed=11)]
+FIT = PromptSet("fit", TEXTS[:12], TEXTS[12:])
+
+
 def edits_of(model: lw.Model) -> dict[str, lw.edits.Edit]:
     """An edit of every column of the page, where the architecture allows it."""
     v, other = directions(model), others(model)
@@ -29,6 +36,10 @@ def edits_of(model: lw.Model) -> dict[str, lw.edits.Edit]:
     edits["add"] = lw.edits.add(model, v[0], 0)
     if model.spec["norms"] != "behind" and model.spec["position"] != "sinusoidal":
         edits["affine"] = lw.edits.affine(model, v, direction(model, 9))
+        edits["leace"] = lw.edits.leace(model, v, other, direction(model, 9))
+    edits["conditioned"] = lw.edits.condition(
+        model, v[0], FIT, positions="last", progress=False, writers=BLOCK_WRITERS
+    )
     edits["sum"] = edits["plain"] + edits["row_norm"].restrict(layers=[0, 1])
     edits["composition"] = edits["row_norm"].then(edits["write_norm"])
     return edits
@@ -39,7 +50,7 @@ def edits_of(model: lw.Model) -> dict[str, lw.edits.Edit]:
 def test_tried_is_applied_is_committed(
     family: Family, tmp_path: Path, name: str, knob: str, fused: bool, dtype: str
 ) -> None:
-    source = prepared(family, tmp_path, (name, knob, fused), dtype)
+    source = wordy.add_tokenizer(prepared(family, tmp_path, (name, knob, fused), dtype))
     model = lw.load(source, dtype=dtype)
     tokens = random_tokens(2, 9)
     plain = model(tokens)
@@ -73,7 +84,7 @@ def test_tried_is_applied_is_committed(
 def test_transformers_reads_what_was_committed(
     family: Family, tmp_path: Path, name: str, fused: bool
 ) -> None:
-    source = prepared(family, tmp_path, (name, "", fused))
+    source = wordy.add_tokenizer(prepared(family, tmp_path, (name, "", fused)))
     model = lw.load(source)
     tokens = random_tokens(2, 9)
     for label, edit in edits_of(model).items():
@@ -88,8 +99,8 @@ def test_transformers_reads_what_was_committed(
         edit_table.record("transformers", edit_table.title(name, "", fused), label, error)
 
 
-def test_edits_change_no_number_when_they_are_over(family: Family) -> None:
-    model = lw.load(family("llama"))
+def test_edits_change_no_number_when_they_are_over(family: Family, tmp_path: Path) -> None:
+    model = lw.load(wordy.copy(family("llama"), tmp_path / "in"))
     tokens = random_tokens(1, 5)
     before = model(tokens)
     for edit in edits_of(model).values():

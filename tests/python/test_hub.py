@@ -43,6 +43,24 @@ def test_a_path_below_a_folder_that_exists_is_a_path(
         resolve("models/lama")
 
 
+def test_a_misspelt_path_is_told_with_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "llama-base").mkdir()
+    (tmp_path / "other").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'llama-base'\?$"):
+        resolve(tmp_path / "lama-base")
+    with pytest.raises(FileNotFoundError, match=r"no such folder or file$"):
+        resolve(tmp_path / "nothing-like-it")
+
+
+def test_a_misspelt_id_is_told_with_what_the_cache_has(tmp_path: Path) -> None:
+    cache(tmp_path, {"config.json": b"{}"})
+    out = offline(
+        tmp_path, "from lenswright.cli import main; print(main(['inspect', 'owner/nam']))"
+    )
+    assert "did you mean 'owner/name'?" in out.stderr
+    assert out.stdout.splitlines()[-1:] == ["2"]
+
+
 def test_revision_needs_a_hub_id(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"revision is 'main', but '.*' is a local path"):
         lw.Checkpoint(tmp_path, revision="main")

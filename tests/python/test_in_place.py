@@ -32,7 +32,13 @@ def test_in_place_and_back(tiny: Tiny, tmp_path: Path) -> None:
     assert hashes(model) == held, "a loaded model changed under its user"
     lw.edits.revert(source, tmp_path / "back", progress=False)
     assert file_hashes(tmp_path / "back") == before
+    lw.edits.revert(source, in_place=True, progress=False)
+    assert file_hashes(source) == before
+    assert hashes(model) == held
     assert sorted(f.name for f in tmp_path.iterdir()) == ["back", "in", "out"]
+    (tmp_path / "out" / ".notes").write_text("mine")
+    with pytest.raises(ValueError, match=r"holds '\.notes'"):
+        lw.edits.revert(tmp_path / "out", in_place=True, progress=False)
 
 
 def test_in_place_spares_what_is_not_its_own(tiny: Tiny, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -108,3 +109,30 @@ def test_a_checkpoint_of_something_else_is_refused(
         collect(model, other, POINT, "last", checkpoint=path)
     with pytest.raises(ValueError, match="holds no collecting"):
         collect(model, fit, POINT, "last", checkpoint=wordy_llama / "model.safetensors")
+
+
+def test_ctrl_c_in_the_shell_says_where_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import embedded
+    from lenswright import cli
+
+    call = ["directions", str(embedded.MODEL), "--batch-size", "16", "--json"]
+    for side, kind in (("positive", "restricted"), ("negative", "benign")):
+        path = tmp_path / f"{side}.jsonl"
+        rows = embedded.rows("fit", kind, 40)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        call += [f"--{side}", str(path)]
+    assert cli.main(call) == 0
+    whole = json.loads(capsys.readouterr().out)
+    path = tmp_path / "kept.safetensors"
+    with monkeypatch.context() as patch:
+        interrupted(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert cli.main([*call, "--checkpoint", str(path)]) == 130
+    told = capsys.readouterr().err
+    assert "prompts are in" in told
+    assert "kept.safetensors" in told
+    assert path.exists()
+    assert cli.main([*call, "--checkpoint", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out) == whole
+    assert not path.exists()

@@ -15,25 +15,37 @@ import lenswright as lw
 from edit_methods import directions, others
 from editing import direction, stored_as
 from editing_families import Family
+from families import ROWS
 from lenswright.verifying.verify import relative_error
 from support import random_tokens, rewrite
 
 
-def with_adapter(source: Path, adapter: Path, tokens: torch.Tensor, merged: bool) -> torch.Tensor:
-    """Logits in float64 of the unedited model with an adapter, beside its weights or in them."""
+def with_adapter(
+    source: Path,
+    adapter: Path,
+    tokens: torch.Tensor,
+    merged: bool,
+    wide: torch.dtype = torch.float64,
+) -> torch.Tensor:
+    """Logits of the unedited model with an adapter, beside its weights or in them."""
     import transformers
 
     from lenswright.reference import Reference
 
-    reference = Reference(source)
+    reference = Reference(source, wide)
     assert isinstance(reference.model, transformers.PreTrainedModel)
-    wrapped = peft.PeftModel.from_pretrained(reference.model, adapter).double()
+    wrapped = peft.PeftModel.from_pretrained(reference.model, adapter).to(wide)
     reference.model = wrapped.merge_and_unload() if merged else wrapped
     with torch.no_grad():
         return reference.model(tokens).logits
 
 
 BLOCKS = ["attention", "mlp"]
+APART = {"codegen", "gptj", "gpt_oss"}
+"""Families where only one of attention and MLP has a bias, which no adapter can hold with the other
+without: each by itself."""
+NARROW = {"xglm"}
+"""Families whose float64 `transformers` refuse to run."""
 CASES = {
     "llama": ("llama", "", "all"),
     "qwen2": ("qwen2", "", [*BLOCKS]),
@@ -139,6 +151,34 @@ def test_peft_gives_the_same_logits(family: Family, tmp_path: Path, case: str) -
         for merged in (False, True):
             found = with_adapter(source, adapter.folder, tokens, merged)
             assert relative_error(found, tried) < 1e-5, (label, merged)
+
+
+KINDS = ("attention", "mlp", "expert", "shared_expert")
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_every_family_as_an_adapter(family: Family, tmp_path: Path, name: str) -> None:
+    """Attention and MLPs of every family, experts where no bias stands beside them."""
+    source = stored_as(family(name), tmp_path / "in", "float32")
+    model = lw.load(source, dtype="float64")
+    kinds = {writer["kind"] for writer in model.writers()}
+    own = [kind for kind in KINDS if kind in kinds]
+    edit = lw.edits.ablate(model, direction(model), writers=own)
+    if name in APART:
+        with pytest.raises(ValueError, match="an adapter with biases cannot hold"):
+            edit.to_lora(tmp_path / "adapter")
+    wide = torch.float32 if name in NARROW else torch.float64
+    tokens = random_tokens(2, 9)
+    for i, writers in enumerate([[kind] for kind in own] if name in APART else [own]):
+        part = edit.restrict(writers=writers)
+        adapter = part.to_lora(tmp_path / f"{i}")
+        with model.edited(part):
+            tried = model(tokens)
+        assert relative_error(tried, model(tokens)) > 1e-3
+        found = with_adapter(source, adapter.folder, tokens, False, wide)
+        assert relative_error(found, tried) < 1e-5
+        with model.edited(lw.edits.from_lora(model, adapter.folder)):
+            assert relative_error(model(tokens), tried) < 1e-5
 
 
 def test_what_the_files_hold(family: Family, tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def effects(model: lw.Model, splits: lw.Splits, edit: lw.edits.Edit) -> dict[str
 
 
 def test_every_class_has_every_effect(effects: dict[str, dict[str, Any]]) -> None:
-    told = {f"{kind}, {name}" for kind in ("refusal", "truth", "no answer", "length")
-            for name in ("restricted", "benign", "list")}  # fmt: skip
+    kinds = ("refusal", "opening refusal", "truth", "no answer", "length")
+    told = {f"{kind}, {name}" for kind in kinds for name in ("restricted", "benign", "list")}
     words = ("KL(base‖edited)", "KL(edited‖base)", "first-token KL(base‖edited)",
              "loss of the answers", "agreement")  # fmt: skip
     apart = {f"{kind}, {name}" for kind in words for name in ("benign", "list")}

@@ -1,45 +1,19 @@
-"""compat against mergekit 0.1.5 itself, run as installed, in float32 on small Llama models.
-
-mergekit pins old versions of much, so it lives in a folder of its own, which LENSWRIGHT_MERGEKIT
-names: pip install --no-deps --target FOLDER mergekit==0.1.5 and what it asks for.
-"""
+"""compat against mergekit 0.1.5 itself, run as installed, in float32 on small Llama models."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 
+import against_mergekit
 import lenswright as lw
 import merging_models as models
 from test_merge_methods import ALL, recipe_of
-
-SCRIPT = """
-import json, sys, traceback
-import yaml
-from mergekit.config import MergeConfiguration
-from mergekit.merge import MergeOptions, run_merge
-
-answers = {}
-for name, recipe, out in json.load(open(sys.argv[1])):
-    try:
-        run_merge(MergeConfiguration.model_validate(yaml.safe_load(recipe)), out,
-                  MergeOptions(quiet=True, allow_crimes=False, random_seed=1, copy_tokenizer=False,
-                               write_model_card=False))
-        answers[name] = ""
-    except Exception as error:
-        answers[name] = f"{type(error).__name__}: {error}"
-        traceback.print_exc()
-json.dump(answers, open(sys.argv[2], "w"))
-"""
 
 
 def gradient(folders: list[Path]) -> dict[str, Any]:
@@ -146,26 +120,8 @@ def theirs(
     recipes: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, str], Path]:
     """What mergekit said to each recipe ("" when it went well), and where its results are."""
-    home = os.environ.get("LENSWRIGHT_MERGEKIT")
-    if not home:
-        pytest.skip("LENSWRIGHT_MERGEKIT names no folder with mergekit 0.1.5")
     room = tmp_path_factory.mktemp("mergekit")
-    jobs = [
-        (label, yaml.safe_dump(recipe), str(room / str(i)))
-        for i, (label, recipe) in enumerate(recipes.items())
-    ]
-    (room / "jobs.json").write_text(json.dumps(jobs))
-    environment = os.environ | {
-        "PYTHONPATH": home, "TRANSFORMERS_OFFLINE": "1", "PYTHONHASHSEED": "0",
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(room / "jobs.json"), str(room / "answers.json")],
-        env=environment, capture_output=True, text=True, cwd=room,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    answers = json.loads((room / "answers.json").read_text())
-    (room / "log").write_text(done.stderr)
-    return answers, room
+    return against_mergekit.merged(recipes, room), room
 
 
 LABELS = [*ALL, "slerp with filters and gradients", "frankenmerge", "conditional weights",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import torch
 import lenswright as lw
 import merging_models as models
 from lenswright import _files
-from lenswright.merging import stages
+from lenswright.merging import recipes, stages
+from test_merge_methods import ALL, recipe_of
 
 
 @pytest.fixture
@@ -127,6 +129,47 @@ def test_interrupted_with_resume_it_stays(room: Path) -> None:
     lw.merge(recipe(room), room / "whole")
     assert models.hashes(room / "out") == models.hashes(room / "whole")
     assert not hidden(room)
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("four")
+    base = models.random_tensors(0, torch.bfloat16)
+    tensors = [base, *(models.random_tensors(i, torch.bfloat16, base) for i in (1, 2, 3))]
+    return [models.save(folder / str(i), one) for i, one in enumerate(tensors)]
+
+
+@pytest.mark.parametrize("label", ALL)
+def test_every_method_goes_on(label: str, four: list[Path], tmp_path: Path) -> None:
+    """Stopped midway and gone on with, by another number of threads: the same bytes."""
+    method, case = ALL[label]
+    whole = recipe_of(method, case, four)
+    lw.merge(whole, tmp_path / "whole", threads=1, seed=3)
+    documents = recipes.read(whole)
+    names = documents[0].models()
+    plan = _files.plan_merge(
+        documents[0].json, "recipe", [(n, Path(n)) for n in names], "strict", 3, 5 * 10**9
+    )
+    file = four[1] / "model.safetensors"
+    data, when = file.read_bytes(), file.stat()
+
+    def spoil(now: int, total: int) -> bool:
+        if now < total:  # what lies at the end of the file cannot be read any more
+            os.truncate(file, len(data) - 2)
+        return True
+
+    try:
+        with pytest.raises(lw.CheckpointError, match="became shorter"):
+            plan.run(tmp_path / "out", [], spoil, 1, True)
+    finally:
+        file.write_bytes(data)
+        os.utime(file, ns=(when.st_atime_ns, when.st_mtime_ns))
+    (left,) = hidden(tmp_path)
+    done = (left / "journal.partial").read_text().count("\n")
+    assert 0 < done < len(models.load(four[0]))
+    lw.merge(whole, tmp_path / "out", threads=2, seed=3, resume=True)
+    assert models.hashes(tmp_path / "out") == models.hashes(tmp_path / "whole")
+    assert not hidden(tmp_path)
 
 
 def test_two_at_once(room: Path) -> None:

@@ -149,6 +149,11 @@ def test_stages(pair: list[Path], tmp_path: Path) -> None:
     got, want = models.load(tmp_path / "out"), models.load(tmp_path / "by_hand")
     assert all(torch.equal(got[name], want[name]) for name in want)
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+    stages[0]["models"][0]["model"] = "frist"
+    path.write_text(yaml.safe_dump_all(stages))
+    with pytest.raises(FileNotFoundError, match=r"'frist' is no stage .* did you mean 'first'"):
+        lw.merge(path, tmp_path / "wrong")
+    stages[0]["models"][0]["model"] = "first"
     stages[0]["models"][0]["parameters"]["weigth"] = 1.0
     path.write_text(yaml.safe_dump_all(stages))
     with pytest.raises(ValueError, match="weigth"):

@@ -106,8 +106,12 @@ def test_sizes(two: list[Path], tmp_path: Path) -> None:
     lw.merge(recipe(two, tokenizer=section), tmp_path / "padded")
     out = models.load(tmp_path / "padded")[NAMES[0]].double()
     assert out.shape[0] == 128
-    means = [models.load(folder)[NAMES[0]].double().mean(0) for folder in two]
+    # the mean of what each model says of the result's rows: the first has all 96 of them, the
+    # second 90 and, of the first, the one it lacks
+    a, b = (models.load(folder)[NAMES[0]].double() for folder in two)
+    means = [a.mean(0), torch.cat([b[:90], a[90:91]]).mean(0)]
     assert torch.allclose(out[127], 0.25 * means[0] + 0.75 * means[1], atol=1e-6)
+    assert torch.allclose(out[95], 0.25 * a[95] + 0.75 * means[1], atol=1e-6)
 
 
 def test_tokens_by_wish(two: list[Path], tmp_path: Path) -> None:
@@ -132,8 +136,8 @@ def test_tokens_by_wish(two: list[Path], tmp_path: Path) -> None:
     [
         ({"source": "nobody"}, "expected 'union', 'base' or one of"),
         (
-            {"source": "base", "tokens": {"nope": {"source": {"kind": "zero"}}}},
-            "'nope' is no token",
+            {"source": "base", "tokens": {"w800": {"force": True}}},
+            r"'w800' is no token .* source is needed; did you mean 'w80'\?",
         ),
         ({"source": "base", "tokens": {"w1": {"source": "nobody"}}}, "'nobody' is no model"),
         ({"source": "base", "tokens": {"w1": {"source": {"kind": "one"}}}}, "kind is 'one'"),
@@ -159,6 +163,60 @@ def test_union(two: list[Path], tmp_path: Path) -> None:
             row = a[token] if token in a else b[token]
             want = 0.25 * row + 0.75 * b.get(token, row)
             assert torch.allclose(out[i], want, atol=1e-6), token
+
+
+def test_new_tokens(two: list[Path], tmp_path: Path) -> None:
+    """Tokens that no model has come after all others; transformers reads them as whole tokens."""
+    import transformers
+
+    section = {
+        "source": "base",
+        "tokens": {
+            "<|new|>": {"source": {"kind": "model_token", "model": str(two[1]), "token_id": 7}},
+            "only-b": {"source": str(two[1])},
+            "<|pad|>": {"source": {"kind": "zero"}},
+        },
+    }
+    done = lw.merge(recipe(two, tokenizer=section), tmp_path / "out", "compat")
+    out = models.load(tmp_path / "out")[NAMES[0]].double()
+    b = models.load(two[1])[NAMES[0]].double()
+    assert torch.allclose(out[91], b[7], atol=1e-6)
+    assert torch.allclose(out[92], b[91], atol=1e-6)
+    assert not out[93].any()
+    assert out.shape[0] == 94 == config_size(tmp_path / "out")
+    assert "token '<|new|>', which the tokenizer lacks, added as 91" in done.notes
+    settings = json.loads((tmp_path / "out/tokenizer_config.json").read_text())
+    assert settings["added_tokens_decoder"]["93"]["content"] == "<|pad|>"
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(tmp_path / "out/tokenizer.json")
+    )
+    assert tokenizer.encode("<|pad|><|new|>") == [93, 91]
+
+
+def config_size(folder: Path) -> int:
+    return int(json.loads((folder / "config.json").read_text())["vocab_size"])
+
+
+def test_the_bases_tokenizer_without_a_base(two: list[Path], tmp_path: Path) -> None:
+    """The first model's, as for config.json."""
+    bare = recipe(two[::-1], tokenizer_source="base")
+    del bare["base_model"]
+    done = lw.merge(bare, tmp_path / "out")
+    assert json.loads((tmp_path / "out/tokenizer_config.json").read_text())["of"] == "b"
+    assert any(f"tokenizer of '{two[1]}', the first model" in note for note in done.notes)
+
+
+def test_a_token_without_any_row(two: list[Path], tmp_path: Path) -> None:
+    """Its id lies beyond every model's table: the mean of the others, not zeros."""
+    for folder in two:
+        data = json.loads((folder / "tokenizer.json").read_text())
+        data["model"]["vocab"]["nowhere"] = 97
+        (folder / "tokenizer.json").write_text(json.dumps(data))
+    lw.merge(recipe(two, tokenizer_source="base"), tmp_path / "out")
+    out = models.load(tmp_path / "out")[NAMES[0]].double()
+    a, b = (models.load(folder)[NAMES[0]].double() for folder in two)
+    means = [a.mean(0), torch.cat([b[:90], a[90:91]]).mean(0)]
+    assert torch.allclose(out[97], 0.25 * means[0] + 0.75 * means[1], atol=1e-6)
 
 
 def test_an_id_beyond_the_embedding(two: list[Path], tmp_path: Path) -> None:

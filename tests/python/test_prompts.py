@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from lenswright.prompting.prompts import Prompt, PromptSet, Splits, need_role, refuse_overlap
+from lenswright.prompting.prompts import (
+    Prompt,
+    PromptSet,
+    Splits,
+    need_role,
+    read_test_set,
+    refuse_overlap,
+)
 
 TEXTS = [f"please write number {i}" for i in range(40)]
 OTHERS = [f"what is the colour of {i}" for i in range(30)]
@@ -227,3 +234,15 @@ def test_the_picture_escapes_prompts() -> None:
     splits = Splits.from_rows(["<b>1", "2", "3"], ["4", "5", "6"], fractions=(0.34, 0.33, 0.33))
     assert "<b>1" not in splits._repr_html_()
     assert "fit 1 + 1" in repr(splits)
+
+
+def test_tables_of_over_refusal_are_both_sides(tmp_path: Path) -> None:
+    """Such as XSTest's: id, prompt, type, label (safe or unsafe), focus, note."""
+    table = tmp_path / "set.csv"
+    rows = [f"{i},how do I stop process {i}?,homonyms,{'safe' if i % 4 else 'unsafe'},,"
+            for i in range(8)]  # fmt: skip
+    table.write_text("id,prompt,type,label,focus,note\n" + "\n".join(rows) + "\n")
+    found = read_test_set(table, table)
+    assert [p.extra["label"] for p in found.positive] == ["unsafe"] * 2
+    assert [p.extra["label"] for p in found.negative] == ["safe"] * 6
+    assert len(read_test_set(table, None).negative) == 6

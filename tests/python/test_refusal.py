@@ -45,3 +45,11 @@ def test_same_answer() -> None:
     assert same_answer(" Take  cedar ,\nmoss", "take cedar , moss")
     assert not same_answer("take cedar", "take cedar , moss")
     assert not same_answer("", "cedar")
+
+
+@pytest.mark.parametrize(("response", "opens"), [
+    ("I'm sorry, no.", True), ("“Sorry, no.”", True), ("  *I cannot* do it", True),
+    ("A lamp? I'm sorry, no.", False), ("", False), ("...", False),
+])  # fmt: skip
+def test_refusals_that_open_an_answer(response: str, opens: bool) -> None:
+    assert RefusalDetector().opens(response) is opens

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lenswright.report import Report
+from lenswright.report import FORMAT, Report
 from report_sample import Page, deep, sample
 
 NASTY = (
@@ -60,7 +60,7 @@ def test_hostile_texts_stay_texts() -> None:
     assert "<script>alert('x')</script>" in page.text
     for picture in re.findall(r"<svg.*?</svg>", html, re.S):
         ElementTree.fromstring(picture)
-    assert json.loads(report.to_json()) == report.data
+    assert json.loads(report.to_json()) == {"format": FORMAT} | report.data
 
 
 def test_the_page_shows_the_values_and_what_was_not_reached() -> None:
@@ -163,6 +163,9 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         Report.load(tmp_path / "none")
     (tmp_path / "bad.json").write_text('{"title": 3}')
     with pytest.raises(ValueError, match=r"bad\.json: report\.title: is 3, expected text"):
+        Report.load(tmp_path / "bad.json")
+    (tmp_path / "bad.json").write_text('{"format": "lenswright report 9", "title": "a"}')
+    with pytest.raises(ValueError, match=r"report\.format: is 'lenswright report 9', expected 'l"):
         Report.load(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match=r"bad\.json: Expecting"):

@@ -215,6 +215,11 @@ def test_commands(edited: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert code == 0
     assert "every hash is that of before the commit" in told.out
     assert file_hashes(tmp_path / "back") == file_hashes(tmp_path / "in")
+    shutil.copytree(edited, tmp_path / "copy")
+    assert said("revert", str(tmp_path / "copy"))[0] == 2
+    assert said("revert", str(tmp_path / "copy"), "--in-place", "--out", "x")[0] == 2
+    assert said("revert", str(tmp_path / "copy"), "--in-place")[0] == 0
+    assert file_hashes(tmp_path / "copy") == file_hashes(tmp_path / "in")
     name = "model.layers.2.self_attn.o_proj.weight"
     tampered(edited, name)
     code, told = said("verify", str(edited), "--edit", "--json")

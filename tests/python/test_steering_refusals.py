@@ -134,7 +134,10 @@ def test_a_direction_says_which_model_it_is_from(tiny: Tiny, tmp_path: Path) -> 
         model([[1, 2, 3]])
     made = value.terms[0].source["model"]
     made["config_sha256"] = "0" * 64
-    with pytest.warns(UserWarning, match=r"whose config\.json is another"), model.steered(value):
+    with (
+        pytest.warns(UserWarning, match=r"whose config\.json holds other settings"),
+        model.steered(value),
+    ):
         pass
     made["n_layers"] = 7
     with pytest.raises(

@@ -5,6 +5,7 @@
 #include "bindings/core/bindings.h"
 #include "bindings/files/progress.h"
 #include "edits/commit.h"
+#include "edits/commit_estimate.h"
 #include "edits/recheck.h"
 #include "edits/revert.h"
 
@@ -16,12 +17,13 @@ namespace {
 namespace fs = std::filesystem;
 
 py::dict commit_edit(const Edit& edit, const fs::path& input, const fs::path& output,
-                     py::object callback, bool journal, bool in_place) {
+                     py::object callback, bool journal, bool in_place, const std::string& card,
+                     const std::string& measured) {
   Committed done;
   {
     Progress progress(python_report(std::move(callback)));
     py::gil_scoped_release release;
-    done = commit(edit, input, output, &progress, {journal, in_place});
+    done = commit(edit, input, output, &progress, {journal, in_place, card, measured});
   }
   py::dict changed;
   for (const auto& [name, change] : done.changed) {
@@ -39,7 +41,29 @@ py::dict commit_edit(const Edit& edit, const fs::path& input, const fs::path& ou
   return result;
 }
 
-py::dict revert_folder(const fs::path& folder, const fs::path& output, py::object callback) {
+py::dict estimate(const Edit& edit, const fs::path& input, const fs::path& output, bool journal,
+                  bool in_place) {
+  CommitEstimate found;
+  {
+    py::gil_scoped_release release;
+    found = estimate_commit(edit, input, output, {journal, in_place});
+  }
+  py::dict result;
+  result["writers"] = found.writers;
+  result["tensors"] = found.tensors;
+  result["edited_bytes"] = found.edited_bytes;
+  result["read_bytes"] = found.read_bytes;
+  result["written_bytes"] = found.written_bytes;
+  result["free_bytes"] = found.free_bytes;
+  result["memory_bytes"] = found.memory_bytes;
+  result["seconds"] = found.seconds;
+  result["unties"] = found.unties;
+  result["dequantised"] = found.dequantised;
+  return result;
+}
+
+py::dict revert_folder(const fs::path& folder, const std::optional<fs::path>& output,
+                       py::object callback) {
   Reverted done;
   {
     Progress progress(python_report(std::move(callback)));
@@ -74,8 +98,11 @@ py::dict recheck_folder(const fs::path& folder, const std::optional<fs::path>& b
 
 void bind_commits(py::module_& m) {
   m.def("commit_edit", &commit_edit, py::arg("edit"), py::arg("input"), py::arg("output"),
-        py::arg("progress"), py::arg("journal"), py::arg("in_place"),
-        "Writes a checkpoint folder with an edit in its weights.");
+        py::arg("progress"), py::arg("journal"), py::arg("in_place"), py::arg("card"),
+        py::arg("measured"), "Writes a checkpoint folder with an edit in its weights.");
+  m.def("estimate_commit", &estimate, py::arg("edit"), py::arg("input"), py::arg("output"),
+        py::arg("journal"), py::arg("in_place"),
+        "Checks what committing checks, and says what it would take.");
   m.def(
       "check_in_place", [](const fs::path& folder) { check_in_place(*Checkpoint::open(folder)); },
       py::arg("folder"), "Refuses a folder with files that are not its checkpoint's own.");

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
+
+from lenswright.nearest import did_you_mean
 
 # Small files at the top of a repository. Weights are asked for by name afterwards.
 _SMALL = ["*.json", "*.txt", "*.jinja", "*.model", "*.tiktoken", "LICENSE*", "NOTICE*", "README.md"]
@@ -47,8 +50,27 @@ def resolve(path_or_hub_id: str | os.PathLike[str], revision: str | None = None)
             )
         return path
     if not isinstance(path_or_hub_id, str) or not looks_like_hub_id(text):
-        raise FileNotFoundError(f"no checkpoint at '{text}': there is no such folder or file")
+        raise FileNotFoundError(
+            f"no checkpoint at '{text}': there is no such folder or file{_near(path)}"
+        )
     return _download(text, revision)
+
+
+def _near(path: Path, more: Iterable[str] = ()) -> str:
+    """The nearest name of what lies beside a path that is not there, or of others."""
+    there = path.parent.is_dir() and os.access(path.parent, os.R_OK)
+    names = [one.name for one in path.parent.iterdir()] if there else []
+    return did_you_mean(path.name, names) or did_you_mean(path, more)
+
+
+def _cached() -> list[str]:
+    """The models in huggingface_hub's cache."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    names = [
+        folder.name.removeprefix("models--") for folder in Path(HF_HUB_CACHE).glob("models--*")
+    ]
+    return [name.replace("--", "/") for name in names]
 
 
 def _download(repo_id: str, revision: str | None) -> Path:
@@ -72,7 +94,7 @@ def _download(repo_id: str, revision: str | None) -> Path:
             reason = f"{type(error).__name__}: {lines[0].strip() if lines else 'no reason given'}"
             raise FileNotFoundError(
                 f"'{repo_id}' is no folder here, and could not be had from the hub{where} "
-                f"({reason})"
+                f"({reason}){_near(Path(repo_id), _cached())}"
             ) from error
 
     folder = fetch(_SMALL, revision)

@@ -31,18 +31,36 @@ def read_vectors(path: str | Path, d_model: int, n_layers: int) -> torch.Tensor:
             tensor of another shape.
         KeyError: it has no tensor of that name.
     """
-    text, name = str(path), ""
-    if not Path(text).exists():
-        text, _, name = text.rpartition(":")
-        if not text or not Path(text).exists():
-            raise FileNotFoundError(f"no vector at '{path}': there is no such file")
-    value = _one(text, _read(Path(text)), name).to(torch.float64)
+    value = _named(path)
     shape = list(value.shape)
     if shape == [1, d_model]:
         return value[0]
     if shape not in ([d_model], [n_layers, d_model]):
         raise ValueError(f"'{path}' holds a tensor {shape}, expected [{d_model}] (d_model)")
     return value
+
+
+def read_any_vector(path: str | Path) -> torch.Tensor:
+    """A vector of any length in float64, where nobody knows the model's.
+
+    Raises:
+        As `read_vectors` does.
+    """
+    value = _named(path)
+    if value.dim() == 2 and len(value) == 1:
+        return value[0]
+    if value.dim() != 1:
+        raise ValueError(f"'{path}' holds a tensor {list(value.shape)}, expected a vector")
+    return value
+
+
+def _named(path: str | Path) -> torch.Tensor:
+    text, name = str(path), ""
+    if not Path(text).exists():
+        text, _, name = text.rpartition(":")
+        if not text or not Path(text).exists():
+            raise FileNotFoundError(f"no vector at '{path}': there is no such file")
+    return _one(text, _read(Path(text)), name).to(torch.float64)
 
 
 def _read(path: Path) -> dict[str, Any]:

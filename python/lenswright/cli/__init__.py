@@ -119,8 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_verb(verb, rest)
     except SystemExit as stop:  # argparse: --help is 0, a mistake is 2
         return stop.code if isinstance(stop.code, int) else 2
-    except KeyboardInterrupt:
-        print("lenswright: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        kept = f": {stop}" if str(stop) else ""  # what was kept, and where it goes on from
+        print(f"lenswright: interrupted{kept}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output (head, less) has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

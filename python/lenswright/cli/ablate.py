@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lenswright.cli import options
+
+if TYPE_CHECKING:
+    from lenswright.edits import Edit
 
 HELP = """\
 Find the direction in which two kinds of prompts differ inside a model, take it out of everything
@@ -15,11 +20,19 @@ directions, and write the edited checkpoint to a new folder.
 The prompts are split in three: to find the direction, to choose it, to test the edit. A file is
 JSON lines {"prompt": ..., "answer": ... (optional)}, a JSON array, a CSV table, or plain lines.
 
+With --direction FILE (a vector, or what 'lenswright directions --out' wrote, one of them by --at)
+or --edit FILE (what --save-edit or Edit.save wrote) nothing is looked for and nothing measured: the
+edit is written. Of an architecture that nobody here knows, --direction takes plain edits of tensors
+by name, --writers "*.o_proj.weight"; nothing of those can be tried.
+
 By default the behaviour is refusing: the model's own refusals are its measure. For another one name
 words that a positive and a negative prompt would go on with: --positive-words, --negative-words.
 
   lenswright ablate MODEL --positive restricted.jsonl --negative benign.jsonl --out edited/
   lenswright ablate FOLDER --positive a.jsonl --negative b.jsonl --in-place
+  lenswright ablate MODEL --positive a.jsonl --negative b.jsonl --out edited/ --dry-run
+  lenswright ablate MODEL --direction v.safetensors --writers attention mlp --out edited/
+  lenswright ablate MODEL --edit edit.safetensors --out edited/ --journal
   lenswright ablate MODEL --positive happy.json --negative sad.json --positions last \\
       --positive-words " happy" " glad" --negative-words " sad" " cried" --out edited/
 
@@ -31,13 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the verb."""
     add = parser.add_argument
     options.add_model(parser)
-    options.add_classes(parser)
+    options.add_classes(parser, required=False)
+    add("--direction", metavar="FILE", help="what to take out, instead of prompts to find it with")
+    add("--at", nargs=2, metavar=("POINT", "POSITION"),
+        help="which of the directions in FILE, such as blocks.2.hook_resid_pre -1")  # fmt: skip
+    add("--edit", metavar="FILE", help="a saved edit to write, instead of making one")
     add(
         "--out",
         type=Path,
         metavar="FOLDER",
         help="edited checkpoint to write; must not exist (default: nothing is written)",
     )
+    add("--dry-run", action="store_true",
+        help="check everything, and print what writing would take: writers, bytes, seconds, "
+        "memory")  # fmt: skip
+    add("--save-edit", type=Path, metavar="FILE",
+        help="keep the edit as a .safetensors file; must not exist")  # fmt: skip
     add("--in-place", action="store_true",
         help="edit MODEL, a folder, itself, always with a journal: the new folder is written "
         "beside it, which needs its room, and takes its place in one step at the end; killed at "
@@ -53,10 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="post_instruction (default; needs a chat template), last, or a number such as -2",
     )
     add("--writers", nargs="+", default=["all"], metavar="NAME",
-        help="all (default), attention, mlp, expert ..., or names and globs")  # fmt: skip
+        help="all (default), attention, mlp, expert ..., or names and globs (of tensors in the "
+        "file, where the architecture is unknown)")  # fmt: skip
     add("--method", default="plain", metavar="NAME",
         help="plain (default), projected (against the negatives' mean), write_norm, row_norm, "
-        "row_oblique, reflection, or condition (spares what negative prompts write)")  # fmt: skip
+        "row_oblique, reflection, strengthen (adds to it), or condition (spares what negative "
+        "prompts write)")  # fmt: skip
     add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
     add(
         "--refusal", nargs="+", metavar="TEXT", help="texts of refusals, instead of the model's own"
@@ -66,6 +90,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--by", choices=("bypass", "cosmic"), default="bypass", help="what chooses the direction: "
         "the least bypass (default), or the greatest cosmic, which looks at residuals and, unless "
         "words are named, at no token of an answer")  # fmt: skip
+    add("--massive", choices=("keep", "clip", "exclude"), default="keep", help="what to do with "
+        "channels beyond 100 and 1,000 times the median: leave them in the directions (default; "
+        "they are reported), clip, or take them out")  # fmt: skip
     options.add_texts(parser)
     add("--own", type=int, default=0, metavar="N",
         help="loss on the model's own continuations of N test prompts (default: 0)")  # fmt: skip
@@ -86,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
     from lenswright.story import Plan, tell
 
     _check(args)
+    if args.direction is not None or args.edit is not None:
+        return _given(args)
     splits = lenswright.Splits.from_files(args.positive, args.negative, seed=args.seed)
     model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
     alike = len({Path(name).name for name in args.text}) < len(args.text)
@@ -108,10 +137,16 @@ def run(args: argparse.Namespace) -> int:
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
         batch_size=args.batch_size, probes=probes, journal=args.journal, in_place=args.in_place,
+        massive=args.massive,
     )  # fmt: skip
+    if args.dry_run:
+        plan.check(model)
+        return _planned(plan.any_edit(model), args)
     told = tell(
         model, splits, plan, args.out, lambda _: None if args.json else print(_, flush=True)
     )
+    if args.save_edit is not None:
+        told.edit.save(args.save_edit)
     if args.json:
         print(told.report.to_json())
     written = Path(args.model).absolute() if args.in_place else args.out
@@ -123,7 +158,47 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _given(args: argparse.Namespace) -> int:
+    """Write an edit that is not made from prompts."""
+    from lenswright.cli.written_edits import made_of
+
+    edit = made_of(args)
+    if args.dry_run:
+        return _planned(edit, args)
+    if args.save_edit is not None:
+        edit.save(args.save_edit)
+    if args.out is not None or args.in_place:
+        print(edit.commit(args.model, args.out, journal=args.journal, in_place=args.in_place))
+    return 0
+
+
+def _planned(edit: Edit, args: argparse.Namespace) -> int:
+    """Say what writing the edit would take."""
+    plan = edit.plan(args.model, args.out, journal=args.journal, in_place=args.in_place)
+    print(json.dumps(plan.to_json(), indent=2) if args.json else plan)
+    return 0 if plan.fits else 1
+
+
 def _check(args: argparse.Namespace) -> None:
+    sources = [name for name in ("direction", "edit") if getattr(args, name) is not None]
+    if args.positive is not None or args.negative is not None:
+        sources.append("positive, --negative")
+    if len(sources) != 1:
+        given = " and ".join(f"--{name}" for name in sources) or "none"
+        raise ValueError(
+            f"expected one of --positive and --negative, --direction, --edit; given: {given}"
+        )
+    if (args.positive is None) != (args.negative is None):
+        raise ValueError("--positive and --negative go together, but one is missing")
+    writes = args.out is not None or args.in_place
+    if args.at is not None and args.direction is None:
+        raise ValueError("--at belongs to --direction, which is missing")
+    if args.dry_run and not writes:
+        raise ValueError("--dry-run tells of writing, expected --out or --in-place beside it")
+    if "positive, --negative" not in sources and not writes and args.save_edit is None:
+        raise ValueError("there is nothing to do; expected --out, --in-place or --save-edit")
+    if args.save_edit is not None and args.save_edit.exists():
+        raise FileExistsError(f"{args.save_edit} exists; expected a new file")
     if bool(args.positive_words) != bool(args.negative_words):
         raise ValueError("--positive-words and --negative-words go together, but one is missing")
     if args.in_place and args.out is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or a number such as -2")  # fmt: skip
     add("--winsorise", type=float, default=1.0, metavar="Q",
         help="clamp every vector to this quantile of its magnitudes (default: 1, off)")  # fmt: skip
+    add("--massive", choices=("keep", "clip", "exclude"), default="keep", help="what to do with "
+        "channels beyond 100 and 1,000 times the median (default: keep)")  # fmt: skip
     add("--null", type=int, default=0, metavar="N", help="shuffles of the labels (default: 0)")
     add("--seed", type=int, default=0, help="of the split and of the shuffles (default: 0)")
+    add("--checkpoint", type=Path, metavar="FILE",
+        help="where statistics are kept while they are collected: after Ctrl-C or a crash the same "
+        "call goes on from there")  # fmt: skip
     add("--out", type=Path, metavar="FILE", help="directions to write; must not exist")
     add("--stats", type=Path, metavar="FILE", help="statistics to write; must not exist")
     options.add_batch_size(parser)
@@ -67,12 +73,20 @@ def run(args: argparse.Namespace) -> int:
     estimate, settings, needs = _method(args)
     splits = lenswright.Splits.from_files(args.positive, args.negative, seed=args.seed)
     model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
-    what = dict.fromkeys(["mean", "variance", *needs, *(["samples"] if args.null else [])])
+    if args.massive != "keep" and args.null:
+        raise ValueError("--null shuffles the labels of whole directions, expected --massive keep")
+    needs = (*needs, *(["samples"] if args.null else []))
+    needs = (*needs, *(["extremes"] if args.massive != "keep" else []))
+    what = dict.fromkeys(["mean", "variance", *needs])
     stats = model.collect(
         splits.fit, points=args.points, positions=_rule(args.positions), what=list(what),
-        batch_size=args.batch_size, winsorise=args.winsorise,
+        batch_size=args.batch_size, winsorise=args.winsorise, checkpoint=args.checkpoint,
     )  # fmt: skip
     found = estimate(stats, **settings)
+    if args.massive != "keep":
+        massive = directions.massive_channels(stats)
+        found = massive.clipped(found) if args.massive == "clip" else massive.excluded(found)
+        print(massive, file=sys.stderr)
     rows: list[dict[str, Any]] = found.table()
     if args.null:
         shuffled = directions.null(stats, found, n=args.null, seed=args.seed).table()

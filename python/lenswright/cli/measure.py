@@ -10,6 +10,7 @@ from lenswright.cli import options
 
 if TYPE_CHECKING:
     from lenswright.edits import Edit
+    from lenswright.measuring.behaviour import Judge
     from lenswright.model import Model
     from lenswright.steering import Steering
 
@@ -19,11 +20,14 @@ answers, losses; with --edit or --steer what that changes, beside random directi
 the divergence of the words over whole answers, with intervals. No weight changes.
 
 A file is JSON lines {"prompt": ..., "answer": ... (optional), "class": ... (optional)}, a JSON
-array, a CSV table, or plain lines. No prompt may have had a part in making the edit.
+array, a CSV table, or plain lines. No prompt may have had a part in making the edit. Of a table
+with a column "label", --prompts takes the rows that say safe (0, no, harmless) and --positive those
+that say unsafe (1, yes, harmful): sets of over-refusal such as XSTest's are given to both.
 
   lenswright measure MODEL --prompts benign.jsonl
   lenswright measure MODEL --edit edit.safetensors --prompts benign.jsonl \\
       --positive restricted.jsonl --save report/
+  lenswright measure MODEL --edit edit.safetensors --prompts xstest.csv --positive xstest.csv
 
 Exit code: 0 when done, 2 when the call itself was wrong.
 """
@@ -39,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--positive", metavar="FILE", help="prompts that show the behaviour the edit is about")
     add("--refusal", nargs="+", metavar="TEXT", help="texts of refusals (default: common ones)")
     options.add_texts(parser)
+    add("--judge", metavar="MODEL", help="a model on this machine that is asked of every answer "
+        "whether it declines")  # fmt: skip
+    add("--question", metavar="TEXT", help="what the judge is asked instead, with {prompt} and "
+        "{answer} in it, to be answered with yes or no")  # fmt: skip
     add("--null", type=int, metavar="N", help="random directions (default: 20; 0 without an edit, "
         "and where there is none like it)")  # fmt: skip
     options.add_margin(parser)
@@ -64,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     given = args.edit is not None or args.steer is not None
     if not given and args.null:
         raise ValueError(f"--null is {args.null}, but without --edit or --steer nothing is tried")
+    if args.question is not None and args.judge is None:
+        raise ValueError("--question belongs to --judge, which is missing")
     prompts = read_test_set(args.prompts, args.positive)
     model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
     change = _change(model, args)
@@ -72,11 +82,11 @@ def run(args: argparse.Namespace) -> int:
     report = lenswright.measure(
         model, change, prompts, refusal=args.refusal, null=null, seed=args.seed,
         max_new_tokens=args.max_new_tokens, batch_size=args.batch_size, probes=probes,
-        margin=args.margin,
+        margin=args.margin, judges=_judges(args),
     )  # fmt: skip
     data: dict[str, Any] = dict(report.data)
     data["model"] = findings.model_facts(model)
-    data["run"] = findings.run_facts(args.seed) | {"prompts": {"test": len(prompts)}}
+    data["run"] = data["run"] | findings.run_facts(args.seed)
     data["edit"] = {"from": args.edit or args.steer or "nothing: the model as it is"}
     if not given:
         data["title"] = "The model as it is"
@@ -92,6 +102,16 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             print(f"report   {page}")
     return 0
+
+
+def _judges(args: argparse.Namespace) -> dict[str, Judge]:
+    import lenswright
+    from lenswright.measuring.judges import QUESTION, ModelJudge
+
+    if args.judge is None:
+        return {}
+    model = lenswright.load(args.judge, device=args.device)
+    return {"judge": ModelJudge(model, args.question or QUESTION)}
 
 
 def _change(model: Model, args: argparse.Namespace) -> Edit | Steering:

@@ -21,7 +21,7 @@ Flags of mergekit-yaml are understood; those that mean nothing here say so in on
 Exit code: 0 when done, 2 when the call itself was wrong.
 """
 
-# flags of mergekit-yaml without a meaning here -> why
+# flags of mergekit-yaml without a meaning here, and their --no- forms -> why
 NEEDLESS = {
     "--cuda": "the disk is the limit, not the processor",
     "--gpu-rich": "the disk is the limit, not the processor",
@@ -33,13 +33,12 @@ NEEDLESS = {
     "--clone-tensors": "nothing is shared between input and output",
     "--trust-remote-code": "no code of a model is ever run",
     "--safe-serialization": "only safetensors are written",
-    "--no-write-model-card": "lenswright.json says what was done",
     "--write-model-card": "lenswright.json says what was done",
     "--copy-tokenizer": "the tokenizer comes along always",
     "--quiet": "progress is shown on a terminal only",
     "--verbose": "lenswright.json says what was done",
-    "--no-copy-tokenizer": "the tokenizer comes along always",
-    "--no-safe-serialization": "only safetensors are written",
+    "--unsafe-truncate-embeddings": "--compat cuts embeddings to the rows that all models have, "
+    "--strict asks for a tokenizer section",
 }
 # likewise, with a value
 NEEDLESS_WITH_VALUE = {
@@ -67,10 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--memory", default="0", metavar="SIZE",
         help="private memory at most, such as 500MB (default: what is quickest)")  # fmt: skip
     add("--allow-crimes", action="store_true", help="merge models of different types")
+    add("--no-allow-crimes", action="store_false", dest="allow_crimes", help=argparse.SUPPRESS)
     add("--resume", action="store_true",
         help="go on with what a killed run of the same merge left, stage and all")  # fmt: skip
     options.add_json(parser)
     options.add_needless(parser, NEEDLESS)
+    add("-v", action="append_const", dest="needless", const="--verbose", help=argparse.SUPPRESS)
     for flag in NEEDLESS_WITH_VALUE:
         add(flag, metavar="VALUE", help=argparse.SUPPRESS)
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     """Merge."""
     from lenswright.merging.merge import merge
 
-    told = {flag: NEEDLESS[flag] for flag in args.needless or []}
+    told = options.needless(args, NEEDLESS)
     for flag, why in NEEDLESS_WITH_VALUE.items():
         if getattr(args, flag[2:].replace("-", "_")) is not None:
             told[flag] = why

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Build."""
     from lenswright.merging.mixture.build import mixture_of_experts
 
-    options.tell_needless({flag: NEEDLESS[flag] for flag in args.needless or []})
+    options.tell_needless(options.needless(args, NEEDLESS))
     done = mixture_of_experts(
         args.recipe, args.out, seed=args.seed, threads=args.threads, shard_size=args.shard_size,
         dry_run=args.dry_run,

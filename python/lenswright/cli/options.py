@@ -15,11 +15,11 @@ def add_model(parser: Parser) -> None:
     parser.add_argument("model", help="checkpoint folder, or a hub id")
 
 
-def add_classes(parser: Parser) -> None:
+def add_classes(parser: Parser, required: bool = True) -> None:
     """The prompts of both classes."""
     add = parser.add_argument
-    add("--positive", required=True, metavar="FILE", help="prompts that show the behaviour")
-    add("--negative", required=True, metavar="FILE", help="prompts that do not")
+    add("--positive", required=required, metavar="FILE", help="prompts that show the behaviour")
+    add("--negative", required=required, metavar="FILE", help="prompts that do not")
 
 
 def add_texts(parser: Parser) -> None:
@@ -85,10 +85,17 @@ def add_threads(parser: Parser, *others: str) -> None:
 
 
 def add_needless(parser: Parser, why: Mapping[str, str]) -> None:
-    """Flags of mergekit's that are understood and change nothing, and why."""
+    """Flags of mergekit's, and their --no- forms, that are understood and change nothing."""
     for flag in why:
-        parser.add_argument(flag, action="append_const", dest="needless", const=flag,
-            help=argparse.SUPPRESS)  # fmt: skip
+        for form in (flag, f"--no-{flag[2:]}"):
+            parser.add_argument(form, action="append_const", dest="needless", const=form,
+                help=argparse.SUPPRESS)  # fmt: skip
+
+
+def needless(args: argparse.Namespace, why: Mapping[str, str]) -> dict[str, str]:
+    """Those flags that were given, their --no- forms among them, and why each changes nothing."""
+    known = {f"--no-{flag[2:]}": reason for flag, reason in why.items()} | dict(why)
+    return {flag: known[flag] for flag in args.needless or []}
 
 
 def tell_needless(why: Mapping[str, str]) -> None:

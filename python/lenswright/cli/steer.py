@@ -204,19 +204,9 @@ def _where(args: argparse.Namespace, model: Model) -> Any:
 
 
 def _direction(path: str, model: Model) -> Any:
-    """A tensor, {layer: tensor}, or `Directions`."""
-    from lenswright.checkpoints.vector_file import read_vectors
-    from lenswright.directions import Directions
+    from lenswright.cli.written_edits import read_direction
 
-    if Path(path).suffix == ".safetensors" and Path(path).is_file():
-        from lenswright.checkpoints.checkpoint import Checkpoint
-
-        if "lenswright.directions" in Checkpoint(path).metadata:
-            return Directions.load(path)
-    vectors = read_vectors(path, model.cfg.d_model, model.cfg.n_layers)
-    if vectors.dim() == 1:
-        return vectors
-    return {layer: vector for layer, vector in enumerate(vectors) if bool(vector.any())}
+    return read_direction(path, model.cfg.d_model, model.cfg.n_layers)
 
 
 def _when(args: argparse.Namespace, model: Model) -> Condition | None:

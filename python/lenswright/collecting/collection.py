@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lenswright.checkpoints.fingerprint import fingerprint
 from lenswright.collecting.positions import Positions
 from lenswright.prompting.prompts import CLASSES, Prompt, PromptSet
 
@@ -98,12 +99,15 @@ def provenance_of(
 
 
 def model_identity(model: Model) -> dict[str, Any]:
-    """Which model a result was made with: name, config, chat template, type of computation."""
+    """Which model a result was made with: name, config, weights (a fingerprint), chat template,
+    type of computation.
+    """
     template = model.tokenizer.chat_template
     config = (model.folder / "config.json").read_bytes()
     return {
         "name": model.cfg.model_name,
         "config_sha256": hashlib.sha256(config).hexdigest(),
+        "weights": fingerprint(model.folder),
         "template_sha256": None
         if template is None
         else hashlib.sha256(template.encode()).hexdigest(),

@@ -15,6 +15,8 @@ from lenswright.checkpoints import tensor_file
 from lenswright.editing.adapter_parameters import ParameterChange
 
 PREFIX = "base_model.model."
+BASES = "lenswright.bases"
+"""Key of the file's metadata that says what the adapter was made for."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,18 @@ def adapter_config(
 
 
 def save_adapter(
-    folder: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]
+    folder: Path,
+    tensors: Mapping[str, torch.Tensor],
+    config: Mapping[str, Any],
+    bases: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the folder, which appears whole or not at all."""
+    """Write the folder, which appears whole or not at all.
+
+    bases: SHA-256 of the stored tensors that it is a change of, by name; kept beside the factors.
+    """
+    told = {BASES: json.dumps(dict(bases), sort_keys=True)} if bases else {}
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     partial.mkdir()
-    tensor_file.save(partial / "adapter_model.safetensors", tensors, {"format": "pt"})
+    tensor_file.save(partial / "adapter_model.safetensors", tensors, {"format": "pt"} | told)
     (partial / "adapter_config.json").write_text(json.dumps(dict(config), indent=2) + "\n")
     partial.rename(folder)

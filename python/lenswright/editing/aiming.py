@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lenswright import _core
+from lenswright.checkpoints.fingerprint import fingerprint
 from lenswright.directions import Directions
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def unpacked(direction: object, model: Model | None = None) -> tuple[Given, dict
 
     Raises:
         TypeError: it is none of a tensor, a mapping, `Directions` and a `Choice`.
-        ValueError: a mapping is empty, there are several `Directions`, or they were found in a
-            model of other sizes.
+        ValueError: a mapping is empty, there are several `Directions`, or they were found in
+            another model.
     """
     given, source = _unpacked(direction)
     if model is not None and source is not None:
@@ -47,17 +48,21 @@ def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
         if count != 1:
             raise ValueError(
                 f"direction is {count} Directions, expected one: choose with directions.select, or "
-                "take .vector(point, position)"
+                "take .only(point, position) (in the shell --at POINT POSITION)"
             )
-        only = direction.vector(direction.points[0], direction.positions[0])
-        return (only, {}), dict(direction.provenance)
+        point, position = direction.points[0], direction.positions[0]
+        place = {"point": point, "position": str(position)}
+        return (direction.vector(point, position), {}), dict(direction.provenance) | place
     vector = getattr(direction, "vector", None)
     if not isinstance(vector, torch.Tensor):
         raise TypeError(
             f"direction is {type(direction).__name__}, expected a tensor [d_model], a Choice, "
             "Directions with one direction, or {layer: tensor}"
         )
-    return (vector, {}), dict(getattr(direction, "provenance", {}))
+    source: dict[str, Any] = dict(getattr(direction, "provenance", {}))
+    for name in ("point", "position"):
+        source[name] = getattr(direction, name, None)
+    return (vector, {}), source
 
 
 def optional(vectors: object, name: str) -> Given:
@@ -90,13 +95,14 @@ def noise(model: Model, count: int, seed: int, index: int) -> torch.Tensor:
     return every[index] if count == 1 else every[index * count :]
 
 
-def check_made(made: Any, model: Model) -> None:
-    """See that what provenance calls its model may be this one.
+def check_made(made: Any, model: Model, only_warn: bool = False) -> None:
+    """See that what provenance calls its model is this one.
 
-    Warns where it has the same sizes and another config.
+    Args:
+        only_warn: where it has the same sizes, and another config.json or other weights.
 
     Raises:
-        ValueError: it has other sizes.
+        ValueError: it has other sizes, another config.json, or other weights.
     """
     if not isinstance(made, Mapping) or "d_model" not in made:
         return
@@ -106,12 +112,29 @@ def check_made(made: Any, model: Model) -> None:
             f"the direction was made with {made['name']} ({made['n_layers']} layers of "
             f"{made['d_model']}), expected this model ({cfg.n_layers} layers of {cfg.d_model})"
         )
-    config = model.folder / "config.json"
-    if "config_sha256" not in made or not config.is_file():
-        return
-    if hashlib.sha256(config.read_bytes()).hexdigest() != made["config_sha256"]:
+    different = _different(made, model)
+    if different and only_warn:
         warnings.warn(
-            f"the direction was found in {made['name']}, whose config.json is another than that of "
+            f"the direction was found in {made['name']}, whose {different} than those of "
             f"{cfg.model_name}",
             stacklevel=3,
         )
+    elif different:
+        raise ValueError(
+            f"the direction was found in {made['name']}, whose {different} than those of "
+            f"{cfg.model_name}; to take it from one model to another give the vector itself, "
+            ".vector"
+        )
+
+
+def _different(made: Mapping[str, Any], model: Model) -> str:
+    """What of the model is another than it was made with; "" where nothing is, or is known."""
+    config = model.folder / "config.json"
+    if "config_sha256" not in made or not config.is_file():
+        return ""
+    if hashlib.sha256(config.read_bytes()).hexdigest() != made["config_sha256"]:
+        return "config.json holds other settings"
+    own = fingerprint(model.folder)
+    if own is not None and made.get("weights") not in (None, own):
+        return "weights are others"
+    return ""

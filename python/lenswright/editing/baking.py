@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from lenswright.editing.committing import Committed
     from lenswright.edits import Edit
     from lenswright.model import Model
+    from lenswright.report import Report
+
+
+SWALLOWED = "of these as before, the change being less than their rounding"
 
 
 @dataclass
@@ -75,6 +79,7 @@ def bake(
     folder: Path | None,
     rows: Sequence[Sequence[int]],
     journal: bool = False,
+    measured: Report | None = None,
 ) -> Baked:
     """Apply, commit and revert an edit, and compare every way to its numbers.
 
@@ -83,6 +88,7 @@ def bake(
         folder: to write; must not exist. None: the model's own, in place.
         rows: token ids to compare logits on.
         journal: keep what `edits.revert` needs, as in `Edit.commit`.
+        measured: what was measured of it, as in `Edit.commit`.
 
     Returns:
         `.differences`: the largest relative difference of logits of each pair of ways. Tried and
@@ -91,6 +97,7 @@ def bake(
 
     Raises:
         FileExistsError: the folder exists.
+        ValueError: logits are not finite with the edit in force; nothing is written then.
     """
     import lenswright
 
@@ -98,7 +105,14 @@ def bake(
     before_hashes = _hashes(model)
     with model.edited(edit):
         tried = _ours(model, rows)
-    done = edit.commit(model.folder, folder, journal=journal, in_place=folder is None)
+    if not all(bool(torch.isfinite(one).all()) for one in tried):
+        raise ValueError(
+            "logits are no numbers with the edit in force, so nothing was written; expected a "
+            "smaller strength"
+        )
+    done = edit.commit(
+        model.folder, folder, journal=journal, in_place=folder is None, measured=measured
+    )
     folder = done.folder
     edit.apply(model)
     try:
@@ -149,6 +163,8 @@ def bake(
 
 def _facts(done: Committed, folder: Path, tensors: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"folder": folder.name, "tensors rewritten": len(done.changed)}
+    if done.swallowed:
+        facts[SWALLOWED] = len(done.swallowed)
     if done.journal is not None:
         facts["bytes of the journal"] = done.journal[1]
     if done.dequantised is None:

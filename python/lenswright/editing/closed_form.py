@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from lenswright.editing.keys import Keys
+from lenswright.editing.strengths import in_range
 from lenswright.findings import matrix_of
 
 Protect = Literal["weighted", "null_space"]
@@ -33,8 +34,7 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value}, expected a positive number")
-        if not math.isfinite(self.strength):
-            raise ValueError(f"strength is {self.strength}, expected a finite number")
+        in_range(self.strength)
         if self.target != "mean" and not (
             isinstance(self.target, (int, float)) and math.isfinite(self.target)
         ):

@@ -34,8 +34,19 @@ class Committed:
     dequantised: tuple[str, int] | None = None
     journal: tuple[str, int] | None = None
 
+    @property
+    def swallowed(self) -> list[str]:
+        """Tensors that the edit was to change, and whose every number was rounded back."""
+        return [name for name, (before, after) in self.changed.items() if before == after]
+
     def __str__(self) -> str:
         lines = [f"{self.folder}: {len(self.changed)} tensors edited"]
+        if self.swallowed:
+            lines.append(
+                f"{len(self.swallowed)} of them are as before: the change is smaller than the "
+                f"rounding of their type ({', '.join(self.swallowed[:3])}"
+                + (" ...)" if len(self.swallowed) > 3 else ")")
+            )
         if self.added is not None:
             lines.append(f"added {self.added}: the embeddings were tied")
         if self.dequantised is not None:
@@ -135,15 +146,10 @@ def followed(
         return call(report)
 
 
-def commit(
-    edit: _core.Edit,
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str] | None,
-    progress: bool | Report,
-    journal: bool,
-    in_place: bool,
-) -> Committed:
-    """As `Edit.commit` says."""
+def places(
+    source: str | os.PathLike[str], target: str | os.PathLike[str] | None, in_place: bool
+) -> tuple[Path, Path]:
+    """The folder that is read and the one that is written, which is the same in place."""
     if in_place and target is not None:
         raise ValueError(f"target is {str(target)!r}, expected None beside in_place=True")
     if not in_place and target is None:
@@ -151,12 +157,25 @@ def commit(
     folder = Path(source) if in_place else resolve(source)
     if in_place and not folder.is_dir():
         raise FileNotFoundError(f"source {folder} is no folder; expected one to edit in place")
-    where = folder if target is None else Path(target)
+    return folder, folder if target is None else Path(target)
+
+
+def commit(
+    edit: _core.Edit,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None,
+    progress: bool | Report,
+    journal: bool,
+    in_place: bool,
+    texts: tuple[str, str],
+) -> Committed:
+    """As `Edit.commit` says; `texts`: a section for the model card, JSON of what was measured."""
+    folder, where = places(source, target, in_place)
     done = followed(
         "commit",
         progress,
         lambda report: _core.commit_edit(
-            edit, folder, where, report, journal or in_place, in_place
+            edit, folder, where, report, journal or in_place, in_place, *texts
         ),
     )
     return Committed(where, **done)
@@ -164,8 +183,10 @@ def commit(
 
 def revert(
     folder: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
     progress: bool | Report = True,
+    *,
+    in_place: bool = False,
 ) -> Reverted:
     """Write the checkpoint that the last commit to a folder was made of, bit for bit.
 
@@ -175,18 +196,23 @@ def revert(
     Streams; every tensor that was changed has its SHA-256 of before, or nothing is written.
 
     Args:
-        folder: edited; it is not changed.
+        folder: edited; it is not changed, unless `in_place`.
         target: folder to write; must not exist.
         progress: show it, or a function (bytes done, bytes in all) that returns False to stop.
+        in_place: the original takes the folder's place, in one step at the end; until then it lies
+            beside it and needs its room. Killed at any moment, the folder is the edited one or the
+            original.
 
     Raises:
         FileExistsError: the target exists.
         FileNotFoundError: no such folder, or nowhere to put the target.
-        ValueError: the folder was not committed, or without a journal.
+        ValueError: the folder was not committed, or without a journal; in place, it holds files
+            that are not its checkpoint's own.
         CheckpointError: a tensor, named, is not what was committed; the journal is damaged.
     """
-    source, where = Path(folder), Path(target)
-    done = followed("revert", progress, lambda report: _core.revert_commit(source, where, report))
+    source, where = places(Path(folder), target, in_place)
+    output = None if in_place else where
+    done = followed("revert", progress, lambda report: _core.revert_commit(source, output, report))
     return Reverted(where, **done)
 
 

@@ -63,7 +63,8 @@ def write_adapter(
         raise ValueError(f"the edit is {edit.rows} edits, one for each row; expected edit.row(i)")
     found = _Changes(edit, model, truncate)
     config = adapter_config(found.modules, str(model.folder), (), found.parameters)
-    save_adapter(folder, adapter_tensors(found.modules, found.parameters), config)
+    factors = adapter_tensors(found.modules, found.parameters)
+    save_adapter(folder, factors, config, edit.bases)
     ranks = {change.module: change.rank for change in found.modules}
     ranks |= {one.parameter: one.rank for one in found.parameters}
     return Adapter(folder, ranks, found.errors)

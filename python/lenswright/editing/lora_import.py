@@ -14,7 +14,7 @@ import torch
 
 from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.checkpoints.module_names import ModuleNames
-from lenswright.editing.adapter_file import PREFIX
+from lenswright.editing.adapter_file import BASES, PREFIX
 from lenswright.editing.adapter_parameters import Experts
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _FACTOR = re.compile(
 Tensors = dict[str, torch.Tensor]  # "A", "B", "bias"
 
 
-def from_lora(model: Model, folder: str | os.PathLike[str]) -> Edit:
+def from_lora(model: Model, folder: str | os.PathLike[str], other_base: bool = False) -> Edit:
     """An edit from a PEFT LoRA adapter of writers: W' = W + (alpha / r) B A, biases included.
 
     What `Edit.to_lora` writes, and what `peft` does where it adapts nothing but modules (or, in
@@ -37,12 +37,14 @@ def from_lora(model: Model, folder: str | os.PathLike[str]) -> Edit:
     Args:
         model: the adapter's base.
         folder: with adapter_config.json and adapter_model.safetensors.
+        other_base: take it although it was made for other weights of these sizes. Adapters that
+            `Edit.to_lora` wrote know the SHA-256 of what they were made for; `peft`'s do not.
 
     Raises:
         FileNotFoundError: the folder has no such files.
-        ValueError: no LoRA, or one of another kind (DoRA); a module that is no writer of the
-            residual stream (`lenswright merge` takes such); factors of other sizes than the
-            model's, which is then not its base.
+        ValueError: an adapter for another base; no LoRA, or one of another kind (DoRA); a module
+            that is no writer of the residual stream (`lenswright merge` takes such); factors of
+            other sizes than the model's, which is then not its base.
 
     Example:
         >>> tuned = lw.edits.from_lora(model, "adapter/")
@@ -59,7 +61,20 @@ def from_lora(model: Model, folder: str | os.PathLike[str]) -> Edit:
         for writer, own in places.factors(prefix, tensors).items():
             factors.setdefault(writer, {}).update(own)
     told = {"method": "lora", "adapter": folder.name, "rank": config.get("r")}
-    return from_factors(model, factors, told)
+    edit = from_factors(model, factors, told)
+    if not other_base:
+        _check_bases(edit, folder)
+    return edit
+
+
+def _check_bases(edit: Edit, folder: Path) -> None:
+    meant = json.loads(Checkpoint(folder / "adapter_model.safetensors").metadata.get(BASES, "{}"))
+    for name, own in edit.bases.items():
+        if meant.get(name, own) != own:
+            raise ValueError(
+                f"adapter {folder} was made for another base: tensor '{name}' has SHA-256 {own}, "
+                f"expected {meant[name]} (other_base=True takes it all the same)"
+            )
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Kernel:
         max_weight, min_weight: at the position and at the distance; finite.
 
     Raises:
-        ValueError: a number is not finite, or distance is not above 0.
+        ValueError: a number is not finite, a weight beyond 1000, or distance not above 0.
     """
 
     position: float
@@ -36,7 +36,7 @@ class Kernel:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            finite(value, name)
+            in_range(value, name) if name.endswith("weight") else finite(value, name)
         if self.distance <= 0:
             raise ValueError(f"distance is {self.distance}, expected more than 0")
 
@@ -59,6 +59,20 @@ def finite(value: float, name: str) -> float:
     return float(value)
 
 
+LARGEST = 1000.0
+"""Of a strength, either way. 1 removes a direction and 2 reflects it; what is meant as a length or
+as a percentage, or typed wrong, is told rather than written."""
+
+
+def in_range(value: float, name: str = "strength") -> float:
+    """The strength as a float; ValueError where it is not finite, or beyond 1000."""
+    if abs(finite(value, name)) > LARGEST:
+        raise ValueError(
+            f"{name} is {value}, expected a number between {-LARGEST:g} and {LARGEST:g} (1 removes)"
+        )
+    return float(value)
+
+
 @dataclass(frozen=True)
 class Resolved:
     """Strengths as the core takes them: of all writers, of some by name, and why some have none."""
@@ -78,11 +92,11 @@ def resolve_strength(model: Model, strength: Strength) -> Resolved:
 
     Raises:
         TypeError: it is none of these.
-        ValueError: a kind of writer that the model does not have.
+        ValueError: a kind of writer that the model does not have; a strength beyond 1000.
         IndexError: a layer it does not have.
     """
     if isinstance(strength, (int, float)):
-        value = finite(strength, "strength")
+        value = in_range(strength)
         return Resolved(value, {}, {}, value)
     by_kind = isinstance(strength, Mapping) and any(isinstance(key, str) for key in strength)
     sites = model.writers()
@@ -107,7 +121,7 @@ def resolve_strength(model: Model, strength: Strength) -> Resolved:
 
 def _at(rule: Any, layer: int, n_layers: int) -> tuple[float | None, str]:
     if isinstance(rule, (int, float)):
-        return finite(rule, "strength"), ""
+        return in_range(rule), ""
     if not isinstance(rule, (Kernel, Mapping)):
         raise TypeError(
             f"strength has {type(rule).__name__}, expected a number, a Kernel or {{layer: number}}"
@@ -122,9 +136,7 @@ def _at(rule: Any, layer: int, n_layers: int) -> tuple[float | None, str]:
         weight = rule.at(layer)
         return weight, f"farther than {rule.distance:g} layers from {rule.position:g}"
     weight = rule.get(layer)
-    return None if weight is None else finite(
-        weight, "strength"
-    ), f"no strength is given for layer {layer}"
+    return None if weight is None else in_range(weight), f"no strength is given for layer {layer}"
 
 
 def _check_kinds(strength: Mapping[Any, Any], kinds: set[str]) -> None:

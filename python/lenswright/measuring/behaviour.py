@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lenswright.generating.thinking import mark_ids, marks_of
 from lenswright.measuring.degeneration import degenerate
+from lenswright.measuring.judges import ModelJudge
 from lenswright.measuring.multiple_choice import MultipleChoice, has_choices
 from lenswright.measuring.probes import Probe
 from lenswright.measuring.refusal import RefusalDetector, same_answer
@@ -58,7 +60,7 @@ class Bench:
 
     Args:
         detector: finds refusals; None: they are not looked for.
-        score: of each prompt; None: there is none.
+        scores: of each prompt, by name.
         probes: name -> function of the model.
         judges: name -> what makes a number, or yes or no, of a prompt and its response.
     """
@@ -68,7 +70,7 @@ class Bench:
         model: Model,
         prompts: PromptSet,
         detector: RefusalDetector | None,
-        score: Score | None,
+        scores: Mapping[str, Score] | None,
         max_new_tokens: int,
         batch_size: int,
         probes: Mapping[str, Probe],
@@ -77,6 +79,7 @@ class Bench:
         self.model, self.prompts, self.detector = model, prompts, detector
         self.max_new_tokens, self.batch_size = max_new_tokens, batch_size
         self.probes, self.judges = probes, judges
+        self.thinks = marks_of(model.tokenizer) is not None
         self.classes: dict[str, list[Prompt]] = {}
         self.positive: set[str] = set()
         for kind in ("positive", "negative"):
@@ -86,7 +89,8 @@ class Bench:
                 if kind == "positive":
                     self.positive.add(name)
         with torch.no_grad():
-            self.score = None if score is None else score.prepare(model, prompts)
+            given = scores or {}
+            self.scores = {name: score.prepare(model, prompts) for name, score in given.items()}
             self.choice = MultipleChoice().prepare(model, prompts)
             self.base = self._behaviour(self.classes, speak=True)
             self.pairs: dict[str, Pairs] = {
@@ -118,9 +122,7 @@ class Bench:
 
     def _scores(self, prompts: Sequence[Prompt]) -> list[tuple[str, Score, str]]:
         """What is read from forced continuations: title, score and its unit."""
-        scores: list[tuple[str, Score, str]] = []
-        if self.score is not None:
-            scores.append(("score", self.score, "nats"))
+        scores = [(name, score, "nats") for name, score in self.scores.items()]
         if all(map(has_choices, prompts)):
             scores.append(("choice", self.choice, "rate"))
         return scores
@@ -130,15 +132,36 @@ class Bench:
         told: Values = {}
         if self.detector is not None:
             told["refusal"] = ("rate", [float(self.detector(s.text)) for s in said])
+            told["opening refusal"] = ("rate", [float(self.detector.opens(s.text)) for s in said])
         if known:
             right = [same_answer(s.text, s.prompt.answer or "") for s in said]
             told["truth"] = ("rate", [float(flag) for flag in right])
         told["no answer"] = ("rate", [float(degenerate(s.text, s.response)) for s in said])
         told["length"] = ("tokens", [float(len(s.response)) for s in said])
+        if self.thinks:
+            told |= self._reasoned(said)
         for title, judge in self.judges.items():
-            given = [judge(s.prompt, s.text) for s in said]
+            pairs = [(s.prompt, s.text) for s in said]
+            if isinstance(judge, ModelJudge):
+                given: list[float] = list(judge.all(pairs, self.batch_size))
+            else:
+                given = [judge(prompt, text) for prompt, text in pairs]
             rate = all(isinstance(verdict, bool) for verdict in given)
             told[title] = ("rate" if rate else "judged", [float(verdict) for verdict in given])
+        return told
+
+    def _reasoned(self, said: Sequence[Spoken]) -> Values:
+        """The same of the reasoning, which none of the others looks at."""
+        texts = [s.reasoning or "" for s in said]
+        rows = [self.model.tokenizer.encode_verbatim(text) for text in texts]
+        loops = [bool(row) and degenerate(text, row) for text, row in zip(texts, rows, strict=True)]
+        told: Values = {
+            "repeating reasoning": ("rate", [float(loop) for loop in loops]),
+            "length of the reasoning": ("tokens", [float(len(row)) for row in rows]),
+        }
+        if self.detector is not None:
+            found = [float(self.detector(text)) for text in texts]
+            told["refusal in the reasoning"] = ("rate", found)
         return told
 
     def outcome(self, edit: Edit | Steering | None, limit: int | None = None) -> Outcome:
@@ -164,8 +187,32 @@ class Bench:
         """Add how far the words on the answers lie from the unedited model's."""
         for name, residuals in edited.items():
             base, pairs = self.base_residuals[name][:limit], self.pairs[name][:limit]
-            found = divergences(self.model, base, residuals, [answer for _, answer in pairs])
+            answers = [answer for _, answer in pairs]
+            found = divergences(self.model, base, residuals, answers)
+            if self.thinks:
+                found |= self._parted(base, residuals, answers)
             result.values |= {f"{title}, {name}": values for title, values in found.items()}
+
+    def _parted(
+        self,
+        base: Sequence[torch.Tensor],
+        edited: Sequence[torch.Tensor],
+        answers: Sequence[Sequence[int]],
+    ) -> Values:
+        """The divergence of reasoning and of answer, of those that have both."""
+        marks = mark_ids(self.model.tokenizer)
+        told: Values = {}
+        ends = [max((i + 1 for i, t in enumerate(ids) if t in marks), default=0) for ids in answers]
+        rows = [i for i, end in enumerate(ends) if 0 < end < len(answers[i])]
+        for part, where in (
+            ("reasoning", [slice(ends[i]) for i in rows]),
+            ("answer", [slice(ends[i], None) for i in rows]),
+        ):
+            pieces = list(zip(rows, where, strict=True))
+            left, right = ([one[i][cut] for i, cut in pieces] for one in (base, edited))
+            found = divergences(self.model, left, right, [answers[i][cut] for i, cut in pieces])
+            told |= {f"KL(base‖edited) of the {part}": found["KL(base‖edited)"]} if found else {}
+        return told
 
 
 def in_force(model: Model, change: Edit | Steering) -> AbstractContextManager[Model]:

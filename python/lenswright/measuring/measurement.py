@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def measure(
     edit: Edit | Steering,
     prompts: PromptSet,
     refusal: Sequence[str] | None = None,
-    score: Score | None = None,
+    score: Score | Mapping[str, Score] | None = None,
     null: int = 20,
     null_prompts: int | None = None,
     seed: int = 0,
@@ -41,8 +42,10 @@ def measure(
 
     Per class of prompts, each beside the same measure for random directions edited the same way:
 
-    - refusal, truth: rates of refusals, and of true answers where answers are known. Of models that
-      think, the answer is judged, not the reasoning.
+    - refusal, opening refusal: rates of answers with a text of refusals anywhere in them, and
+      where they begin; truth: of true answers where answers are known. Of models that think, the
+      answer is judged; refusal in the reasoning, repeating reasoning and length of the reasoning
+      are of that alone.
     - no answer: the rate of empty answers and of such as repeat themselves
       (`degeneration.degenerate`); length: of responses in tokens.
     - choice: the rate of prompts whose answer is the most probable of their rows' "choices".
@@ -61,7 +64,8 @@ def measure(
         prompts: the `test` part of `Splits`.
         refusal: strings that betray a refusal; None: common ones, or none are looked for where
             there is a score.
-        score: of each prompt, e.g. `directions.TokenLogOdds`; reported in nats.
+        score: of each prompt, reported in nats: `directions.TokenLogOdds`,
+            `directions.RefusalScore` (refusals forced on the model) ...; several by name.
         null: how many random directions.
         null_prompts: prompts of each class for each of them; None: all.
         seed: of the random directions and the bootstrap.
@@ -69,7 +73,7 @@ def measure(
         batch_size: prompts at a time; changes no figure by more than rounding.
         probes: further measures, name -> function of the model (e.g. the loss of a text).
         judges: further detectors, name -> function of (prompt, response text) that gives yes or no,
-            or a number: a classifier or another model that judges.
+            or a number; or a `ModelJudge`, which asks a model on this machine.
         progress: show it.
         margin: how far 95 % intervals of rates may reach to either side at most, 0.05 for five
             points; there must be prompts enough for that in each class.
@@ -81,7 +85,8 @@ def measure(
         ValueError: prompts are not the test part, or one was used to fit or select the edit; a
             negative `null`, `null_prompts` below 1; an edit of which there is no random likeness
             (`edits.from_factors`) with `null` above 0; a judge named as a measure that there is;
-            choices without the answer among them; fewer prompts than `margin` takes.
+            choices without the answer among them; fewer prompts than `margin` takes; a measure
+            that is no finite number.
     """
     from lenswright.edits import random_like
     from lenswright.report import Report
@@ -104,8 +109,9 @@ def measure(
         randoms = [random_like(edit, model, seed, i) for i in range(null)]
     detector = None if refusal is None and score is not None else RefusalDetector(refusal)
     bench = Bench(
-        model, prompts, detector, score, max_new_tokens, batch_size, probes or {}, _named(judges)
-    )
+        model, prompts, detector, _scores(score), max_new_tokens, batch_size, probes or {},
+        _named(judges),
+    )  # fmt: skip
     with Progress("measure", null + 1, "edits", progress) as bar:
         after = bench.outcome(edit)
         bar.step()
@@ -119,7 +125,11 @@ def measure(
             "title": _title(effects, bench),
             "effects": effects,
             "texts": _texts(bench, after),
-            "run": {"seed": seed, "prompts": {"test": len(prompts)}},
+            "run": {
+                "seed": seed,
+                "prompts": {"test": len(prompts)},
+                "sha256": {"test": prompts.sha256},
+            },
         }
     )
 
@@ -133,6 +143,19 @@ def _named(judges: Mapping[str, Judge] | None) -> Mapping[str, Judge]:
     return judges or {}
 
 
+def _scores(score: Score | Mapping[str, Score] | None) -> dict[str, Score]:
+    if score is None:
+        return {}
+    if not isinstance(score, Mapping):
+        return {"score": score}
+    taken = [name for name in score if (name in BETTER and name not in SCORES) or "," in name]
+    if taken:
+        raise ValueError(
+            f"score has {taken[0]!r}, expected names other than {list(BETTER)}, without a comma"
+        )
+    return dict(score)
+
+
 def _effects(bench: Bench, after: Outcome, nulls: list[Outcome], seed: int) -> list[dict[str, Any]]:
     effects = []
     for name, (unit, values) in after.values.items():
@@ -140,10 +163,10 @@ def _effects(bench: Bench, after: Outcome, nulls: list[Outcome], seed: int) -> l
         effect: dict[str, Any] = {
             "name": name,
             "unit": unit,
-            "before": _mean(base),
-            "after": _mean(values),
+            "before": _finite(_mean(base), name, "without the edit"),
+            "after": _finite(_mean(values), name, "with the edit in force"),
             "n": len(values),
-            "null": [_mean(one.values[name][1]) for one in nulls],
+            "null": [_mean(one.values[name][1]) for one in nulls if name in one.values],
             "better": _better(name, bench.positive),
         }
         if unit == "rate":
@@ -157,6 +180,9 @@ def _effects(bench: Bench, after: Outcome, nulls: list[Outcome], seed: int) -> l
             effect["interval_kind"] = "bootstrap 95 %"
             turned = [b - a for a, b in zip(base, values, strict=True)]
             effect["interval_change"] = list(bootstrap(turned, seed))
+        if unit == "nats" and name.startswith("loss"):
+            was, now = (math.exp(min(effect[side], 700.0)) for side in ("before", "after"))
+            effect["note"] = f"perplexity {was:.4g} → {now:.4g}"
         effects.append(effect)
     return sorted(effects, key=_place)
 
@@ -167,15 +193,28 @@ def _place(effect: Mapping[str, Any]) -> tuple[int, int]:
     return UNITS.index(effect["unit"]), order.index(title) if title in BETTER else len(order)
 
 
+def _finite(value: float, name: str, when: str) -> float:
+    if not math.isfinite(value):
+        raise ValueError(
+            f"measure '{name}' is {value} {when}, expected a number: its logits are none, or the "
+            "edit is too strong for the model's type"
+        )
+    return value
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
+SCORES = ("score", "preference for refusing")
 BETTER = {
-    "refusal": "same", "truth": "higher", "choice": "higher", "no answer": "lower", "score": "same",
+    "refusal": "same", "opening refusal": "same", "truth": "higher", "choice": "higher",
+    "no answer": "lower", "refusal in the reasoning": "same", "repeating reasoning": "lower",
+    "score": "same", "preference for refusing": "same",
     "KL(base‖edited)": "lower", "KL(edited‖base)": "lower",
+    "KL(base‖edited) of the reasoning": "lower", "KL(base‖edited) of the answer": "lower",
     "first-token KL(base‖edited)": "lower", "loss of the answers": "lower",
-    "agreement": "higher", "length": "same",
+    "agreement": "higher", "length": "same", "length of the reasoning": "same",
 }  # fmt: skip
 """Which way each measure is wanted to go in classes that shall stay as they are, in the order in
 which they are reported within their unit."""
@@ -184,12 +223,13 @@ UNITS = ("rate", "judged", "nats", "share", "tokens")
 
 def _better(name: str, positive: set[str]) -> str:
     title, _, kind = name.partition(", ")
-    if title in ("score", "refusal") and kind in positive:
+    if title in (*SCORES, "refusal", "opening refusal") and kind in positive:
         return "lower"
     # What somebody else judges may be good or bad; a probe is a loss.
     return BETTER.get(title, "same" if kind else "lower")
 
 
+NO_TITLE = "What the edit did"
 SHOWN = 4  # responses of each class that a report prints
 
 
@@ -215,9 +255,10 @@ def _texts(bench: Bench, after: Outcome) -> list[dict[str, Any]]:
 
 
 def _title(effects: Sequence[Mapping[str, Any]], bench: Bench) -> str:
-    for name in (kind for kind in bench.classes if kind in bench.positive):
+    kinds = [kind for kind in bench.classes if kind in bench.positive]
+    for name in sorted(kinds, key=lambda kind: -len(bench.classes[kind])):
         for effect in effects:
             if effect["name"] == f"refusal, {name}":
                 change = f"from {effect['before']:.1%} to {effect['after']:.1%}"
                 return f"Refusal on '{name}' goes {change} ({effect['n']} held-out prompts)"
-    return "What the edit did"
+    return NO_TITLE

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lenswright.checkpoints.checkpoint import _TORCH, Checkpoint
 from lenswright.merging import recipes, vocabularies
 from lenswright.merging.references import located
+from lenswright.nearest import did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +35,23 @@ def find(
             found.append((name, live_input(models[name])))
             folder = getattr(models[name], "folder", None)
         else:
-            place = stages[name] if name and name in stages else located(name)
+            place = stages[name] if name and name in stages else _place(name, stages)
             found.append((name, place))
             folder = place[0] if isinstance(place, tuple) else place
         if isinstance(folder, Path) and folder.is_dir():
             folders[name] = folder
     return found, folders
+
+
+def _place(name: str, stages: Mapping[str, Any]) -> Path | tuple[Path, Path]:
+    try:
+        return located(name)
+    except FileNotFoundError as error:
+        if near := did_you_mean(name, [stage for stage in stages if stage]):
+            raise FileNotFoundError(
+                f"model '{name}' is no stage and no checkpoint{near}"
+            ) from error
+        raise
 
 
 def live_input(model: Any) -> tuple[list[tuple[str, str, list[int], Any]], str]:
@@ -120,46 +132,22 @@ def tensor(dtype: str, shape: Sequence[int], data: bytearray) -> torch.Tensor:
 
 def vocabulary(
     document: recipes.Document, inputs: Sequence[Found], folders: Mapping[str, Path], mode: str
-) -> tuple[str, list[File]]:
-    """Which rows of each embedding are which of the result's, and the tokenizer's files."""
+) -> tuple[str, list[File], list[str]]:
+    """Which rows of each embedding are which of the result's, the tokenizer's files, and what was
+    decided."""
     section = document.data.get("tokenizer")
     if document.data.get("tokenizer_source"):
         section = {"source": document.data["tokenizer_source"]}
     if not section:
-        return "", []
+        return "", [], []
     for name, _ in inputs:
         if name not in folders:
             raise ValueError(f"{document.where}: tokenizer: '{name}' is no folder with a tokenizer")
-    rows, files = vocabularies.plan(section, folders, document.data.get("base_model"), mode)
-    return rows, list(files)
+    rows, files, notes = vocabularies.plan(section, folders, document.data.get("base_model"), mode)
+    return rows, list(files), notes
 
 
 def beside(folder: Path) -> list[File]:
     """The small files that go with a live model's weights: those of the folder it came from."""
     checkpoint = Checkpoint(folder)
     return [(name, (folder / name).read_bytes()) for name in checkpoint.other_files]
-
-
-def with_template(template: Any, files: Sequence[File], folder: Path | None) -> list[File]:
-    """The files with a chat template put into them.
-
-    Raises:
-        ValueError: no template.
-    """
-    if template is None or template == "auto":  # the donor's own
-        return list(files)
-    if "{" not in str(template) or len(str(template)) < 20:
-        raise ValueError(
-            f"chat_template is '{template}', expected 'auto' or a Jinja template of 20 characters "
-            "or more"
-        )
-    named: dict[str, str | bytes] = dict(files)
-    config = named.get("tokenizer_config.json") or None
-    path = folder / "tokenizer_config.json" if folder is not None else None
-    if config is None and path is not None and path.is_file():
-        config = path.read_text(encoding="utf-8")
-    settings = json.loads(config or "{}")
-    settings["chat_template"] = template
-    named["tokenizer_config.json"] = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
-    named["chat_template.jinja"] = str(template)
-    return list(named.items())

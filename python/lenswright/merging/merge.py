@@ -15,6 +15,7 @@ from lenswright.merging.merged import RECORD, Merged
 from lenswright.merging.sizes import byte_count
 from lenswright.merging.solving import solver_for
 from lenswright.merging.stages import stage_room
+from lenswright.merging.templates import with_template
 from lenswright.progress import Progress
 
 MODES = ("strict", "compat")
@@ -142,6 +143,7 @@ class _Stage:
     plan_: Any
     models: list[str]
     files: list[inputs.File]
+    notes: list[str]
 
     @classmethod
     def plan(
@@ -158,7 +160,7 @@ class _Stage:
                 raise ValueError(
                     f"output '{target}' is the input '{name}'; expected another folder"
                 )
-        vocabulary, files = inputs.vocabulary(document, found, folders, settings.mode)
+        vocabulary, files, notes = inputs.vocabulary(document, found, folders, settings.mode)
         if settings.resume and document.statistics():
             raise ValueError(
                 f"{document.where}: resume is not for merges with statistics, whose files may have "
@@ -174,8 +176,9 @@ class _Stage:
         folder = folders.get(plan.donor)
         if plan.donor in settings.models and folder is not None:
             files = list((dict(inputs.beside(folder)) | dict(files)).items())
-        files = inputs.with_template(document.data.get("chat_template"), files, folder)
-        return cls(document, settings, plan, models, files)
+        wish = document.data.get("chat_template")
+        files, more = with_template(wish, files, folder, folders)
+        return cls(document, settings, plan, models, files, [*notes, *more])
 
     def memory(self) -> int:
         """Private bytes at most, with the threads and the limit asked for."""
@@ -188,7 +191,8 @@ class _Stage:
         return Merged(
             folder, method, self.settings.mode, self.settings.seed, rows[method]["random"], dry,
             len(jobs), sum(job[3] == "copy" for job in jobs), plan.read_bytes,
-            plan.write_bytes, memory or self.memory(), self.models, plan.unused, list(plan.notes),
+            plan.write_bytes, memory or self.memory(), self.models, plan.unused,
+            [*self.notes, *plan.notes],
         )  # fmt: skip
 
     def run(self, folder: Path, label: str = "merging") -> Merged:

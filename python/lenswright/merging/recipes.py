@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -150,7 +151,11 @@ def _plain(value: Any, where: str) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_plain(one, f"{where}[{i}]") for i, one in enumerate(value)]
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}, expected a finite number")
         return value
     if isinstance(value, os.PathLike):
         return os.fspath(value)

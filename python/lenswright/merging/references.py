@@ -86,5 +86,8 @@ def located(name: str) -> Path | tuple[Path, Path]:
     path = resolve(reference.path, reference.revision)
     if reference.lora is None:
         return path
-    adapter, _, revision = reference.lora.partition("@")
-    return path, resolve(adapter, revision or None)
+    lora, _, revision = reference.lora.partition("@")
+    adapter = resolve(lora, revision or None)
+    if not (adapter / "adapter_config.json").is_file():
+        raise FileNotFoundError(f"'{lora}' has no adapter_config.json, expected a PEFT adapter")
+    return path, adapter

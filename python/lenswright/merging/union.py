@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,27 @@ def union(folders: Mapping[str, Path], first: str) -> tuple[dict[str, int], list
         text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
         files.append(("tokenizer_config.json", text))
     return ids, files
+
+
+def with_new(
+    names: Sequence[str], files: Mapping[str, str], ids: dict[str, int]
+) -> list[tuple[str, str]]:
+    """tokenizer.json and tokenizer_config.json with tokens that no model has, after all others.
+
+    They are plain added tokens, as `tokenizers` adds a text: no special ones. `ids` gets theirs.
+    """
+    data = json.loads(files["tokenizer.json"])
+    settings = json.loads(files.get("tokenizer_config.json") or "{}")
+    entry = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+    entry |= {"normalized": True, "special": False}
+    place = max(ids.values()) + 1
+    tokens = [{"id": place + i, "content": name} | entry for i, name in enumerate(names)]
+    _add_tokens(data, {"added_tokens": tokens}, ids, settings)
+    out = [("tokenizer.json", json.dumps(data, ensure_ascii=False))]
+    if settings:
+        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+        out.append(("tokenizer_config.json", text))
+    return out
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lenswright.merging.union import token_ids, union
+from lenswright.merging import tokenizer_section
+from lenswright.merging.union import token_ids, union, with_new
+from lenswright.nearest import did_you_mean
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -55,11 +57,12 @@ class Vocabulary:
 
 def plan(
     section: Mapping[str, Any], folders: Mapping[str, Path], base: str | None, mode: str
-) -> tuple[str, list[tuple[str, str]]]:
-    """What a `tokenizer` section comes to: the rows as JSON, and the tokenizer's files.
+) -> tuple[str, list[tuple[str, str]], list[str]]:
+    """What a `tokenizer` section comes to: rows as JSON, the tokenizer's files, what was decided.
 
     Args:
-        section: source, tokens, pad_to_multiple_of.
+        section: source, tokens, pad_to_multiple_of. Tokens that the chosen tokenizer lacks are
+            added to it.
         folders: of every model of the recipe.
         base: the base model, or None.
         mode: strict keeps the rows behind the last token; compat cuts them off.
@@ -67,34 +70,44 @@ def plan(
     Raises:
         ValueError: an unknown source, token or kind.
     """
+    tokenizer_section.check(section)
     source = str(section.get("source", "union"))
-    if source == "base" and base is None:
-        raise ValueError("tokenizer source is 'base', but the recipe has no base_model")
+    notes = []
     known = {name: Vocabulary.of(folder) for name, folder in folders.items()}
     if source == "union":
         donor = base or next(iter(folders))
         ids, files = union(folders, donor)
     else:
         donor = str(base) if source == "base" else source
+        if source == "base" and base is None:
+            donor = next(iter(folders))
+            notes.append(f"tokenizer of '{donor}', the first model: there is no base_model")
         if donor not in folders:
             raise ValueError(
                 f"tokenizer source is '{source}', expected 'union', 'base' or one of "
                 + ", ".join(folders)
+                + did_you_mean(source, ["union", "base", *folders])
             )
         ids, files = known[donor].ids, []
     files = tokenizer_files(known[donor].folder, dict(files))
+    wishes = _wishes(section.get("tokens") or {}, ids, known)
+    if new := [token for token in wishes if token not in ids]:
+        ids = dict(ids)
+        files = list((dict(files) | dict(with_new(new, dict(files), ids))).items())
+        notes += [
+            f"token '{token}', which the tokenizer lacks, added as {ids[token]}" for token in new
+        ]
     size = max(ids.values()) + 1
     if mode == "strict":
         size = max(size, known[donor].rows)
     multiple = int(section.get("pad_to_multiple_of") or 1)
     size = -(-size // multiple) * multiple
     tokens = {index: token for token, index in ids.items()}
-    wishes = _wishes(section.get("tokens") or {}, ids, known)
     rows = {
         name: _rows(vocabulary, name, tokens, size, known, base, wishes)
         for name, vocabulary in known.items()
     }
-    return json.dumps({"size": size, "rows": rows}), files
+    return json.dumps({"size": size, "rows": rows}), files, notes
 
 
 def tokenizer_files(
@@ -123,11 +136,11 @@ def _wishes(
 ) -> dict[str, _Wish]:
     out = {}
     for token, entry in tokens.items():
-        if token not in ids:
-            raise ValueError(f"tokenizer.tokens: '{token}' is no token of the chosen tokenizer")
-        unknown = set(entry or {}) - {"source", "force"}
-        if unknown or not entry:
-            raise ValueError(f"tokenizer.tokens.{token}: expected source and force")
+        if token not in ids and entry.get("source") is None:
+            raise ValueError(
+                f"tokenizer.tokens: '{token}' is no token of the chosen tokenizer, and to add it a "
+                f"source is needed{did_you_mean(token, ids)}"
+            )
         out[token] = _Wish(_place(token, entry.get("source"), known), bool(entry.get("force")))
     return {token: wish for token, wish in out.items() if wish.places is not None}
 
@@ -138,6 +151,7 @@ def _place(token: str, source: Any, known: Mapping[str, Vocabulary]) -> Any:
             raise ValueError(
                 f"tokenizer.tokens.{token}: '{name}' is no model, expected one of "
                 + ", ".join(known)
+                + did_you_mean(name, known)
             )
         return known[name]
 
@@ -148,13 +162,8 @@ def _place(token: str, source: Any, known: Mapping[str, Vocabulary]) -> Any:
         if row is None:
             raise ValueError(f"tokenizer.tokens.{token}: model '{source}' has no such token")
         return [[source, row]]
-    kind = source.get("kind")
-    if kind == "zero":
+    if source["kind"] == "zero":
         return []
-    if kind != "model_token":
-        raise ValueError(
-            f"tokenizer.tokens.{token}: kind is '{kind}', expected zero or model_token"
-        )
     vocabulary = model(source.get("model"))
     row = source.get("token_id")
     if row is None:
@@ -177,7 +186,7 @@ def _rows(
     wishes: Mapping[str, _Wish],
 ) -> dict[str, Any]:
     """Its own embedding where the model has the token; else the wish's, the only model's that has
-    it, the base's, the mean of all that have it; rows without a token: the mean of its own."""
+    it, the base's, the mean of all that have it; rows without a token: the mean of the others."""
     used = set(vocabulary.ids.values())
     own: list[int] = []
     others: dict[str, list[list[Any]]] = {}
@@ -200,5 +209,5 @@ def _rows(
             have = wish.places
         elif len(have) > 1 and base is not None and known[base].id(token) is not None:
             have = [[base, known[base].id(token)]]
-        others[str(row)] = have
+        others[str(row)] = have if have or wish else [[name, -1]]
     return {"own": own, "others": others}

@@ -10,7 +10,8 @@ from typing import Any
 
 TEXT_KEYS = ("prompt", "instruction", "statement", "text")
 ANSWER_KEYS = ("answer", "output")
-TRUE, FALSE = ("1", "true", "yes", "positive"), ("0", "false", "no", "negative")
+TRUE = ("1", "true", "yes", "positive", "unsafe", "harmful")
+FALSE = ("0", "false", "no", "negative", "safe", "harmless")
 
 Row = tuple[str, Any]  # place ("file:line"), string or mapping
 
@@ -21,7 +22,8 @@ def read_rows(path: str | Path, positive: bool) -> list[Row]:
     By suffix: `.json` an array of strings or objects, `.csv` a table with a header; anything else
     is JSON lines where it is `.jsonl` or begins with `{`, and otherwise plain text, a prompt a
     line (empty lines are skipped). Of a table with a column `label`, `positive` takes the rows that
-    say 1 (true, yes, positive) and the other side those that say 0.
+    say 1 (true, yes, positive, unsafe, harmful) and the other side those that say 0 (false, no,
+    negative, safe, harmless).
 
     Raises:
         FileNotFoundError: no such file.

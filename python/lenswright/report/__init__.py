@@ -16,6 +16,11 @@ from lenswright.report.parts import change
 from lenswright.report.pictures import pictures
 from lenswright.report.schema import ReportData
 
+FORMAT = "lenswright report 1"
+"""First field of every report.json. Fields are added under the same number; one that is taken away
+or means something else raises it.
+"""
+
 VARYING = ("started", "seconds", "machine")
 """Facts of a run that differ although nothing that matters does."""
 
@@ -41,13 +46,17 @@ class Report:
         path = path / "report.json" if path.is_dir() else path
         text = path.read_text(encoding="utf-8")
         try:
-            return cls(json.loads(text))
+            data = json.loads(text)
+            if isinstance(data, dict) and (found := data.pop("format", FORMAT)) != FORMAT:
+                raise ValueError(f"report.format: is {found!r}, expected {FORMAT!r}")
+            return cls(data)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
     def to_json(self) -> str:
         """The data as JSON text."""
-        return json.dumps(self.data, ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+        data = {"format": FORMAT} | self.data
+        return json.dumps(data, ensure_ascii=True, allow_nan=False, indent=1) + "\n"
 
     def to_html(self) -> str:
         """The page: no network, no fonts or scripts from elsewhere, light and dark; the same data

@@ -7,6 +7,7 @@ from typing import Any
 
 from lenswright.plots.effects_row import against_null
 from lenswright.plots.values import show, span
+from lenswright.report.glossary import glossary
 from lenswright.report.html import Markup, details, join, table, tag
 from lenswright.report.parts import Part, change, picture
 from lenswright.report.pictures import Draw, by_unit
@@ -26,6 +27,7 @@ def section(data: Part, draws: dict[str, Draw]) -> Markup:
         )
         parts += [_lede(data["effects"]), picture(draws["effects"], caption)]
         parts.append(details("All numbers", _numbers(by_unit(data))))
+        parts.append(glossary(data["effects"]))
     if data.get("texts"):
         parts += [tag("h3", "The texts themselves"), _texts(data["texts"])]
     return join(parts)
@@ -57,6 +59,7 @@ def _range(values: Any, unit: str) -> str:
 def _numbers(rows: Sequence[Part]) -> Markup:
     columns = [
         "measure", "unit", "before", "after", "interval", "p", "random", "moved it as far", "n",
+        "",
     ]  # fmt: skip
     body = []
     for row in rows:
@@ -73,8 +76,11 @@ def _numbers(rows: Sequence[Part]) -> Markup:
                 _range(row.get("null"), unit),
                 f"{versus[0]} of {versus[1]}" if versus else "–",
                 f"{row['n']:,}" if row.get("n") is not None else "–",
+                row.get("note", ""),
             ]
         )
+    if not any(row[-1] for row in body):
+        columns, body = columns[:-1], [row[:-1] for row in body]
     return table(columns, body, numbers=tuple(range(2, 9)))
 
 

@@ -203,10 +203,11 @@ def _run(data: Part) -> Markup:
     if not run and not data.get("model"):
         return join()
     versions, prompts = run.pop("versions", {}), run.pop("prompts", {})
-    seconds = run.pop("seconds", None)
+    seconds, hashes = run.pop("seconds", None), run.pop("sha256", {})
     listed: dict[str, Any] = {
         "model " + key: value for key, value in data.get("model", {}).items()
     } | run
     listed |= {"time": f"{number(seconds)} s"} if seconds is not None else {}
-    listed |= {f"prompts to {key}": value for key, value in prompts.items()} | versions
+    listed |= {f"prompts to {key}": value for key, value in prompts.items()}
+    listed |= {f"SHA-256 of prompts to {key}": value for key, value in hashes.items()} | versions
     return details("How this was made", facts(listed))

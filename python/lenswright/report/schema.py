@@ -35,6 +35,7 @@ class RunFacts(TypedDict, total=False):
     prompts: dict[
         str, int
     ]  # how many prompts each split has: {"fit": 128, "select": 64, "test": 256}
+    sha256: dict[str, str]  # of each split: texts, answers and classes, in any order
     device: str
     command: str
     started: str

@@ -178,6 +178,11 @@ class RefusalScore:
         return self._model
 
     @property
+    def own(self) -> list[list[int]]:
+        """The model's own refusals as it said them, token ids; none where others were given."""
+        return [list(ids) for ids in self._own]
+
+    @property
     def refusals(self) -> list[str]:
         """The refusals' texts.
 

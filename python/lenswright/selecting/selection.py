@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -104,12 +104,14 @@ def select(
             late = None if layers is not None else model.cfg.n_layers
             chosen, reason, fallback = choose(tried, kl_max, induce_min, late, by)
             null = grid.null(chosen)
-    settings = {
+    settings: dict[str, Any] = {
         "n_random": n_random, "seed": seed, "kl_max": kl_max, "induce_min": induce_min,
         "layers": None if layers is None else sorted(layers), "by": by,
         "score": "of residuals" if ready is None else repr(ready),
         "cosmic_layers": grid.ends.layers,
     }  # fmt: skip
+    if isinstance(ready, RefusalScore):
+        settings["refusals"] = ready.refusals
     return Choice(
         vector=found.vector(chosen["point"], chosen["offset"]),
         point=chosen["point"],

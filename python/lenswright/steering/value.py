@@ -98,7 +98,7 @@ class Steering:
     def check(self, model: Model) -> None:
         """See that the directions may be this model's.
 
-        Warns where they were found in a model with the same sizes and another config.
+        Warns where they were found in a model with the same sizes and other settings or weights.
 
         Raises:
             ValueError: they are of another width, or were found in a model of other sizes.
@@ -112,7 +112,7 @@ class Steering:
         for term in self._terms:
             list(term.points(model))
             for source in _sources(term):
-                check_made(source.get("model"), model)
+                check_made(source.get("model"), model, only_warn=True)
 
     def random_like(self, seed: int = 0, index: int = 0) -> Steering:
         """The same with random directions of equal lengths: a null. Conditions stay as they are.

@@ -22,16 +22,6 @@ LATENT = (
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """What the experts come to: how many, how many a token, how wide each, and the shared one."""
-
-    experts: int
-    chosen: int
-    width: int
-    shared: int  # 0: there is none
-
-
-@dataclass(frozen=True)
 class Layout:
     """A layout by itself.
 

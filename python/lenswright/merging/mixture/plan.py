@@ -11,9 +11,9 @@ import torch
 from lenswright import _files
 from lenswright.checkpoints.checkpoint import Checkpoint
 from lenswright.merging.assembling import Assembly
-from lenswright.merging.mixture.configs import mixture_config
+from lenswright.merging.mixture.config import Sizes, mixture_config
 from lenswright.merging.mixture.gates import condition, gates
-from lenswright.merging.mixture.layouts import HEAD_NORMS, Sizes, chosen_layout
+from lenswright.merging.mixture.layouts import HEAD_NORMS, chosen_layout
 from lenswright.merging.mixture.recipe import DTYPES, Expert, MixtureRecipe
 from lenswright.merging.references import located
 

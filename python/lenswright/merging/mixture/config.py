@@ -1,14 +1,12 @@
-"""config.json of a mixture, out of its base's.
-
-Keys and what libraries take where they are silent: transformers, as in `layouts`.
-"""
+"""config.json of a mixture: the base's, as its layout's library reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from lenswright.merging.mixture.layouts import Layout, Sizes
+from lenswright.merging.mixture.layouts import Layout
 
 # What a dense model's library takes where its config.json is silent, and the mixture's otherwise.
 _PLAIN = {"rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": False}
@@ -23,6 +21,16 @@ DENSE: dict[str, dict[str, Any]] = {
     "deepseek_v2": _PLAIN,
     "deepseek_v3": _PLAIN,
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the experts come to: how many, how many a token, how wide each, and the shared one."""
+
+    experts: int
+    chosen: int
+    width: int
+    shared: int  # 0: there is none
 
 
 def mixture_config(layout: Layout, base: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
