@@ -13,18 +13,20 @@ namespace {
 constexpr int64_t kFewest = 256, kMost = 32767;  // elements of a row: a rank, doubled, has 16 bits
 constexpr int64_t kShort = 1024;                 // likewise, for which fewer keys do
 constexpr int64_t kBins = 2048, kMoreBins = 8192;
-constexpr int64_t kOdd = 16;  // at most one element of so many is no whole number
+constexpr int64_t kTogether = 32;  // that are summed up side by side
+constexpr int64_t kOdd = 16;       // at most one element of so many is no whole number
 
-// The unit by which the largest size has the last key or one of the upper half.
+// The unit by which the largest finite size has the last key, one of the upper half of all.
 struct Scale {
   double unit, per_unit, last;
 };
 
 Scale scale_of(double most, int64_t bins) {
-  const auto last = static_cast<double>(bins - 1);
+  const auto highest = static_cast<double>(bins - 1);
   // Of a row of subnormal sizes the unit would be none that a number can be divided by.
-  const int power = most > 0 ? std::clamp(std::ilogb(last / most), -1000, 1000) : 0;
-  return {std::ldexp(1.0, -power), std::ldexp(1.0, power), last};
+  const int power = most > 0 ? std::clamp(std::ilogb(highest / most), -1000, 1000) : 0;
+  const double per_unit = std::ldexp(1.0, power);
+  return {std::ldexp(1.0, -power), per_unit, std::floor(std::min(most * per_unit, highest))};
 }
 
 // Notes elements that are no whole number of the unit; how many.
@@ -95,7 +97,7 @@ LENSWRIGHT_V4 void to_ranks(uint16_t* even, uint16_t* odd, int64_t bins) {
   const __m512i lane = _mm512_load_si512(lanes), last = _mm512_set1_epi16(31);
   const __m512i one = _mm512_set1_epi16(1);
   __m512i before = _mm512_setzero_si512();
-  for (int64_t i = 0; i < bins; i += 32) {
+  for (int64_t i = 0; i < bins; i += kTogether) {
     const __m512i own = _mm512_add_epi16(_mm512_loadu_si512(even + i), _mm512_loadu_si512(odd + i));
     __m512i sum = own;
     for (int step = 1; step < 32; step *= 2) {
@@ -155,10 +157,11 @@ bool CountedRanks::rank(const double* sizes, int64_t n, double most, int32_t* ra
 }
 
 int64_t CountedRanks::take_keys(const double* sizes, int64_t n, double most) {
-  bins_ = n <= kShort ? kBins : kMoreBins;
+  const Scale scale = scale_of(most, n <= kShort ? kBins : kMoreBins);
+  bins_ = (static_cast<int64_t>(scale.last) / kTogether + 1) * kTogether;
   keys_.resize(static_cast<size_t>(n));
   all_odd_.resize(static_cast<size_t>(n) + 1);
-  return to_keys(sizes, n, scale_of(most, bins_), keys_.data(), all_odd_.data());
+  return to_keys(sizes, n, scale, keys_.data(), all_odd_.data());
 }
 
 // Neighbours are counted apart: a count is ready again some cycles after it was raised, and sizes

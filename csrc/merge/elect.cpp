@@ -14,6 +14,12 @@ struct Voters {
   double least;  // of a divisor
 };
 
+// What a sum of terms is multiplied by, whose weights have the sum `divisor`.
+[[gnu::always_inline]] inline double factor_of(double divisor, double least) {
+  const double by = divisor < least ? least : divisor;
+  return 1.0 / (by == 0 ? 1.0 : by);
+}
+
 // All in one loop, so that what is found for one element never leaves the registers.
 template <size_t models, bool divides>
 [[gnu::always_inline]] inline void together(const Voters& voters, int64_t first, int64_t n,
@@ -36,8 +42,7 @@ template <size_t models, bool divides>
       top += term * agrees;
       bottom += weights[m] * agrees;
     }
-    const double by = bottom < least ? least : bottom;
-    out[i] = divides ? top / (by == 0 ? 1.0 : by) : top;
+    out[i] = divides ? top * factor_of(bottom, least) : top;
   }
 }
 
@@ -59,14 +64,27 @@ LENSWRIGHT_PLAIN void few(const Voters& v, bool divides, int64_t n, double* out)
 }
 
 #ifdef LENSWRIGHT_HAS_CLONES
+// 1 / divisor of every choice of models that agree; a bit for each.
+template <size_t models>
+LENSWRIGHT_V4 inline __m512d factors_of(const Voters& v) {
+  alignas(64) double factors[8];
+  for (unsigned choice = 0; choice < 8; ++choice) {
+    double sum = 0;
+    for (size_t m = 0; m < models; ++m) sum += (choice >> m & 1) != 0 ? v.weights[m] : 0.0;
+    factors[choice] = factor_of(sum, v.least);
+  }
+  return _mm512_load_pd(factors);
+}
+
 // The same arithmetic by masks, of which GCC 12 makes three times as much. How many are done.
 template <size_t models, bool divides>
 LENSWRIGHT_V4 inline int64_t by_eight(const Voters& v, int64_t n, double* out) {
   const __m512d zero = _mm512_setzero_pd(), one = _mm512_set1_pd(1);
-  const __m512d least = _mm512_set1_pd(v.least);
+  const __m512d factors = factors_of<models>(v);
   int64_t i = 0;
   for (; i + 8 <= n; i += 8) {
-    __m512d delta[models], sum = zero, top = zero, bottom = zero;
+    __m512d delta[models], sum = zero, top = zero;
+    __m512i choice = _mm512_setzero_si512();
     for (size_t m = 0; m < models; ++m) {
       delta[m] = _mm512_loadu_pd(v.deltas[m] + i);
       const __m512d vote = _mm512_mul_pd(_mm512_set1_pd(v.votes[m]), delta[m]);
@@ -74,18 +92,14 @@ LENSWRIGHT_V4 inline int64_t by_eight(const Voters& v, int64_t n, double* out) {
     }
     const __mmask8 up = _mm512_cmp_pd_mask(sum, zero, _CMP_GE_OQ), down = _knot_mask8(up);
     for (size_t m = 0; m < models; ++m) {
-      const __m512d weight = _mm512_set1_pd(v.weights[m]);
-      const __m512d term = _mm512_mul_pd(weight, delta[m]);
+      const __m512d term = _mm512_mul_pd(_mm512_set1_pd(v.weights[m]), delta[m]);
       const __mmask8 agrees = _kor_mask8(_mm512_mask_cmp_pd_mask(up, term, zero, _CMP_GT_OQ),
                                          _mm512_mask_cmp_pd_mask(down, term, zero, _CMP_LT_OQ));
       top = _mm512_add_pd(top, _mm512_mul_pd(term, _mm512_maskz_mov_pd(agrees, one)));
-      if (divides) bottom = _mm512_add_pd(bottom, _mm512_maskz_mov_pd(agrees, weight));
+      const __m512i bit = _mm512_set1_epi64(int64_t{1} << m);
+      choice = _mm512_mask_or_epi64(choice, agrees, choice, bit);
     }
-    if (divides) {
-      bottom = _mm512_mask_mov_pd(bottom, _mm512_cmp_pd_mask(bottom, least, _CMP_LT_OQ), least);
-      bottom = _mm512_mask_mov_pd(bottom, _mm512_cmp_pd_mask(bottom, zero, _CMP_EQ_OQ), one);
-      top = _mm512_div_pd(top, bottom);
-    }
+    if (divides) top = _mm512_mul_pd(top, _mm512_permutexvar_pd(choice, factors));
     _mm512_storeu_pd(out + i, top);
   }
   return i;
@@ -112,6 +126,10 @@ LENSWRIGHT_CLONES void add_share(const double* sum, const double* delta, double 
     numerator[i] += term * agrees;
     divisor[i] += weight * agrees;
   }
+}
+
+LENSWRIGHT_CLONES void divide_each(const double* divisor, double least, int64_t n, double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] *= factor_of(divisor[i], least);
 }
 
 // A piece at a time, sums and divisors in small rooms.

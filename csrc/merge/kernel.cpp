@@ -147,11 +147,4 @@ LENSWRIGHT_V4 void divide_all(double d, int64_t n, double* out) {
 
 void divide(double d, int64_t n, double* out) { divide_all(d, n, out); }
 
-LENSWRIGHT_CLONES void divide_each(const double* d, double least, int64_t n, double* out) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double by = d[i] < least ? least : d[i];
-    out[i] /= by == 0 ? 1.0 : by;
-  }
-}
-
 }  // namespace lenswright

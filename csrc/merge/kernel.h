@@ -45,11 +45,9 @@ void divide(double d, int64_t n, double* out);
 /// stays NaN. `out` is no input.
 void elect(std::span<const double* const> deltas, std::span<const double> votes,
            std::span<const double> weights, int64_t n, double* out);
-/// The same, divided by the sum of the weights of those terms; 0 counts as 1, `least` is the least.
+/// The same, times 1 / the sum of the weights of those terms; 0 counts as 1, `least` is the least.
 void elect_mean(std::span<const double* const> deltas, std::span<const double> votes,
                 std::span<const double> weights, double least, int64_t n, double* out);
-/// out /= d, element by element; d = 0 counts as 1, and `least` is the least.
-void divide_each(const double* d, double least, int64_t n, double* out);
 /// out = |a|, with infinity for NaN, so that sizes have an order; the largest finite one, or 0.
 double magnitude(const double* a, int64_t n, double* out);
 
