@@ -18,7 +18,7 @@ CheckpointError = _files.CheckpointError
 Report = Callable[[int, int], object]
 
 # The format's names and torch's. torch has no 6-bit types.
-_TORCH = {
+TORCH = {
     "BOOL": "bool", "F4": "float4_e2m1fn_x2", "U8": "uint8", "I8": "int8",
     "F8_E5M2": "float8_e5m2", "F8_E4M3": "float8_e4m3fn", "F8_E8M0": "float8_e8m0fnu",
     "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz", "I16": "int16",
@@ -165,10 +165,10 @@ def _as_torch(info: _files.TensorInfo, data: Any) -> torch.Tensor:
     import torch
 
     shape = info.shape
-    dtype = getattr(torch, _TORCH.get(info.dtype, "uint8"), torch.uint8)
+    dtype = getattr(torch, TORCH.get(info.dtype, "uint8"), torch.uint8)
     if info.dtype == "F4" and shape and shape[-1] % 2 == 0:
         shape = (*shape[:-1], shape[-1] // 2)
-    elif info.dtype not in _TORCH or info.dtype == "F4":
+    elif info.dtype not in TORCH or info.dtype == "F4":
         shape, dtype = (info.nbytes,), torch.uint8
     if info.nbytes == 0:
         return torch.empty(shape, dtype=dtype)

@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     if args.positive_words:
         score = lenswright.directions.TokenLogOdds(args.positive_words, args.negative_words)
     plan = Plan(
-        positions=_rule(args.positions), writers=args.writers, strength=args.strength,
+        positions=options.position(args.positions), writers=args.writers, strength=args.strength,
         method=args.method,
         refusal=args.refusal, score=score, by=args.by,
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
@@ -213,10 +213,3 @@ def _check(args: argparse.Namespace) -> None:
         raise FileExistsError(f"output folder {args.out} exists; expected a new one")
     if args.out is not None and not args.out.absolute().parent.is_dir():
         raise FileNotFoundError(f"output folder {args.out}: its parent folder does not exist")
-
-
-def _rule(positions: str) -> str | int:
-    try:
-        return int(positions)
-    except ValueError:
-        return positions

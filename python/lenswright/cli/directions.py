@@ -65,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
     """Collect, estimate, print, write."""
     import lenswright
     from lenswright import directions
-    from lenswright.cli.ablate import _rule
 
     for path in (args.out, args.stats):
         if path is not None and path.exists():
@@ -79,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     needs = (*needs, *(["extremes"] if args.massive != "keep" else []))
     what = dict.fromkeys(["mean", "variance", *needs])
     stats = model.collect(
-        splits.fit, points=args.points, positions=_rule(args.positions), what=list(what),
+        splits.fit, points=args.points, positions=options.position(args.positions), what=list(what),
         batch_size=args.batch_size, winsorise=args.winsorise, checkpoint=args.checkpoint,
     )  # fmt: skip
     found = estimate(stats, **settings)

@@ -102,3 +102,11 @@ def tell_needless(why: Mapping[str, str]) -> None:
     """Say it of those that were given."""
     for flag, reason in why.items():
         print(f"lenswright: {flag} has no effect: {reason}", file=sys.stderr)
+
+
+def position(text: str) -> str | int:
+    """A position as it is written: the rule of that name, or the place."""
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenswright.cli import options
+
 if TYPE_CHECKING:
     from lenswright.edits import Edit
 
@@ -42,12 +44,11 @@ def made_of(args: argparse.Namespace) -> Edit:
 
 
 def _one_of(direction: Any, point: str, position: str) -> Any:
-    from lenswright.cli.ablate import _rule
     from lenswright.directions import Directions
 
     if not isinstance(direction, Directions):
         raise ValueError(f"--at is {point} {position}, but --direction holds a vector")
-    return direction.only(point, _rule(position))
+    return direction.only(point, options.position(position))
 
 
 def _by_name(args: argparse.Namespace, why: ValueError) -> Edit:

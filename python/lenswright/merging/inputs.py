@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenswright.checkpoints.checkpoint import _TORCH, Checkpoint
+from lenswright.checkpoints.checkpoint import TORCH, Checkpoint
 from lenswright.merging import recipes, vocabularies
 from lenswright.merging.references import located
 from lenswright.nearest import did_you_mean
@@ -114,7 +114,7 @@ def buffer(name: str, value: torch.Tensor) -> tuple[str, str, list[int], Any]:
     """(name, type, shape, bytes) of a tensor, as plans take it."""
     import torch
 
-    wire = {torch_name: wire for wire, torch_name in _TORCH.items()}
+    wire = {torch_name: wire for wire, torch_name in TORCH.items()}
     value = value.detach().cpu().contiguous()
     data = value.flatten().view(torch.uint8) if value.numel() else torch.empty(0, dtype=torch.uint8)
     return name, wire[str(value.dtype).removeprefix("torch.")], list(value.shape), data.numpy()
@@ -124,7 +124,7 @@ def tensor(dtype: str, shape: Sequence[int], data: bytearray) -> torch.Tensor:
     """The tensor of a type, a shape and bytes, which it shares."""
     import torch
 
-    kind = getattr(torch, _TORCH[dtype])
+    kind = getattr(torch, TORCH[dtype])
     if not data:
         return torch.empty(shape, dtype=kind)
     return torch.frombuffer(data, dtype=torch.uint8).view(kind).view(tuple(shape))
