@@ -29,18 +29,28 @@ Scale scale_of(double most, int64_t bins) {
   return {std::ldexp(1.0, -power), per_unit, std::floor(std::min(most * per_unit, highest))};
 }
 
-// Notes elements that are no whole number of the unit; how many.
-LENSWRIGHT_PLAIN int64_t to_keys(const double* sizes, int64_t n, const Scale& scale, uint16_t* keys,
-                                 int32_t* odd) {
-  int64_t found = 0;
-  for (int64_t i = 0; i < n; ++i) {
+// Where keys go, and the elements that are no whole number of the unit.
+struct Keys {
+  uint16_t* keys;
+  int32_t* odd;
+};
+
+// From element `first` on, when `found` are odd before; how many are.
+[[gnu::always_inline]] inline int64_t keys_from(int64_t first, const double* sizes, int64_t n,
+                                                const Scale& scale, const Keys& to, int64_t found) {
+  for (int64_t i = first; i < n; ++i) {
     const double place = sizes[i] * scale.per_unit;
     const auto key = static_cast<int32_t>(place < scale.last ? place : scale.last);
-    keys[i] = static_cast<uint16_t>(key);
-    odd[found] = static_cast<int32_t>(i);
+    to.keys[i] = static_cast<uint16_t>(key);
+    to.odd[found] = static_cast<int32_t>(i);
     found += key * scale.unit != sizes[i] ? 1 : 0;
   }
   return found;
+}
+
+LENSWRIGHT_PLAIN int64_t to_keys(const double* sizes, int64_t n, const Scale& scale,
+                                 const Keys& to) {
+  return keys_from(0, sizes, n, scale, to, 0);
 }
 
 #ifdef LENSWRIGHT_HAS_CLONES
@@ -52,27 +62,19 @@ LENSWRIGHT_V4 inline unsigned eight_keys(const double* sizes, const Scale& scale
   return _mm512_cmp_pd_mask(whole, size, _CMP_NEQ_UQ);
 }
 
-LENSWRIGHT_V4 int64_t to_keys(const double* sizes, int64_t n, const Scale& scale, uint16_t* keys,
-                              int32_t* odd) {
+LENSWRIGHT_V4 int64_t to_keys(const double* sizes, int64_t n, const Scale& scale, const Keys& to) {
   int64_t found = 0, i = 0;
   for (; i + 16 <= n; i += 16) {
     __m256i first, second;
     unsigned between = eight_keys(sizes + i, scale, first);
     between |= eight_keys(sizes + i + 8, scale, second) << 8;
     const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(keys + i), _mm512_cvtepi32_epi16(both));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.keys + i), _mm512_cvtepi32_epi16(both));
     for (; between != 0; between &= between - 1) {
-      odd[found++] = static_cast<int32_t>(i) + __builtin_ctz(between);
+      to.odd[found++] = static_cast<int32_t>(i) + __builtin_ctz(between);
     }
   }
-  for (; i < n; ++i) {
-    const double place = sizes[i] * scale.per_unit;
-    const auto key = static_cast<int32_t>(place < scale.last ? place : scale.last);
-    keys[i] = static_cast<uint16_t>(key);
-    odd[found] = static_cast<int32_t>(i);
-    found += key * scale.unit != sizes[i] ? 1 : 0;
-  }
-  return found;
+  return keys_from(i, sizes, n, scale, to, found);
 }
 #endif
 
@@ -161,7 +163,7 @@ int64_t CountedRanks::take_keys(const double* sizes, int64_t n, double most) {
   bins_ = (static_cast<int64_t>(scale.last) / kTogether + 1) * kTogether;
   keys_.resize(static_cast<size_t>(n));
   all_odd_.resize(static_cast<size_t>(n) + 1);
-  return to_keys(sizes, n, scale, keys_.data(), all_odd_.data());
+  return to_keys(sizes, n, scale, {keys_.data(), all_odd_.data()});
 }
 
 // Neighbours are counted apart: a count is ready again some cycles after it was raised, and sizes

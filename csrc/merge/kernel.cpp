@@ -20,29 +20,47 @@ LENSWRIGHT_CLONES void subtract(const double* a, const double* b, int64_t n, dou
 
 namespace {
 
-// One loop, so that the sum of an element never leaves the registers.
-template <size_t inputs>
-[[gnu::always_inline]] inline void sum_of(const double* const* x, const double* w, int64_t n,
-                                          double* out) {
+// One loop, so that the sum of an element never leaves the registers. moved: of differences to the
+// base, to which it is added.
+template <size_t inputs, bool moved>
+[[gnu::always_inline]] inline void sum_of(const double* base, const double* const* x,
+                                          const double* w, int64_t n, double* out) {
   std::array<const double*, inputs> from;
   std::array<double, inputs> weights;
   std::copy_n(x, inputs, from.begin());
   std::copy_n(w, inputs, weights.begin());
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
-    double sum = weights[0] * from[0][i];
-    for (size_t m = 1; m < inputs; ++m) sum += weights[m] * from[m][i];
-    out[i] = sum;
+    double sum = weights[0] * (moved ? from[0][i] - base[i] : from[0][i]);
+    for (size_t m = 1; m < inputs; ++m) {
+      sum += weights[m] * (moved ? from[m][i] - base[i] : from[m][i]);
+    }
+    out[i] = moved ? sum + base[i] : sum;
   }
 }
 
 LENSWRIGHT_CLONES void sum_of_two(const double* const* x, const double* w, int64_t n, double* out) {
-  sum_of<2>(x, w, n, out);
+  sum_of<2, false>(nullptr, x, w, n, out);
 }
 
 LENSWRIGHT_CLONES void sum_of_three(const double* const* x, const double* w, int64_t n,
                                     double* out) {
-  sum_of<3>(x, w, n, out);
+  sum_of<3, false>(nullptr, x, w, n, out);
+}
+
+LENSWRIGHT_CLONES void moved_by_two(const double* base, const double* const* x, const double* w,
+                                    int64_t n, double* out) {
+  sum_of<2, true>(base, x, w, n, out);
+}
+
+LENSWRIGHT_CLONES void moved_by_three(const double* base, const double* const* x, const double* w,
+                                      int64_t n, double* out) {
+  sum_of<3, true>(base, x, w, n, out);
+}
+
+LENSWRIGHT_CLONES void add_delta(const double* base, const double* x, double w, int64_t n,
+                                 double* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] += w * (x[i] - base[i]);
 }
 
 }  // namespace
@@ -54,40 +72,6 @@ void weighted_sum(std::span<const double* const> x, std::span<const double> w, i
   scale(w[0], x[0], n, out);
   for (size_t i = 1; i < x.size(); ++i) add_scaled(w[i], x[i], n, out);
 }
-
-namespace {
-
-template <size_t inputs>
-[[gnu::always_inline]] inline void moved(const double* base, const double* const* x,
-                                         const double* w, int64_t n, double* out) {
-  std::array<const double*, inputs> from;
-  std::array<double, inputs> weights;
-  std::copy_n(x, inputs, from.begin());
-  std::copy_n(w, inputs, weights.begin());
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) {
-    double sum = weights[0] * (from[0][i] - base[i]);
-    for (size_t m = 1; m < inputs; ++m) sum += weights[m] * (from[m][i] - base[i]);
-    out[i] = sum + base[i];
-  }
-}
-
-LENSWRIGHT_CLONES void moved_by_two(const double* base, const double* const* x, const double* w,
-                                    int64_t n, double* out) {
-  moved<2>(base, x, w, n, out);
-}
-
-LENSWRIGHT_CLONES void moved_by_three(const double* base, const double* const* x, const double* w,
-                                      int64_t n, double* out) {
-  moved<3>(base, x, w, n, out);
-}
-
-LENSWRIGHT_CLONES void add_delta(const double* base, const double* x, double w, int64_t n,
-                                 double* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] += w * (x[i] - base[i]);
-}
-
-}  // namespace
 
 void add_deltas(const double* base, std::span<const double* const> x, std::span<const double> w,
                 int64_t n, double* out) {

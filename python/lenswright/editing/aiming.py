@@ -61,7 +61,7 @@ def _unpacked(direction: object) -> tuple[Given, dict[str, Any] | None]:
         )
     source: dict[str, Any] = dict(getattr(direction, "provenance", {}))
     for name in ("point", "position"):
-        source[name] = getattr(direction, name, None)
+        source[name] = getattr(direction, name, source.get(name))
     return (vector, {}), source
 
 
