@@ -73,4 +73,6 @@ def test_every_decoder_of_a_tower_is_a_setting_of_its_row():
 @pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
 def test_counts_of_families_are_right(page):
     text = (ROOT / page).read_text(encoding="utf-8")
-    assert re.findall(r"\b(\d+) (?:decoders|architectures)\b", text) == [str(len(lw._files.families()))]
+    assert re.findall(r"\b(\d+) (?:decoders|architectures)\b", text) == [
+        str(len(lw._files.families()))
+    ]
