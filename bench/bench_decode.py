@@ -49,9 +49,11 @@ def peer_of(folder: Path, dtype: torch.dtype) -> Any:
     return peer.eval()
 
 
-def stored_in_float32(folder: Path, target: Path) -> None:
-    """The checkpoint of `folder`, widened."""
-    peer_of(folder, torch.float32).save_pretrained(target)
+def write_qwen(folder: Path) -> Path:
+    """Qwen2.5-0.5B's shape under `folder`: in bfloat16, "stored", and in float32, "wide"."""
+    write_checkpoint(folder / "stored", SHAPES, True)
+    peer_of(folder / "stored", torch.float32).save_pretrained(folder / "wide")
+    return folder / "wide"
 
 
 def weight_bytes(model: Any) -> int:
@@ -132,9 +134,7 @@ def gpt2(folder: Path, arguments: argparse.Namespace) -> list[str]:
 
 
 def qwen(folder: Path, arguments: argparse.Namespace) -> list[str]:
-    write_checkpoint(folder / "stored", SHAPES, True)
-    stored_in_float32(folder / "stored", folder / "wide")
-    return decode(folder / "wide", torch.float32, "Qwen2.5-0.5B's shape, float32", arguments)
+    return decode(write_qwen(folder), torch.float32, "Qwen2.5-0.5B's shape, float32", arguments)
 
 
 def qwen_bfloat16(folder: Path, arguments: argparse.Namespace) -> list[str]:
@@ -151,8 +151,7 @@ def mixture(folder: Path, arguments: argparse.Namespace) -> list[str]:
 def prefill(folder: Path, arguments: argparse.Namespace) -> list[str]:
     import lenswright as lw
 
-    write_checkpoint(folder / "stored", SHAPES, True)
-    stored_in_float32(folder / "stored", folder / "wide")
+    write_qwen(folder)
     narrow, wide = (lw.load(folder / name, dtype="float32") for name in ("stored", "wide"))
     works: dict[str, Work] = {}
     rows = []

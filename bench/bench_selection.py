@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_commit import SHAPES, write_checkpoint
-from bench_decode import peer_of, scratch, stored_in_float32
+from bench_decode import peer_of, scratch, write_qwen
 from hook_loop import HookLoop
 from measuring import Row, Work, gemm_rate, interleaved, machine, show
 
@@ -51,10 +50,9 @@ def add_tokenizer(folder: Path) -> None:
 
 def qwen(folder: Path) -> Path:
     """A checkpoint of the shape, in float32."""
-    write_checkpoint(folder / "stored", SHAPES, True)
-    stored_in_float32(folder / "stored", folder / "wide")
-    add_tokenizer(folder / "wide")
-    return folder / "wide"
+    wide = write_qwen(folder)
+    add_tokenizer(wide)
+    return wide
 
 
 def splits_of(prompts: int) -> Any:
