@@ -55,8 +55,9 @@ void forget_pages(int descriptor, uint64_t offset, uint64_t count);
 /// Bytes of memory that programs may still take; what only the page cache holds counts as free.
 uint64_t available_memory();
 
-/// Copies a range between open files within the kernel, or through a buffer where it cannot.
-/// `step` hears of every piece. FileError when the source ends early.
+/// Copies a range between open files: shares its blocks where the file system can, has a server
+/// copy where there is one, and else goes through a buffer. `step` hears of every piece. FileError
+/// when the source ends early.
 void copy_range(int source, uint64_t source_offset, int target, uint64_t target_offset,
                 uint64_t count, const std::function<void(uint64_t)>& step = {});
 

@@ -1,5 +1,9 @@
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,8 +19,8 @@
 namespace lenswright {
 namespace {
 
-constexpr uint64_t kPiece = 32u << 20;  // between two calls of `step`
-constexpr uint64_t kBuffer = 4u << 20;
+constexpr uint64_t kPiece = 32u << 20;    // of a server's copying, between two calls of `step`
+constexpr uint64_t kBuffer = 256u << 10;  // stays in a core's own cache
 
 // Errors that mean "not between these two files", not "the disk is broken".
 bool cannot_within_kernel(int code) {
@@ -45,6 +49,25 @@ bool reserve(int file, uint64_t bytes) {
   return cannot_within_kernel(errno) && ::ftruncate(file, size) == 0;
 }
 
+// The same blocks under both names, where the file system has such and the offsets fit.
+bool share_blocks(int source, uint64_t from, int target, uint64_t to, uint64_t count) {
+  file_clone_range range{};
+  range.src_fd = source;
+  range.src_offset = from;
+  range.src_length = count;
+  range.dest_offset = to;
+  return ::ioctl(target, FICLONERANGE, &range) == 0;
+}
+
+// Whether a server may copy for us, so that the bytes do not travel twice.
+bool is_remote(int file) {
+  constexpr unsigned kCifs = 0xFF534D42;  // not in every version of the header
+  struct statfs system {};
+  if (::fstatfs(file, &system) != 0) return false;
+  const auto type = static_cast<unsigned>(system.f_type);
+  return type == NFS_SUPER_MAGIC || type == SMB2_SUPER_MAGIC || type == kCifs;
+}
+
 // False when the kernel cannot copy between these files; nothing has been copied then.
 bool copy_in_kernel(int source, uint64_t& from, int target, uint64_t& to, uint64_t& left,
                     const std::function<void(uint64_t)>& step) {
@@ -70,7 +93,14 @@ void begin_writeback(int descriptor) { start_writing(descriptor, 0, 0); }
 
 void copy_range(int source, uint64_t from, int target, uint64_t to, uint64_t left,
                 const std::function<void(uint64_t)>& step) {
-  if (copy_in_kernel(source, from, target, to, left, step)) return;
+  if (left == 0) return;
+  if (share_blocks(source, from, target, to, left)) {
+    if (step) step(left);
+    return;
+  }
+  // On a disk of this machine copy_file_range takes twice the time of a buffer: it moves page by
+  // page through a pipe, and one writer at a time.
+  if (is_remote(target) && copy_in_kernel(source, from, target, to, left, step)) return;
   std::vector<std::byte> buffer(std::min(left, kBuffer));
   while (left > 0) {
     const auto piece = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
