@@ -16,6 +16,7 @@ from lenswright.editing.balance import Trials, gentlest
 from lenswright.editing.closed_form import Protect, Settings, Target, least_change, seen
 from lenswright.editing.edit import Edit
 from lenswright.editing.keys import Factors, KeyRun, Keys
+from lenswright.editing.method_words import name_of, sourced
 from lenswright.progress import Progress
 from lenswright.prompting.prompts import need_role, refuse_overlap
 
@@ -152,6 +153,7 @@ class _Maker:
             "direction": self.source, "fit": self.prompts.provenance,
         }  # fmt: skip
         facts |= asdict(settings) | dict(told or {})
+        facts |= sourced(name_of(facts))
         native = _core.make_edit(self.model.core, factors, json.dumps(facts), reasons)
 
         def again(seed: int, index: int) -> Edit:
