@@ -46,16 +46,18 @@ class Known:
         return lw.directions.subspace(self.stats, k).subspace(self.point, self.position)
 
 
-def leace(known: Known) -> Edit:
+def oblique(known: Known) -> Edit:
     found = lw.directions.leace(known.stats, "shrinkage")
     erase = found.erasure(known.point, known.position)
-    return lw.edits.leace(known.model, erase.write, erase.read, erase.centre)
+    return lw.edits.ablate(known.model, erase.write, "oblique", read=erase.read)
 
 
 def null_space(known: Known) -> Edit:
     return lw.edits.condition(
-        known.model, known.vector, known.splits.fit, protect="null_space", progress=False
-    )
+        known.model, known.vector, known.splits.fit, protect="null_space",
+        null_share=(0.01, 0.03, 0.1, 0.3), select=known.splits.select,
+        score=lw.directions.RefusalScore(language.REFUSAL_MARKERS), progress=False,
+    )  # fmt: skip
 
 
 CASES: dict[str, tuple[list[str], Callable[[Known], Edit]]] = {
@@ -73,17 +75,19 @@ CASES: dict[str, tuple[list[str], Callable[[Known], Edit]]] = {
     "affine, half": (
         ["--strength", "0.5"], lambda a: 0.5 * lw.edits.affine(a.model, a.vector, a.negative)
     ),
-    "leace": ([], leace),
+    "oblique": ([], oblique),
     "null_space": ([], null_space),
 }  # fmt: skip
 """Arguments in the shell, and the same by hand."""
 
 PAPERS = {
     "subspace": "arXiv:2512.18901", "ridge": "arXiv:2512.18901", "affine": "arXiv:2411.09003",
-    "leace": "arXiv:2306.03819", "null_space": "arXiv:2410.02355",
+    "oblique": "arXiv:2306.03819", "null_space": "arXiv:2410.02355",
 }  # fmt: skip
 
-WHOLE = ("subspace", "ridge", "affine", "leace", "null_space")
+WHOLE = ("subspace", "ridge", "oblique", "null_space")
+"""Of these random directions leave the behaviour; one target for all layers breaks this model along
+any direction."""
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -140,8 +144,10 @@ def test_the_checkpoint_is_what_python_makes(
     report = json.loads((tmp_path / "out-report" / "report.json").read_text())
     refusal = next(e for e in report["effects"] if e["name"] == "refusal, restricted")
     assert refusal["before"] >= 0.9
+    if label in (*WHOLE, "affine"):
+        assert refusal["after"] <= 0.5
     if label in WHOLE:
-        assert refusal["after"] <= 0.5 < min(refusal["null"])
+        assert min(refusal["null"]) > 0.5
     _tells(name, report, out, told.out)
 
 
@@ -158,14 +164,18 @@ def _tells(name: str, report: dict[str, Any], out: Path, said: str) -> None:
     assert "| prompts to fit | SHA-256" in card
     assert "| prompts to select | SHA-256" in card
     assert made["method"] == ("condition" if name == "null_space" else name)
-    held = name in ("affine", "leace")  # a network like Llama has no biases
+    held = name == "affine"  # a network like Llama has no biases
     assert ("note     the target is one vector, held at every layer" in said) == held
     assert ("one vector, at every layer" in card) == held
     assert report["edit"].get("target") == ("one vector, at every layer" if held else None)
     if name in ("subspace", "ridge"):
         assert made["direction"]["method"] == "subspace"
         assert made["direction"]["settings"]["k"] == report["edit"]["rank"]
-    if name == "leace":
+    if name == "null_space":
+        assert len(made["null_shares"]) == 4
+        assert report["edit"]["null_share"] == made["null_share"]
+        assert f"| null_share | {made['null_share']} |" in card
+    if name == "oblique":
         assert made["direction"]["settings"] == {"covariance": "shrinkage"}
 
 
@@ -219,9 +229,10 @@ def test_a_dry_run_writes_nothing(
 ) -> None:
     for folder in (embedded.MODEL, biased):
         code, told = said(folder, *given, "--method", name, "--out", tmp_path / "out", "--dry-run")
-        assert code == 0
-        assert told.out.startswith("writers  ")
-        noted = name in ("affine", "leace") and folder != biased
+        lacks = name == "leace" and folder != biased
+        assert code == (2 if lacks else 0)
+        assert told.out.startswith("writers  ") != lacks
+        noted = name == "affine" and folder != biased
         assert ("held at every layer: nothing can be added to the residual" in told.err) == noted
     assert not list(tmp_path.iterdir())
 
@@ -229,7 +240,7 @@ def test_a_dry_run_writes_nothing(
 def test_in_place_it_is_the_same_checkpoint(tmp_path: Path, said: Said, given: list[str]) -> None:
     source = tmp_path / "model"
     shutil.copytree(embedded.MODEL, source)
-    before, call = file_hashes(source), (*given, *QUICK, "--method", "leace")
+    before, call = file_hashes(source), (*given, *QUICK, "--method", "oblique")
     assert said(source, *call, "--journal", "--out", tmp_path / "x")[0] == 0
     assert said(source, *call, "--in-place", "--report", tmp_path / "page")[0] == 0
     assert file_hashes(source) == file_hashes(tmp_path / "x") != before
@@ -264,14 +275,22 @@ def test_what_a_method_does_not_take_is_one_line(
         assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["affine", "leace"])
+@pytest.mark.parametrize(("name", "model", "message"), [
+    ("affine", ("opt", "350m"), "norms stand behind the sums of residual and branch in this model"),
+    ("leace", ("opt", "350m"), "norms stand behind the sums of residual and branch in this model"),
+    ("leace", ("llama", ""), "nothing can be added to the residual before layer 1 of this model "
+     "(llama): the last writers of the block before have no biases"),
+    ("leace", ("gemma2", ""), "(gemma2): a norm stands behind the branches of the block before"),
+])  # fmt: skip
 def test_a_model_that_cannot_hold_a_target_is_refused(
-    tmp_path: Path, said: Said, given: list[str], family: Callable[..., Path], name: str
-) -> None:
-    out = tmp_path / "out"
-    code, told = said(family("opt", "350m"), *given, "--method", name, "--out", out)
+    tmp_path: Path, said: Said, capsys: pytest.CaptureFixture[str], given: list[str],
+    family: Callable[..., Path], name: str, model: tuple[str, str], message: str,
+) -> None:  # fmt: skip
+    out, folder = tmp_path / "out", family(*model)
+    capsys.readouterr()  # what writing the model said
+    code, told = said(folder, *given, "--method", name, "--out", out)
     assert (code, told.out) == (2, "")
-    assert "norms stand behind the sums of residual and branch in this model (opt)" in told.err
+    assert message in told.err
     assert len(told.err.splitlines()) == 1
     assert not out.exists()
 

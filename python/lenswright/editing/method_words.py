@@ -24,7 +24,10 @@ WORDS = {
     "write_norm": Words("W' = (I - s v vᵀ) W, every column scaled back to its length"),
     "row_norm": Words("W' = S (I - s D v vᵀ D⁻¹) W, rows as long as D says, as they were"),
     "row_oblique": Words("W' = (I - s D v vᵀ D⁻¹) W, D the lengths of W's rows"),
-    "oblique": Words("W' = (I - s A (BᵀA)⁻¹ Bᵀ) W, along A what B sees"),
+    "oblique": Words(
+        "W' = (I - s A (BᵀA)⁻¹ Bᵀ) W, with B = Σ⁻¹ A LEACE without its constant",
+        "Belrose et al. 2023, arXiv:2306.03819",
+    ),
     "subspace": Words("W' = (I - s Q Qᵀ) W, Q an orthonormal basis", _GABLITERATION),
     "ridge": Words("W' = (I - s R (RᵀR + ridge I)⁻¹ Rᵀ) W, R the directions", _GABLITERATION),
     "reflection": Words("W' = (I - 2 s v vᵀ) W"),
@@ -45,6 +48,12 @@ WORDS = {
     ),
 }
 """By what `name_of` calls the method of an edit's provenance."""
+
+SETTINGS = {
+    "ridge": ("ridge",), "affine": ("target",), "leace": ("target",), "condition": ("balance",),
+    "null_space": ("null_share",),
+}  # fmt: skip
+"""What else of a method's provenance people should read, beside its strength."""
 
 
 def sourced(name: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lenswright.editing.method_words import WORDS, name_of, unscaled
+from lenswright.editing.method_words import SETTINGS, WORDS, name_of, unscaled
 from lenswright.plots.values import show, span
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ _UNTOLD = (
     "length of the reasoning",
 )  # fmt: skip
 """Measures that only lenswright.json has."""
-
-_SETTINGS = {"ridge": ("ridge",), "affine": ("target",), "leace": ("target",)}
-"""What else of a method's provenance people should read."""
 
 
 def card_and_figures(
@@ -85,7 +82,7 @@ def _facts(
     yield "method", name
     if name in WORDS:
         yield "formula", str(WORDS[name])
-    for setting in ("strength", *_SETTINGS.get(name, ())):
+    for setting in ("strength", *SETTINGS.get(name, ())):
         if setting in inner:
             yield setting, json.dumps(inner[setting]).strip('"')
     direction = inner.get("direction") or {}

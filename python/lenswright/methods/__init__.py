@@ -6,7 +6,6 @@ what a report says of it derive from it. Importing this does not import torch.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lenswright.methods import along, holding, sparing
@@ -38,15 +37,19 @@ METHODS: dict[str, Method] = {
         takes=frozenset({"strength", "massive"}), remark=holding.remark,
     ),
     "leace": Method(
-        "all by which a linear probe could tell the prompts apart", holding.leace,
-        holding.like_leace, takes=frozenset({"strength"}), remark=holding.remark,
+        "erases all by which a linear probe tells the prompts apart; needs biases", holding.leace,
+        holding.like_leace, takes=frozenset({"strength"}),
+    ),
+    "oblique": Method(
+        "leace without its constant", holding.oblique, holding.like_oblique,
+        takes=frozenset({"writers", "strength"}),
     ),
     "condition": Method(
         "spares what negative prompts write", sparing.balanced, sparing.like_sparing
     ),
     "null_space": Method(
-        "changes nothing that negative prompts reach",
-        partial(sparing.conditioned, protect="null_space"), sparing.like_sparing,
+        "changes next to nothing that negative prompts reach", sparing.null_space,
+        sparing.like_sparing,
     ),
 }  # fmt: skip
 """Ways to edit that need no more than two files of prompts."""
@@ -85,17 +88,15 @@ def check(plan: Plan) -> Method:
 
 def told(plan: Plan, edit: Edit) -> dict[str, Any]:
     """What a report says of an edit: its method with formula and paper, and its settings."""
-    from lenswright.editing.method_words import WORDS
+    from lenswright.editing.method_words import SETTINGS, WORDS, unscaled
 
-    takes, made = METHODS[plan.method].takes, edit.provenance
+    method, made = METHODS[plan.method], unscaled(edit.provenance)
     facts: dict[str, Any] = {
         "method": f"{plan.method}: {WORDS[plan.method]}", "strength": plan.strength,
     }  # fmt: skip
-    if "rank" in takes:
+    if "rank" in method.takes:
         facts["rank"] = along.rank_of(plan)
-    if "ridge" in takes:
-        facts["ridge"] = along.ridge_of(plan)
-    return facts | {name: made[name] for name in ("target",) if name in made}
+    return facts | {name: made[name] for name in SETTINGS.get(plan.method, ()) if name in made}
 
 
 def helped() -> str:

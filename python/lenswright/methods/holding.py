@@ -1,19 +1,23 @@
-"""Edits that hold what the residual has along directions: affine, and LEACE as weights."""
+"""Edits that hold what the residual has along directions: affine, LEACE, and what is like them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lenswright.methods.along import along
 from lenswright.methods.method import Ground, drawn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lenswright.collecting.statistics import Statistics
+    from lenswright.editing.aiming import Sourced
     from lenswright.edits import Edit
     from lenswright.model import Model
     from lenswright.story import Plan
+
+    Mean = Callable[[Statistics, str, int], Tensor]  # of a point, at the row of a position
 
 COVARIANCE = "shrinkage"
 """Of LEACE: prompts are few beside the width of a model."""
@@ -23,7 +27,12 @@ def affine(ground: Ground) -> Edit:
     """What negative prompts have on average along the direction, held there for all."""
     from lenswright import edits
 
-    target = _target(ground, lambda stats, point, row: stats.mean("negative", point)[row])
+    one = bool(_one_target(ground.model))
+    target = (
+        _negative(ground.stats, ground.choice.point, ground.row)
+        if one
+        else (_each(ground, _negative))
+    )
     return _part(edits.affine(ground.model, ground.choice, target), ground.plan)
 
 
@@ -36,22 +45,40 @@ def like_affine(model: Model, plan: Plan) -> Edit:
 
 def leace(ground: Ground) -> Edit:
     """LEACE of the two classes where the direction was chosen, about the mean of both."""
-    from lenswright import directions, edits
+    from lenswright import edits
+
+    write, read = _erasure(ground)
+    return _part(edits.leace(ground.model, write, read, _each(ground, _pooled)), ground.plan)
+
+
+def like_leace(model: Model, plan: Plan) -> Edit:
+    """Of any direction, reading vector and means; what takes the mean's place must be there."""
+    from lenswright import edits
+
+    anything, means = drawn(model), drawn(model, model.cfg.n_layers + 1, 1)
+    return _part(edits.leace(model, anything, anything, means), plan)
+
+
+def oblique(ground: Ground) -> Edit:
+    """The same without its constant: what LEACE reads is taken out along what it writes."""
+    write, read = _erasure(ground)
+    return along("oblique", ground.model, ground.plan, write, read=read)
+
+
+def like_oblique(model: Model, plan: Plan) -> Edit:
+    """Of any direction and reading vector."""
+    anything = drawn(model)
+    return along("oblique", model, plan, anything, read=anything)
+
+
+def _erasure(ground: Ground) -> tuple[Sourced, Tensor]:
+    from lenswright import directions
 
     choice = ground.choice
     stats = ground.collected(choice.point, "mean", "variance", "covariance")
     found = directions.leace(stats, COVARIANCE)
     erase = found.erasure(choice.point, choice.offset)
-    write, target = ground.sourced(erase.write, found), _target(ground, _pooled)
-    return _part(edits.leace(ground.model, write, erase.read, target), ground.plan)
-
-
-def like_leace(model: Model, plan: Plan) -> Edit:
-    """Of any direction, mean and reading vector."""
-    from lenswright import edits
-
-    anything = drawn(model)
-    return _part(edits.leace(model, anything, anything, _any_target(model)), plan)
+    return ground.sourced(erase.write, found), erase.read
 
 
 def remark(model: Model) -> str:
@@ -70,21 +97,22 @@ def _one_target(model: Model) -> str:
     return ""
 
 
-def _target(ground: Ground, mean: Callable[[Statistics, str, int], Tensor]) -> Tensor:
-    """A mean at the chosen position: before each layer and behind the last, or, where the
-    architecture has nothing to add a constant with, at the chosen point."""
+def _each(ground: Ground, mean: Mean) -> Tensor:
+    """Means at the chosen position, before each layer and behind the last."""
     import torch
 
-    stats, row = ground.stats, ground.row
-    if _one_target(ground.model):
-        return mean(stats, ground.choice.point, row)
     last = f"blocks.{ground.model.cfg.n_layers - 1}.hook_resid_post"
     end = mean(ground.collected(last, "mean"), last, 0)
-    return torch.stack([*(mean(stats, point, row) for point in stats.points), end])
+    every = [mean(ground.stats, point, ground.row) for point in ground.stats.points]
+    return torch.stack([*every, end])
 
 
 def _any_target(model: Model) -> Tensor:
     return drawn(model, 1 if _one_target(model) else model.cfg.n_layers + 1, 1)
+
+
+def _negative(stats: Statistics, point: str, row: int) -> Tensor:
+    return stats.mean("negative", point)[row]
 
 
 def _pooled(stats: Statistics, point: str, row: int) -> Tensor:

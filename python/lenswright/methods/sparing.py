@@ -15,25 +15,32 @@ if TYPE_CHECKING:
 BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Among which a weighted edit's is chosen, on the selection split."""
 
+SHARES = (0.01, 0.03, 0.1, 0.3)
+"""Among which that of an edit in the null space is chosen, there too."""
 
-def conditioned(ground: Ground, **how: Any) -> Edit:
+
+def _conditioned(ground: Ground, **how: Any) -> Edit:
     """`edits.condition` as a plan has it; of the blocks' writers where no others are named."""
     from lenswright import edits
+    from lenswright.selecting.scores import RefusalScore
 
     plan = ground.plan
     writers = edits.BLOCK_WRITERS if plan.writers in USUAL["writers"] else plan.writers
     return edits.condition(
         ground.model, ground.choice, ground.splits.fit, strength=plan.strength, writers=writers,
-        positions=plan.positions, batch_size=plan.batch_size, progress=plan.progress, **how,
+        positions=plan.positions, batch_size=plan.batch_size, select=ground.splits.select,
+        score=plan.score or RefusalScore(plan.refusal), progress=plan.progress, **how,
     )  # fmt: skip
 
 
 def balanced(ground: Ground) -> Edit:
     """With the balance that the selection split takes."""
-    from lenswright.selecting.scores import RefusalScore
+    return _conditioned(ground, balance=BALANCES)
 
-    score = ground.plan.score or RefusalScore(ground.plan.refusal)
-    return conditioned(ground, balance=BALANCES, select=ground.splits.select, score=score)
+
+def null_space(ground: Ground) -> Edit:
+    """With the share that the selection split takes."""
+    return _conditioned(ground, protect="null_space", null_share=SHARES)
 
 
 def like_sparing(model: Model, plan: Plan) -> Edit:
