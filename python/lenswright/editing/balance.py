@@ -115,8 +115,10 @@ def alternatives(
     if len(several) > 1:
         raise ValueError("balance and null_share are several numbers each, expected one of them")
     name = several[0] if several else "balance"
-    first = {other: numbers[0] for other, numbers in given.items()}
-    every = [replace(base, **(first | {name: one})) for one in given[name]]
+    every = [
+        replace(base, balance=one, null_share=share)
+        for one in given["balance"] for share in given["null_share"]
+    ]  # fmt: skip
     for settings in every:
         settings.check()
     return name, every
