@@ -84,7 +84,12 @@ def _erasure(ground: Ground) -> tuple[Sourced, Tensor]:
 def remark(model: Model) -> str:
     """That a target cannot differ between layers, where it cannot, and why."""
     why = _one_target(model)
-    return f"the target is one vector, held at every layer: {why}" if why else ""
+    if not why:
+        return ""
+    return (
+        f"the target is one vector, held at every layer: {why}; look at the KL, as that can break "
+        "a model whose layers differ"
+    )
 
 
 def _one_target(model: Model) -> str:
