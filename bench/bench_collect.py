@@ -16,19 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_commit import SHAPES, write_checkpoint
-from bench_decode import stored_in_float32
+from bench_decode import write_qwen
 from bench_forward import write_gpt2
 from measuring import CLOCKS, Row, Work, interleaved, machine, show
 
 WORDS, LENGTH, BATCH = 2000, 64, 32
 EVERYTHING = ("mean", "variance", "covariance", "norms", "extremes", "quantiles", "histogram")
-
-
-def write_qwen(folder: Path) -> Path:
-    write_checkpoint(folder / "stored", SHAPES, True)
-    stored_in_float32(folder / "stored", folder / "wide")
-    return folder / "wide"
 
 
 def write_small(folder: Path) -> Path:

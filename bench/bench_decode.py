@@ -13,11 +13,8 @@ Every round runs each piece once; ratios are of the same round, below 1 is faste
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +22,9 @@ import torch
 from bench_commit import SHAPES, write_checkpoint
 from bench_forward import write_gpt2
 from bench_peers import write_mixture
-from measuring import Row, Times, Work, gemm_rate, interleaved, machine, read_rate, show
+from measuring import Row, Times, Work, gemm_rate, interleaved, read_rate, run_parts, show
 
-PARTS = ("gpt2", "qwen", "qwen-bfloat16", "mixture", "prefill", "overhead")
 BATCHES = (1, 16)
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="bench_decode_"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def peer_of(folder: Path, dtype: torch.dtype) -> Any:
@@ -49,9 +36,11 @@ def peer_of(folder: Path, dtype: torch.dtype) -> Any:
     return peer.eval()
 
 
-def stored_in_float32(folder: Path, target: Path) -> None:
-    """The checkpoint of `folder`, widened."""
-    peer_of(folder, torch.float32).save_pretrained(target)
+def write_qwen(folder: Path) -> Path:
+    """Qwen2.5-0.5B's shape under `folder`: in bfloat16, "stored", and in float32, "wide"."""
+    write_checkpoint(folder / "stored", SHAPES, True)
+    peer_of(folder / "stored", torch.float32).save_pretrained(folder / "wide")
+    return folder / "wide"
 
 
 def weight_bytes(model: Any) -> int:
@@ -132,9 +121,7 @@ def gpt2(folder: Path, arguments: argparse.Namespace) -> list[str]:
 
 
 def qwen(folder: Path, arguments: argparse.Namespace) -> list[str]:
-    write_checkpoint(folder / "stored", SHAPES, True)
-    stored_in_float32(folder / "stored", folder / "wide")
-    return decode(folder / "wide", torch.float32, "Qwen2.5-0.5B's shape, float32", arguments)
+    return decode(write_qwen(folder), torch.float32, "Qwen2.5-0.5B's shape, float32", arguments)
 
 
 def qwen_bfloat16(folder: Path, arguments: argparse.Namespace) -> list[str]:
@@ -151,8 +138,7 @@ def mixture(folder: Path, arguments: argparse.Namespace) -> list[str]:
 def prefill(folder: Path, arguments: argparse.Namespace) -> list[str]:
     import lenswright as lw
 
-    write_checkpoint(folder / "stored", SHAPES, True)
-    stored_in_float32(folder / "stored", folder / "wide")
+    write_qwen(folder)
     narrow, wide = (lw.load(folder / name, dtype="float32") for name in ("stored", "wide"))
     works: dict[str, Work] = {}
     rows = []
@@ -196,6 +182,16 @@ def overhead(folder: Path, arguments: argparse.Namespace) -> list[str]:
                 [Row("forward: ours / transformers", "ours", "peer", 1 / 5)])  # fmt: skip
 
 
+PARTS = {
+    "gpt2": gpt2,
+    "qwen": qwen,
+    "qwen-bfloat16": qwen_bfloat16,
+    "mixture": mixture,
+    "prefill": prefill,
+    "overhead": overhead,
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9, help="interleaved rounds (default 9)")
@@ -205,16 +201,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="parts to run")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    parts = dict(zip(PARTS, (gpt2, qwen, qwen_bfloat16, mixture, prefill, overhead), strict=True))
-    missed: list[str] = []
-    for name in arguments.only or PARTS:
-        torch.manual_seed(0)
-        with scratch() as folder, torch.no_grad():
-            print(f"\n{machine()}")
-            missed += [f"{name}: {what}" for what in parts[name](folder, arguments)]
-    print(machine())
-    print(f"\nmissed: {'; '.join(missed) or 'none'}")
-    return 1 if missed else 0
+    return run_parts(PARTS, arguments)
 
 
 if __name__ == "__main__":

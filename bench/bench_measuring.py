@@ -10,11 +10,12 @@ product of 1,024 rows in the same process, before and after.
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
-from bench_decode import scratch
 from bench_selection import qwen, splits_of
 from measuring import gemm_rate, machine
 
@@ -47,9 +48,9 @@ def main() -> int:
     import lenswright as lw
 
     torch.manual_seed(0)
-    with scratch() as folder:
+    with tempfile.TemporaryDirectory(prefix="bench_measuring_") as folder:
         print(machine())
-        model = lw.load(qwen(folder), dtype="float32")
+        model = lw.load(qwen(Path(folder)), dtype="float32")
         prompts = splits_of(arguments.prompts // 2).test
         edit = lw.edits.ablate(model, torch.randn(model.cfg.d_model))
         score = lw.directions.TokenLogOdds(["w5"], ["w8"])

@@ -22,12 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_commit import SHAPES, write_checkpoint
-from bench_decode import peer_of, scratch, stored_in_float32
+from bench_decode import peer_of, write_qwen
 from hook_loop import HookLoop
-from measuring import Row, Work, gemm_rate, interleaved, machine, show
+from measuring import Row, Work, gemm_rate, interleaved, run_parts, show
 
-PARTS = ("grid", "decode", "tried")
 POSITIONS = [-4, -3, -2, -1]
 WORDS = 500
 LENGTHS = (8, 10, 12, 13, 14, 15, 17, 22)
@@ -51,10 +49,9 @@ def add_tokenizer(folder: Path) -> None:
 
 def qwen(folder: Path) -> Path:
     """A checkpoint of the shape, in float32."""
-    write_checkpoint(folder / "stored", SHAPES, True)
-    stored_in_float32(folder / "stored", folder / "wide")
-    add_tokenizer(folder / "wide")
-    return folder / "wide"
+    wide = write_qwen(folder)
+    add_tokenizer(wide)
+    return wide
 
 
 def splits_of(prompts: int) -> Any:
@@ -212,6 +209,9 @@ def tried(folder: Path, arguments: argparse.Namespace) -> list[str]:
                 [Row("with an edit / without", "tried", "plain", 1.05)])  # fmt: skip
 
 
+PARTS = {"grid": grid, "decode": decode, "tried": tried}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
@@ -226,16 +226,7 @@ def main() -> int:
     add("--only", choices=PARTS, action="append", help="parts to run")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    parts = dict(zip(PARTS, (grid, decode, tried), strict=True))
-    missed: list[str] = []
-    for name in arguments.only or PARTS:
-        torch.manual_seed(0)
-        with scratch() as folder, torch.no_grad():
-            print(f"\n{machine()}")
-            missed += [f"{name}: {what}" for what in parts[name](folder, arguments)]
-    print(machine())
-    print(f"\nmissed: {'; '.join(missed) or 'none'}")
-    return 1 if missed else 0
+    return run_parts(PARTS, arguments)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -108,3 +110,19 @@ def show(title: str, times: Times, rows: list[Row]) -> list[str]:
         ours, reference = (statistics.median(times[key]) for key in (row.ours, row.reference))
         print(f"{row.name:50}{ours:9.3f}{reference:9.3f}{limit:>8}  {found!s:24}{verdict}")
     return missed
+
+
+Part = Callable[[Path, argparse.Namespace], list[str]]
+
+
+def run_parts(parts: Mapping[str, Part], arguments: argparse.Namespace) -> int:
+    """Run those that `arguments.only` names, or all, each in a folder of its own; the exit code."""
+    missed: list[str] = []
+    for name in arguments.only or parts:
+        torch.manual_seed(0)
+        with tempfile.TemporaryDirectory(prefix=f"bench_{name}_") as folder, torch.no_grad():
+            print(f"\n{machine()}")
+            missed += [f"{name}: {what}" for what in parts[name](Path(folder), arguments)]
+    print(machine())
+    print(f"\nmissed: {'; '.join(missed) or 'none'}")
+    return 1 if missed else 0

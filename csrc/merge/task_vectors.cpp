@@ -125,6 +125,19 @@ std::vector<Parameter> task_vector_parameters(bool normalize, bool rescale) {
   };
 }
 
+std::vector<Parameter> sparse_parameters(bool normalize, bool rescale,
+                                         std::vector<Parameter> more) {
+  std::vector<Parameter> all = task_vector_parameters(normalize, rescale);
+  all.push_back({"density", true, false, 1.0, Parameter::Kind::number, 0, 1});
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+std::unique_ptr<Work> ranked(const Task& task, std::unique_ptr<Sparsifier> sparsifier, bool elect) {
+  const bool rescale = task.values.flag("rescale");
+  return std::make_unique<TaskVectors>(task, std::move(sparsifier), elect, rescale);
+}
+
 int64_t kept_count(double density, int64_t count) {
   return std::min(count, static_cast<int64_t>(density * static_cast<double>(count)));
 }

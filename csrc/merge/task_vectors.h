@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "merge/method.h"
 #include "merge/work.h"
 
 namespace lenswright {
@@ -58,9 +60,24 @@ class TaskVectors : public Work {
   std::vector<std::vector<Sizes>> sizes_;  // by tile, by model
 };
 
-/// What every method of this frame takes; `elects` and `rescales` say what is on by default.
-struct Parameter;
+/// The work of a method that draws what it keeps. Strict divides what is kept by its probability,
+/// as the papers do; compat restores the sum of sizes, as mergekit does.
+template <typename Drawing>
+std::unique_ptr<Work> drawn(const Task& task, bool elect) {
+  const bool rescale = task.values.flag("rescale"), strict = task.mode == Mode::strict;
+  auto sparsifier = std::make_unique<Drawing>(task, rescale && strict);
+  return std::make_unique<TaskVectors>(task, std::move(sparsifier), elect, rescale && !strict);
+}
+
+/// The work of a method that ranks by size; `rescale` restores the sum of sizes.
+std::unique_ptr<Work> ranked(const Task& task, std::unique_ptr<Sparsifier> sparsifier, bool elect);
+
+/// What every method of this frame takes; `normalize` and `rescale` say what is on by default.
 std::vector<Parameter> task_vector_parameters(bool normalize, bool rescale);
+
+/// Likewise of one that drops elements: `density`, and what `more` it takes.
+std::vector<Parameter> sparse_parameters(bool normalize, bool rescale,
+                                         std::vector<Parameter> more = {});
 
 /// k of `density` of a tensor, as mergekit counts: towards zero.
 int64_t kept_count(double density, int64_t count);

@@ -89,8 +89,14 @@ def bernoulli(name: str, x: list[Array], seed: int, unbiased: bool) -> Drop:
         density = own.get("density", 1.0)
         if density >= 1:
             return delta
-        word = words(seed, stream(name, x[i]), delta.size).reshape(delta.shape)
-        kept = np.where(word < np.floor(density * 2**32), delta, 0)
+        number, n = stream(name, x[i]), delta.size
+        low, high = np.divmod(words(seed, number, n // 2 + 1), 2**16)[::-1]
+        halves = np.stack([low, high], 1).ravel()[:n].reshape(delta.shape)
+        more = words(seed, ~number & (2**64 - 1), 4 * n)[::4].reshape(delta.shape)
+        limit = np.floor(density * 2**48)
+        first = np.floor(limit / 2**32)
+        stays = (halves < first) | ((halves == first) & (more < limit - first * 2**32))
+        kept = np.where(stays, delta, 0)
         return kept * (1 / density) if unbiased else kept
 
     return drop

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import lenswright as lw
 import merging_models as models
 from merging_reference import merged
+from merging_task_vectors import bernoulli, stream, words
 from test_merge_methods import ALL
 
 SHAPES = st.lists(st.integers(1, 40), min_size=1, max_size=2) | st.just([1, 1]) | st.just([3, 700])
@@ -98,3 +99,23 @@ def test_empty_and_scalar(label: str, shape: list[int]) -> None:
         method, "w", wide[1 : 1 + count], wide[0] if base else None, each, shared, "strict", 3
     )
     models.judge(label, out.reshape(1), want, 5e-6 if method in LOOSE else 1e-6)
+
+
+@pytest.mark.parametrize("density", [0.37, 2.0**-16, 3e-6, 1 - 1e-6])
+def test_dare_draws_as_finely_as_density_is_given(density: float) -> None:
+    """Of a million elements some are decided by further bits: those, too, as the rewrite has it."""
+    count = 1 << 20
+    models_ = {"base": {"w": torch.zeros(count)}, "m": {"w": torch.ones(count)}}
+    recipe = {
+        "merge_method": "dare_linear", "base_model": "base", "parameters": {"rescale": False},
+        "models": [{"model": "m", "parameters": {"weight": 1.0, "density": density}}],
+    }  # fmt: skip
+    kept = lw.merge_state_dicts(models_, recipe, seed=11)["w"].double().numpy()
+    ones = np.ones(count)
+    want = bernoulli("w", [ones], 11, unbiased=False)(ones, {"density": density}, 0)
+    assert np.array_equal(kept, want)
+    expected = density * count
+    assert abs(kept.sum() - expected) < 5 * np.sqrt(expected * (1 - density)) + 1e-9
+    halves = words(11, stream("w", ones), count // 2)
+    both = np.concatenate([halves % 2**16, halves // 2**16])
+    assert (both == np.floor(density * 2**16)).sum() > 1

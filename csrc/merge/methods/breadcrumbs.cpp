@@ -8,14 +8,9 @@ Method breadcrumbs_method() {
   method.name = "breadcrumbs";
   method.source = "Davari and Belilovsky 2023, arXiv:2312.06795";
   method.base = Method::Base::required;
-  method.parameters = task_vector_parameters(false, false);
-  method.parameters.push_back({"density", true, false, 1.0, Parameter::Kind::number, 0, 1});
-  method.parameters.push_back({"gamma", true, false, 0.01, Parameter::Kind::number, 0, 1});
-  method.start = [](const Task& task) -> std::unique_ptr<Work> {
-    const bool rescale = task.values.flag("rescale");
-    auto sparsifier = without_outliers(task);
-    return std::make_unique<TaskVectors>(task, std::move(sparsifier), false, rescale);
-  };
+  method.parameters = sparse_parameters(
+      false, false, {{"gamma", true, false, 0.01, Parameter::Kind::number, 0, 1}});
+  method.start = [](const Task& task) { return ranked(task, without_outliers(task), false); };
   return method;
 }
 

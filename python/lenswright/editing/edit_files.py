@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from lenswright import _core
 from lenswright.editing import committing
 from lenswright.editing.committing import Committed, Report
-from lenswright.editing.description import Description
 from lenswright.editing.model_card import card_and_figures
 from lenswright.editing.planning import Planned, planned
 
@@ -25,15 +24,6 @@ class EditFiles:
 
     native: _core.Edit
     model: Model | None
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """How it was made."""
-        raise NotImplementedError
-
-    def describe(self) -> Description:
-        """What happens to every writer."""
-        raise NotImplementedError
 
     def commit(
         self,
@@ -75,7 +65,7 @@ class EditFiles:
             ValueError: the checkpoint has other writers, sizes or tensors than the edit was made
                 for; source and target overlap; in place, the folder holds other files as well.
         """
-        texts = card_and_figures(self, source, journal or in_place, measured)
+        texts = card_and_figures(cast("Edit", self), source, journal or in_place, measured)
         return committing.commit(self.native, source, target, progress, journal, in_place, texts)
 
     def plan(

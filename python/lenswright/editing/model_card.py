@@ -12,7 +12,7 @@ from lenswright.editing.method_words import SETTINGS, WORDS, name_of, unscaled
 from lenswright.plots.values import show, span
 
 if TYPE_CHECKING:
-    from lenswright.editing.edit_files import EditFiles
+    from lenswright.editing.edit import Edit
     from lenswright.report import Report
 
 _UNTOLD = (
@@ -23,7 +23,7 @@ _UNTOLD = (
 
 
 def card_and_figures(
-    edit: EditFiles, source: str | os.PathLike[str], journal: bool, measured: Report | None
+    edit: Edit, source: str | os.PathLike[str], journal: bool, measured: Report | None
 ) -> tuple[str, str]:
     """A section for the model card in Markdown, and JSON for lenswright.json ("" for none)."""
     data = {} if measured is None else measured.data
@@ -49,7 +49,7 @@ def _figures(data: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _section(edit: EditFiles, name: str, journal: bool, data: Mapping[str, Any]) -> Iterator[str]:
+def _section(edit: Edit, name: str, journal: bool, data: Mapping[str, Any]) -> Iterator[str]:
     made = edit.provenance
     lines = edit.describe()
     edited = [line for line in lines if line["edited"]]
