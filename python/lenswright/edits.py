@@ -20,6 +20,7 @@ from lenswright.editing.control_vector import load_control_vector, save_control_
 from lenswright.editing.description import Description
 from lenswright.editing.edit import Edit
 from lenswright.editing.lora_import import from_lora
+from lenswright.editing.method_words import sourced
 from lenswright.editing.stacking import stack
 from lenswright.editing.strengths import Kernel, Strength, finite, in_range, resolve_strength
 from lenswright.nearest import did_you_mean
@@ -127,7 +128,7 @@ def ablate(
         raise ValueError(f"method is {method!r}, expected one of {list(METHODS)}{hint}")
     given, source = unpacked(direction, model)
     how = resolve_strength(model, strength)
-    told: dict[str, Any] = {"strength": how.told, "direction": source}
+    told: dict[str, Any] = {"strength": how.told, "direction": source} | sourced(method)
     if against is not None:
         told["against_strength"] = finite(against_strength, "against_strength")
     if ridge:

@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
-from lenswright import _core, findings
+from lenswright import _core, findings, methods
 from lenswright.editing.baking import SWALLOWED, Baked, bake
 from lenswright.measuring.measurement import measure
 from lenswright.measuring.probes import Probe
 from lenswright.measuring.refusal import COMMON_MARKERS, RefusalDetector
 from lenswright.report import Report
 from lenswright.selecting.scores import RefusalScore
-from lenswright.told import effect_line, front_lines, massive_note, number, titled, unlike
+from lenswright.told import (
+    edit_facts,
+    effect_line,
+    front_lines,
+    massive_note,
+    number,
+    titled,
+    unlike,
+)
 
 if TYPE_CHECKING:
     from lenswright.collecting.statistics import Statistics
@@ -42,18 +48,6 @@ class Story:
     baked: Baked | None
 
 
-METHODS = (
-    "plain", "projected", "write_norm", "row_norm", "row_oblique", "reflection", "strengthen",
-    "condition",
-)  # fmt: skip
-"""Ways to edit that need no more than a direction and the prompts it came from."""
-
-PLAIN = "plain orthogonalisation, W' = (I - s v vᵀ) W"
-
-BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Among which a conditioned edit's is chosen, on the selection split."""
-
-
 @dataclass(frozen=True)
 class Plan:
     """How the path is taken; the defaults are those of the functions they go to."""
@@ -61,7 +55,9 @@ class Plan:
     positions: str | int | Sequence[int] = "post_instruction"
     writers: str | Sequence[str] = "all"
     strength: float = 1.0
-    method: str = "plain"
+    method: str = "plain"  # one of `methods.METHODS`
+    rank: int | None = None  # directions, of methods that take several; None: `along.RANK`
+    ridge: float | None = None  # of method "ridge"; None: `along.RIDGE`
     refusal: Sequence[str] | None = None
     score: Score | None = None
     by: Literal["bypass", "cosmic"] = "bypass"
@@ -88,43 +84,22 @@ class Plan:
         """An edit of the same writers and rank, for what does not depend on its numbers.
 
         Raises:
-            ValueError: as `edits.ablate` does.
+            ValueError: the model cannot have such an edit; as the functions of `edits` do.
         """
-        from lenswright.edits import BLOCK_WRITERS, ablate
+        return methods.method_named(self.method).like(model, self)
 
-        method = "plain" if self.method in ("projected", "condition") else self.method
-        anything = torch.ones(model.cfg.d_model, dtype=torch.float64)
-        made = ablate(model, anything, method, writers=self.writers, strength=self.strength)
-        if self.method == "condition":
-            kinds = {line["kind"] for line in made.describe() if line["edited"]}
-            return made.restrict(writers=[kind for kind in BLOCK_WRITERS if kind in kinds])
-        return made
+    def check(self, model: Model) -> list[str]:
+        """Raise at once what would otherwise be raised after minutes.
 
-    def check(self, model: Model) -> None:
-        """Raise at once what would otherwise be raised after minutes."""
+        Returns:
+            What a user should know of the method in this model, one line each.
+        """
         RefusalDetector(self.refusal)
-        if self.method not in METHODS:
-            raise ValueError(f"method is {self.method!r}, expected one of {list(METHODS)}")
+        remark = methods.check(self).remark(model)
         self.any_edit(model)
         if self.in_place:
             _core.check_in_place(model.folder)
-
-
-def _edit(model: Model, splits: Splits, plan: Plan, choice: Choice, stats: Statistics) -> Edit:
-    from lenswright import edits
-
-    if plan.method == "condition":
-        score = plan.score or RefusalScore(plan.refusal)
-        writers = edits.BLOCK_WRITERS if plan.writers in ("all", ["all"]) else plan.writers
-        return edits.condition(
-            model, choice, splits.fit, BALANCES, plan.strength, writers, plan.positions,
-            select=splits.select, score=score, batch_size=plan.batch_size, progress=plan.progress,
-        )  # fmt: skip
-    against = None
-    if plan.method == "projected":
-        row = list(stats.positions).index(choice.position)
-        against = stats.mean("negative", choice.point)[row]
-    return edits.ablate(model, choice, plan.method, plan.writers, plan.strength, against=against)
+        return [remark] if remark else []
 
 
 def tell(
@@ -145,10 +120,12 @@ def tell(
     """
     from lenswright.directions import massive_channels
 
-    plan.check(model)
+    remarks = plan.check(model)
     if folder is not None and (plan.in_place or folder.exists()):
         why = "is given beside in_place" if plan.in_place else "exists; expected a new one"
         raise FileExistsError(f"output folder {folder} {why}")
+    for remark in remarks:
+        say(f"note     {remark}")
     stats = model.collect(
         splits.fit, positions=plan.positions, what=("mean", "variance", "extremes"),
         batch_size=plan.batch_size, progress=plan.progress,
@@ -159,7 +136,8 @@ def tell(
     notes = [*unlike(plan, choice), *massive_note(massive, plan)]
     for note in notes:
         say(f"         note: {note}")
-    edit = _edit(model, splits, plan, choice, stats)
+    ground = methods.Ground(model, splits, plan, choice, stats)
+    edit = methods.method_named(plan.method).make(ground)
     say(f"try      {sum(line['edited'] for line in edit.describe())} writers, no weight changed")
     report = measure(
         model, edit, splits.test, **_told_by(model, plan, splits), null=plan.null,
@@ -168,7 +146,8 @@ def tell(
     )  # fmt: skip
     for effect in report.data["effects"]:
         say("measure  " + effect_line(effect))
-    report = Report(titled(report.data, plan, choice, notes) | {"run": _run(plan, splits)})
+    told = titled(report.data, plan, choice, remarks + notes)
+    report = Report(told | {"run": _run(plan, splits)})
     baked = None
     if folder is not None or plan.in_place:
         baked = _bake(model, edit, splits, plan, folder, report, say)
@@ -253,11 +232,7 @@ def _whole(
     data["measured_on"] = (
         "held-out prompts: none of them had a part in finding or choosing the edit"
     )
-    data["edit"] = {
-        "method": PLAIN if plan.method == "plain" else plan.method,
-        "strength": plan.strength,
-        "direction from": f"{choice.point}, position '{choice.position}'",
-    } | {f"remark {i + 1}": text for i, text in enumerate(edit.provenance.get("remarks", []))}
+    data["edit"] = edit_facts(plan, choice, edit)
     if baked is not None:
         data["equivalence"] = baked.equivalence
         data["writers"] = baked.writers

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lenswright import methods
 from lenswright.measuring.measurement import NO_TITLE
 from lenswright.measuring.refusal import RefusalDetector
 
 if TYPE_CHECKING:
     from lenswright.directions import MassiveChannels
+    from lenswright.edits import Edit
     from lenswright.selecting.choice import Choice
     from lenswright.story import Plan
 
@@ -89,6 +91,16 @@ def massive_note(massive: MassiveChannels, plan: Plan) -> list[str]:
     ]
 
 
+def edit_facts(plan: Plan, choice: Choice, edit: Edit) -> dict[str, Any]:
+    """What was made: the method, its settings, whence, and what it leaves over."""
+    where = {"direction from": f"{choice.point}, position '{choice.position}'"}
+    remarks = edit.provenance.get("remarks", [])
+    return (
+        methods.told(plan, edit) | where
+        | {f"remark {i + 1}": text for i, text in enumerate(remarks)}
+    )  # fmt: skip
+
+
 def titled(
     data: Mapping[str, Any], plan: Plan, choice: Choice, notes: Sequence[str]
 ) -> dict[str, Any]:
@@ -96,7 +108,7 @@ def titled(
     titled = dict(data)
     if data["title"] == NO_TITLE:
         titled["title"] = (
-            f"What a {plan.method} edit along layer {choice.layer}, position "
+            f"What the {plan.method} edit along layer {choice.layer}, position "
             f"'{choice.position}', did"
         )
     return titled | ({"notes": list(notes)} if notes else {})

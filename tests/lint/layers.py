@@ -41,6 +41,7 @@ TORCH_FREE_PYTHON = [
     "__main__",
     "checkpoints/checkpoint",
     "cli/__init__",
+    "cli/ablate",
     "cli/options",
     "cli/inspect",
     "cli/diff",
@@ -57,6 +58,11 @@ TORCH_FREE_PYTHON = [
     "merging/tasks",
     "merging/union",
     "merging/vocabularies",
+    "methods/__init__",
+    "methods/along",
+    "methods/holding",
+    "methods/method",
+    "methods/sparing",
 ]
 
 

@@ -112,8 +112,8 @@ def test_other_methods(tmp_path: Path, method: str) -> None:
     assert effects["refusal, restricted"] < 0.5
     if method == "condition":
         assert len(told.edit.provenance["balances"]) == 6
-    with pytest.raises(ValueError, match="method is 'oblique', expected one of"):
-        tell(model, demo.splits(), Plan(method="oblique", progress=False), None)
+    with pytest.raises(ValueError, match=r"method is 'rowoblique', .* did you mean 'row_oblique'"):
+        tell(model, demo.splits(), Plan(method="rowoblique", progress=False), None)
 
 
 def prompts(folder: Path) -> list[str]:

@@ -15,7 +15,8 @@ from editing import direction
 from editing_families import Family
 from keyed import worded
 from lenswright.directions import TokenLogOdds, difference_of_means, score_prompts
-from lenswright.editing.balance import Trials, gentlest
+from lenswright.editing.balance import Trials, alternatives, best_of, gentlest
+from lenswright.editing.closed_form import NothingFreeError, Settings
 from lenswright.prompting.prompts import Prompt, PromptSet, Splits
 
 
@@ -84,12 +85,49 @@ def test_balance_is_chosen_on_the_selection_split(
         assert "same" not in row
     # A larger balance changes negative prompts less.
     assert table[0]["kl"] > table[2]["kl"] >= 0
-    with pytest.raises(ValueError, match="select is None"):
+    with pytest.raises(ValueError, match=r"select is None.*choosing a balance"):
         lw.edits.condition(model, direction(model), splits.fit, balance=[0.1, 1.0])
     with pytest.raises(ValueError, match="part"):
         lw.edits.condition(
             model, direction(model), splits.fit, balance=[0.1, 1.0], select=splits.test
         )
+
+
+SETTINGS = Settings(1.0, 1.0, 1e-4, "null_space", 1.0, 0.0)
+
+
+def test_alternatives_differ_in_one_setting() -> None:
+    name, every = alternatives(SETTINGS, 0.1, (0.01, 0.3))
+    assert name == "null_share"
+    assert [(one.balance, one.null_share) for one in every] == [(0.1, 0.01), (0.1, 0.3)]
+    assert alternatives(SETTINGS, 0.1, 0.01) == ("balance", every[:1])
+    with pytest.raises(ValueError, match="balance and null_share are several"):
+        alternatives(SETTINGS, (0.1, 1.0), (0.01, 0.3))
+    with pytest.raises(ValueError, match="null_share is empty"):
+        alternatives(SETTINGS, 0.1, ())
+    with pytest.raises(ValueError, match="null_share is -1"):
+        alternatives(SETTINGS, 0.1, (0.1, -1))
+
+
+def test_settings_that_give_no_edit_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three shares the first has no room; where none has, the error is the last one's."""
+    _, every = alternatives(SETTINGS, 0.1, (0.01, 0.03, 0.1))
+    kl = {0.03: 0.2, 0.1: 0.1}
+    trials = Trials.__new__(Trials)  # only what is made of the rows matters here
+    monkeypatch.setattr(trials, "row", lambda share: row(-0.1, 0.0, kl[share]), raising=False)
+
+    def make(settings: Settings) -> Any:
+        if settings.null_share not in kl:
+            raise NothingFreeError(f"no room at {settings.null_share}")
+        return settings.null_share
+
+    best, table = best_of(trials, "null_share", every, make)
+    assert best.null_share == 0.1
+    assert table[0] == {"null_share": 0.01, "why": "no room at 0.01"}
+    assert [one["kl"] for one in table[1:]] == [0.2, 0.1]
+    kl.clear()
+    with pytest.raises(NothingFreeError, match=r"no room at 0\.1"):
+        best_of(trials, "null_share", every, make)
 
 
 def row(bypass: float, left: float, kl: float) -> dict[str, float]:

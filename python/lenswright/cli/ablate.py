@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lenswright import methods
 from lenswright.cli import options
+from lenswright.methods.along import RANK, RIDGE
 
 if TYPE_CHECKING:
     from lenswright.edits import Edit
@@ -30,6 +33,8 @@ words that a positive and a negative prompt would go on with: --positive-words, 
 
   lenswright ablate MODEL --positive restricted.jsonl --negative benign.jsonl --out edited/
   lenswright ablate FOLDER --positive a.jsonl --negative b.jsonl --in-place
+  lenswright ablate MODEL --positive a.jsonl --negative b.jsonl --method subspace --rank 3 \\
+      --out edited/
   lenswright ablate MODEL --positive a.jsonl --negative b.jsonl --out edited/ --dry-run
   lenswright ablate MODEL --direction v.safetensors --writers attention mlp --out edited/
   lenswright ablate MODEL --edit edit.safetensors --out edited/ --journal
@@ -77,11 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--writers", nargs="+", default=["all"], metavar="NAME",
         help="all (default), attention, mlp, expert ..., or names and globs (of tensors in the "
         "file, where the architecture is unknown)")  # fmt: skip
-    add("--method", default="plain", metavar="NAME",
-        help="plain (default), projected (against the negatives' mean), write_norm, row_norm, "
-        "row_oblique, reflection, strengthen (adds to it), or condition (spares what negative "
-        "prompts write)")  # fmt: skip
+    add("--method", default="plain", metavar="NAME", help=methods.helped())
     add("--strength", type=float, default=1.0, help="1 removes (default), 2 reflects")
+    add("--rank", type=int, metavar="K",
+        help=f"directions of subspace and ridge (default: {RANK})")  # fmt: skip
+    add("--ridge", type=float, metavar="X", help="of method ridge: of directions at right angles "
+        f"X / (1 + X) is left (default: {RIDGE:g})")  # fmt: skip
     add(
         "--refusal", nargs="+", metavar="TEXT", help="texts of refusals, instead of the model's own"
     )
@@ -132,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
         score = lenswright.directions.TokenLogOdds(args.positive_words, args.negative_words)
     plan = Plan(
         positions=options.position(args.positions), writers=args.writers, strength=args.strength,
-        method=args.method,
+        method=args.method, rank=args.rank, ridge=args.ridge,
         refusal=args.refusal, score=score, by=args.by,
         score_name="log-odds, positive against negative words" if score else Plan.score_name,
         null=args.null, seed=args.seed, max_new_tokens=args.max_new_tokens,
@@ -140,7 +146,8 @@ def run(args: argparse.Namespace) -> int:
         massive=args.massive,
     )  # fmt: skip
     if args.dry_run:
-        plan.check(model)
+        for remark in plan.check(model):
+            print(f"lenswright: {remark}", file=sys.stderr)
         return _planned(plan.any_edit(model), args)
     told = tell(
         model, splits, plan, args.out, lambda _: None if args.json else print(_, flush=True)

@@ -24,14 +24,21 @@ def made_of(args: argparse.Namespace) -> Edit:
     """
     import lenswright
     from lenswright import edits
+    from lenswright.methods import USUAL, check
+    from lenswright.story import Plan
 
     if args.edit is not None:
-        if args.writers != ["all"] or args.method != "plain" or args.strength != 1.0:
-            raise ValueError(
-                "--writers, --method and --strength say how an edit is made; --edit is made"
-            )
+        given = [f"--{name}" for name, usual in USUAL.items() if getattr(args, name) not in usual]
+        if given or args.method != "plain":
+            what = ", ".join([*given, *(["--method"] if args.method != "plain" else [])])
+            raise ValueError(f"{what}: that is how an edit is made, but --edit is made")
         return edits.load(args.edit)
-    if args.method in ("projected", "condition"):
+    plan = Plan(
+        writers=args.writers, strength=args.strength, method=args.method, rank=args.rank,
+        ridge=args.ridge, massive=args.massive,
+    )  # fmt: skip
+    method = check(plan)
+    if method.of_vector is None:
         raise ValueError(f"--method {args.method} needs --positive and --negative")
     try:
         model = lenswright.load(args.model, device=args.device, dtype=args.dtype)
@@ -40,7 +47,7 @@ def made_of(args: argparse.Namespace) -> Edit:
     direction = read_direction(args.direction, model.cfg.d_model, model.cfg.n_layers)
     if args.at is not None:
         direction = _one_of(direction, *args.at)
-    return edits.ablate(model, direction, args.method, args.writers, args.strength)
+    return method.of_vector(model, plan, direction)
 
 
 def _one_of(direction: Any, point: str, position: str) -> Any:

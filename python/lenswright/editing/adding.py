@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lenswright import _core
 from lenswright.directions import Directions
-from lenswright.editing.aiming import count_of, noise, unpacked
+from lenswright.editing.aiming import Sourced, count_of, noise, unpacked
 from lenswright.editing.edit import Edit
+from lenswright.editing.method_words import sourced
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -54,8 +55,10 @@ def add(
             "edits of one layer each"
         )
     layers = [layer] if isinstance(layer, int) else list(layer)
-    told = json.dumps({"direction": source, "layers": layers})
-    native = _core.add(model.core, dict.fromkeys(layers, vector), rows, float(strength), told)
+    told = {"direction": source, "layers": layers} | sourced("add")
+    native = _core.add(
+        model.core, dict.fromkeys(layers, vector), rows, float(strength), json.dumps(told)
+    )
     length = float(vector.detach().double().norm()) if not rows else 1.0
 
     def again(seed: int, index: int) -> Edit:
@@ -66,7 +69,7 @@ def add(
 
 def affine(
     model: Model,
-    direction: torch.Tensor | Choice | Directions,
+    direction: torch.Tensor | Choice | Directions | Sourced,
     target: torch.Tensor,
 ) -> Edit:
     """Set what the residual holds along directions: h' = h - P (h - target), P their projection.
@@ -88,7 +91,7 @@ def affine(
     (vector, _), source = unpacked(direction, model)
     if vector is None:
         raise TypeError("direction is a mapping, expected a tensor [d_model] or [k, d_model]")
-    native = _core.affine(model.core, vector, None, target, json.dumps({"direction": source}))
+    native = _core.affine(model.core, vector, None, target, _told("affine", source, target))
 
     def again(seed: int, index: int) -> Edit:
         return affine(model, noise(model, count_of((vector, {})), seed, index), target)
@@ -96,7 +99,12 @@ def affine(
     return Edit(native, again, model)
 
 
-def leace(model: Model, write: torch.Tensor, read: torch.Tensor, mean: torch.Tensor) -> Edit:
+def leace(
+    model: Model,
+    write: torch.Tensor | Choice | Directions | Sourced,
+    read: torch.Tensor,
+    mean: torch.Tensor,
+) -> Edit:
     """LEACE as weights: h' = h - A (BᵀA)⁻¹ Bᵀ (h - mean), at every place of the residual.
 
     A eraser x' = x - W⁺ Q Qᵀ W (x - mean) of rank k has A = W⁺ Q and B = W Q (with W = Σ^(-1/2) and
@@ -104,16 +112,24 @@ def leace(model: Model, write: torch.Tensor, read: torch.Tensor, mean: torch.Ten
     means and B = Σ⁻¹ A (Belrose et al. 2023, arXiv:2306.03819).
 
     Args:
-        write, read: A and B, [d_model] or [k, d_model].
+        write, read: A and B, [d_model] or [k, d_model]; A also as `affine` takes a direction.
         mean: over everything, [d_model], or [n_layers + 1, d_model]; see `affine`.
 
     Raises:
         ValueError: as `affine`; or read sees nothing of write.
     """
-    native = _core.affine(model.core, write, read, mean, json.dumps({"direction": None}))
+    (vector, _), source = unpacked(write, model)
+    if vector is None:
+        raise TypeError("write is a mapping, expected a tensor [d_model] or [k, d_model]")
+    native = _core.affine(model.core, vector, read, mean, _told("leace", source, mean))
 
     def again(seed: int, index: int) -> Edit:
-        drawn = noise(model, count_of((write, {})), seed, index)
+        drawn = noise(model, count_of((vector, {})), seed, index)
         return leace(model, drawn, drawn, mean)
 
     return Edit(native, again, model)
+
+
+def _told(name: str, source: dict[str, Any] | None, target: torch.Tensor) -> str:
+    each = "one vector, at every layer" if target.dim() == 1 else "one vector before each layer"
+    return json.dumps({"direction": source, "target": each} | sourced(name))

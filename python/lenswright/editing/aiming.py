@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from lenswright.model import Model
 
 Given = tuple[torch.Tensor | None, dict[Any, torch.Tensor]]  # one for all, or by layer
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """Vectors [d_model] or [k, d_model] of a point and position, and how they came about."""
+
+    vector: torch.Tensor
+    point: str
+    position: str
+    provenance: Mapping[str, Any]
 
 
 def unpacked(direction: object, model: Model | None = None) -> tuple[Given, dict[str, Any] | None]:

@@ -5,12 +5,14 @@ All of it is judged on the selection split: what chooses has never seen a prompt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lenswright.batches import batches
+from lenswright.editing.closed_form import NothingFreeError, Settings
 from lenswright.measuring.responses import (
     Spoken,
     answer_residuals,
@@ -92,6 +94,56 @@ class Trials:
             return respond(self.model, negative, ANSWER, self.batch_size)
         rows = self.model.prompt_tokens([prompt.text for prompt in negative])
         return [Spoken(p, ids, [], "") for p, ids in zip(negative, rows, strict=True)]
+
+
+def alternatives(
+    base: Settings, balance: float | Sequence[float], null_share: float | Sequence[float]
+) -> tuple[str, list[Settings]]:
+    """Settings to choose among, and the name of the one in which they differ.
+
+    Raises:
+        ValueError: no number, several of both, or one out of range.
+    """
+    given = {
+        name: [value] if isinstance(value, (int, float)) else list(value)
+        for name, value in (("balance", balance), ("null_share", null_share))
+    }
+    for name, numbers in given.items():
+        if not numbers:
+            raise ValueError(f"{name} is empty, expected at least one number")
+    several = [name for name, numbers in given.items() if len(numbers) > 1]
+    if len(several) > 1:
+        raise ValueError("balance and null_share are several numbers each, expected one of them")
+    name = several[0] if several else "balance"
+    every = [
+        replace(base, balance=one, null_share=share)
+        for one in given["balance"] for share in given["null_share"]
+    ]  # fmt: skip
+    for settings in every:
+        settings.check()
+    return name, every
+
+
+def best_of(
+    trials: Trials, name: str, every: Sequence[Settings], make: Callable[[Settings], Edit]
+) -> tuple[Settings, list[dict[str, Any]]]:
+    """The gentlest of the settings, and a row of each: what its edit does, or why there is none.
+
+    Raises:
+        NothingFreeError: none of them gives an edit.
+    """
+    rows: list[dict[str, Any]] = []
+    for settings in every:
+        row: dict[str, Any] = {name: getattr(settings, name)}
+        try:
+            row |= trials.row(make(settings))
+        except NothingFreeError as error:
+            if settings is every[-1] and not any("kl" in other for other in rows):
+                raise
+            row["why"] = str(error)
+        rows.append(row)
+    tried = [i for i, row in enumerate(rows) if "kl" in row]
+    return every[tried[gentlest([rows[i] for i in tried])]], rows
 
 
 def gentlest(rows: Sequence[dict[str, Any]]) -> int:

@@ -17,6 +17,10 @@ Protect = Literal["weighted", "null_space"]
 Target = float | Literal["mean"]
 
 
+class NothingFreeError(ValueError):
+    """Negative prompts leave no direction of what a writer reads to an edit."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What `edits.condition` is told; see there."""
@@ -71,7 +75,7 @@ def least_change(
         values, vectors = torch.linalg.eigh(spared)
         free = vectors[:, values < settings.null_share * values.mean()]
         if not free.shape[1]:
-            raise ValueError(
+            raise NothingFreeError(
                 f"negative prompts reach every direction of what '{site['name']}' reads (of "
                 f"{len(a)}, none below {settings.null_share:g} of the mean); expected a larger "
                 "null_share, or protect='weighted'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,10 +12,11 @@ import torch
 from lenswright import _core
 from lenswright.collecting.positions import PositionRule
 from lenswright.editing.aiming import Given, count_of, noise, unpacked
-from lenswright.editing.balance import Trials, gentlest
+from lenswright.editing.balance import Trials, alternatives, best_of
 from lenswright.editing.closed_form import Protect, Settings, Target, least_change, seen
 from lenswright.editing.edit import Edit
 from lenswright.editing.keys import Factors, KeyRun, Keys
+from lenswright.editing.method_words import name_of, sourced
 from lenswright.progress import Progress
 from lenswright.prompting.prompts import need_role, refuse_overlap
 
@@ -41,7 +42,7 @@ def condition(
     protect: Protect = "weighted",
     target: Target = 0.0,
     ridge: float = 1e-4,
-    null_share: float = 1e-2,
+    null_share: float | Sequence[float] = 1e-2,
     sequential: bool = True,
     batch_size: int = 64,
     select: PromptSet | None = None,
@@ -84,9 +85,10 @@ def condition(
         positions: of prompts of both classes, for E₊ and the mean; a rule of `model.collect`.
         protect: "weighted" or "null_space".
         target: τ, as a component before any norm behind the writer; "mean": that of negatives.
-        ridge, null_share: see above; positive.
+        ridge, null_share: see above; positive. Of several null_share one is taken as of balances
+            ("null_shares"), among those that leave room beside the negative keys.
         batch_size: prompts a run; memory is that of one block's moments and residuals.
-        select, score: the `select` part and a score for several balances; default `RefusalScore`.
+        select, score: the `select` part and a score to choose with; default `RefusalScore`.
         progress: show it.
 
     Raises:
@@ -94,26 +96,20 @@ def condition(
             every direction of what a writer reads ("null_space"); no writer left.
     """
     need_role(prompts, "fit", "conditioning an edit")
-    balances = [balance] if isinstance(balance, (int, float)) else list(balance)
-    if not balances:
-        raise ValueError("balance is empty, expected at least one number")
-    base = Settings(float(strength), 1.0, ridge, protect, null_share, target)
-    for one in balances:
-        replace(base, balance=one).check()
+    base = Settings(float(strength), 1.0, ridge, protect, 1.0, target)
+    name, settings = alternatives(base, balance, null_share)
     asked = [writers] if isinstance(writers, str) else list(writers)
     maker = _Maker(model, direction, prompts, asked, positions, sequential, batch_size, progress)
-    if len(balances) == 1:
-        return maker.edit(replace(base, balance=balances[0]))
+    if len(settings) == 1:
+        return maker.edit(settings[0])
+    what = f"choosing a {name}"
     if select is None:
-        raise ValueError("select is None, expected the part of lw.Splits to choose a balance on")
-    need_role(select, "select", "choosing a balance")
-    refuse_overlap(select, {"fit": prompts.provenance}, "choosing a balance")
+        raise ValueError(f"select is None, expected the part of lw.Splits for {what}")
+    need_role(select, "select", what)
+    refuse_overlap(select, {"fit": prompts.provenance}, what)
     trials = Trials(model, select, score, batch_size)
-    table = [
-        {"balance": one} | trials.row(maker.edit(replace(base, balance=one))) for one in balances
-    ]
-    best = replace(base, balance=balances[gentlest(table)])
-    told = {"balances": table, "unedited": trials.unedited, "select": select.provenance}
+    best, table = best_of(trials, name, settings, maker.edit)
+    told = {f"{name}s": table, "unedited": trials.unedited, "select": select.provenance}
     return maker.edit(best, told)
 
 
@@ -152,6 +148,7 @@ class _Maker:
             "direction": self.source, "fit": self.prompts.provenance,
         }  # fmt: skip
         facts |= asdict(settings) | dict(told or {})
+        facts |= sourced(name_of(facts))
         native = _core.make_edit(self.model.core, factors, json.dumps(facts), reasons)
 
         def again(seed: int, index: int) -> Edit:

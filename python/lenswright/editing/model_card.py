@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lenswright.editing.method_words import SETTINGS, WORDS, name_of, unscaled
 from lenswright.plots.values import show, span
 
 if TYPE_CHECKING:
@@ -76,10 +77,15 @@ def _section(edit: Edit, name: str, journal: bool, data: Mapping[str, Any]) -> I
 def _facts(
     made: Mapping[str, Any], edited: list[dict[str, Any]], lines: list[dict[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    yield "method", str(made.get("method", "factors"))
-    if "strength" in made:
-        yield "strength", json.dumps(made["strength"])
-    direction = made.get("direction") or {}
+    inner = unscaled(made)
+    name = name_of(inner)
+    yield "method", name
+    if name in WORDS:
+        yield "formula", str(WORDS[name])
+    for setting in ("strength", *SETTINGS.get(name, ())):
+        if setting in inner:
+            yield setting, json.dumps(inner[setting]).strip('"')
+    direction = inner.get("direction") or {}
     if direction.get("point"):
         yield "direction", f"`{direction['point']}`, position {direction.get('position')!r}"
     yield "what", "; ".join(dict.fromkeys(line["what"] for line in edited)) or "nothing"
@@ -89,7 +95,7 @@ def _facts(
     left = dict.fromkeys(line["what"] for line in lines if not line["edited"])
     if left:
         yield "left alone", "; ".join(left)
-    for remark in made.get("remarks", []):
+    for remark in inner.get("remarks", []):
         yield "remark", str(remark)
 
 
