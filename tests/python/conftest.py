@@ -153,3 +153,16 @@ def copy(tiny: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, Any]]:
+    """Runs `lenswright ablate`: its exit code, and what it said."""
+
+    def run(*argv: object) -> tuple[int, Any]:
+        from lenswright import cli
+
+        code = cli.main(["ablate", *map(str, argv)])
+        return code, capsys.readouterr()
+
+    return run

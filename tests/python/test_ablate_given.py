@@ -14,19 +14,9 @@ from safetensors.torch import load_file, save_file
 import embedded
 import lenswright as lw
 from editing import direction, file_hashes, stored_as
-from lenswright import cli
 
 Tiny = Callable[..., Path]
 Said = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    def run(*argv: object) -> tuple[int, Any]:
-        code = cli.main(["ablate", *map(str, argv)])
-        return code, capsys.readouterr()
-
-    return run
 
 
 def test_a_vector_is_taken_out(tiny: Tiny, tmp_path: Path, said: Said) -> None:

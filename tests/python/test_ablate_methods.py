@@ -105,15 +105,6 @@ def known(model: lw.Model, given: list[str], record: Path) -> Known:
     return Known(model, splits, stats, inner["direction"]["point"], inner["direction"]["position"])
 
 
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    def run(*argv: object) -> tuple[int, Any]:
-        code = cli.main(["ablate", *map(str, argv)])
-        return code, capsys.readouterr()
-
-    return run
-
-
 QUICK = ("--null", "2", "--max-new-tokens", "12", "--refusal", *language.REFUSAL_MARKERS)
 
 

@@ -13,7 +13,7 @@ import embedded
 import lenswright as lw
 from ablating import prompts, with_biases
 from editing import file_hashes
-from lenswright import cli, methods
+from lenswright import methods
 
 Said = Callable[..., tuple[int, Any]]
 
@@ -26,15 +26,6 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="module")
 def biased(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_biases(tmp_path_factory.mktemp("biased") / "model")
-
-
-@pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    def run(*argv: object) -> tuple[int, Any]:
-        code = cli.main(["ablate", *map(str, argv)])
-        return code, capsys.readouterr()
-
-    return run
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
