@@ -159,9 +159,12 @@ def test_d24_time_grows_with_the_number_of_tensors(tmp_path: Path) -> None:
             "merge_method": "linear",
             "models": [{"model": str(path), "parameters": {"weight": 1.0}} for path in paths],
         }
-        start = time.process_time()
-        lw.merge(recipe, tmp_path / f"{count}-out", threads=1)
-        seconds.append(time.process_time() - start)
+        times = []
+        for turn in range(3):  # the least: whatever else runs only adds
+            start = time.process_time()
+            lw.merge(recipe, tmp_path / f"{count}-out{turn}", threads=1)
+            times.append(time.process_time() - start)
+        seconds.append(min(times))
     assert seconds[1] < 24 * seconds[0]  # eight times, not sixty-four
 
 
