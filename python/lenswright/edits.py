@@ -23,7 +23,7 @@ from lenswright.editing.lora_import import from_lora
 from lenswright.editing.method_words import sourced
 from lenswright.editing.stacking import stack
 from lenswright.editing.strengths import Kernel, Strength, finite, in_range, resolve_strength
-from lenswright.nearest import did_you_mean
+from lenswright.nearest import expected_one_of
 
 if TYPE_CHECKING:
     from lenswright.model import Model
@@ -124,8 +124,7 @@ def ablate(
         TypeError: `direction` or `strength` is none of these.
     """
     if method not in METHODS:
-        hint = did_you_mean(method, METHODS, cutoff=0.4)
-        raise ValueError(f"method is {method!r}, expected one of {list(METHODS)}{hint}")
+        raise ValueError(expected_one_of("method", method, METHODS, cutoff=0.4))
     given, source = unpacked(direction, model)
     how = resolve_strength(model, strength)
     told: dict[str, Any] = {"strength": how.told, "direction": source} | sourced(method)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 def did_you_mean(name: object, known: Iterable[object], *, cutoff: float = 0.6) -> str:
@@ -14,3 +14,11 @@ def did_you_mean(name: object, known: Iterable[object], *, cutoff: float = 0.6) 
 
     near = difflib.get_close_matches(str(name), [str(other) for other in known], 1, cutoff)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def expected_one_of(
+    name: str, value: object, known: Collection[object], *, cutoff: float = 0.6
+) -> str:
+    """The message where an argument is none of the known values, with the nearest of them."""
+    hint = did_you_mean(value, known, cutoff=cutoff)
+    return f"{name} is {value!r}, expected one of {list(known)}{hint}"

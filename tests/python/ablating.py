@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import embedded
+
+Said = Callable[..., tuple[int, Any]]
+"""Runs the command: its exit code, and what it said; the fixture `said`."""
 
 
 def prompts(folder: Path) -> list[str]:

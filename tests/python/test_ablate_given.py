@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,10 +12,10 @@ from safetensors.torch import load_file, save_file
 
 import embedded
 import lenswright as lw
+from ablating import Said
 from editing import direction, file_hashes, stored_as
 
 Tiny = Callable[..., Path]
-Said = Callable[..., tuple[int, Any]]
 
 
 def test_a_vector_is_taken_out(tiny: Tiny, tmp_path: Path, said: Said) -> None:

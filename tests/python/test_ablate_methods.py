@@ -14,13 +14,11 @@ import torch
 
 import embedded
 import lenswright as lw
-from ablating import prompts, with_biases
+from ablating import Said, prompts, with_biases
 from editing import committed_hashes, file_hashes
 from lenswright import cli
 from lenswright.demo import language
 from lenswright.edits import Edit
-
-Said = Callable[..., tuple[int, Any]]
 
 ALL = ("mean", "variance", "covariance")
 

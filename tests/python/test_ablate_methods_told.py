@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 import embedded
 import lenswright as lw
-from ablating import prompts, with_biases
+from ablating import Said, prompts, with_biases
 from editing import file_hashes
 from lenswright import methods
-
-Said = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 from lenswright.cli import options
 from lenswright.jsonable import finite_or_none
-from lenswright.nearest import did_you_mean
+from lenswright.nearest import expected_one_of
 
 HELP = """\
 Find the directions in which two kinds of prompts differ inside a model, at every layer, by one of
@@ -105,8 +105,7 @@ def _method(args: argparse.Namespace) -> tuple[Any, dict[str, Any], tuple[str, .
     from lenswright.estimators.registry import METHODS
 
     if args.method not in METHODS:
-        hint = did_you_mean(args.method, METHODS)
-        raise ValueError(f"--method is {args.method!r}, expected one of {list(METHODS)}{hint}")
+        raise ValueError(expected_one_of("--method", args.method, METHODS))
     several = args.method in ("pca", "subspace", "inlp")
     if args.k is not None and not several:
         raise ValueError(f"--k is given, but {args.method} finds one direction")

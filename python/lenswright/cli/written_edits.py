@@ -29,9 +29,9 @@ def made_of(args: argparse.Namespace) -> Edit:
 
     if args.edit is not None:
         given = [f"--{name}" for name, usual in USUAL.items() if getattr(args, name) not in usual]
-        if given or args.method != "plain":
-            what = ", ".join([*given, *(["--method"] if args.method != "plain" else [])])
-            raise ValueError(f"{what}: that is how an edit is made, but --edit is made")
+        given += ["--method"] if args.method != "plain" else []
+        if given:
+            raise ValueError(f"{', '.join(given)}: that is how an edit is made, but --edit is made")
         return edits.load(args.edit)
     plan = Plan(
         writers=args.writers, strength=args.strength, method=args.method, rank=args.rank,

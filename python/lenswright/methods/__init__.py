@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lenswright.methods import along, holding, sparing
 from lenswright.methods.method import USUAL, Ground, Method
-from lenswright.nearest import did_you_mean
+from lenswright.nearest import expected_one_of
 
 if TYPE_CHECKING:
     from lenswright.edits import Edit
@@ -62,8 +62,7 @@ def method_named(name: str) -> Method:
         ValueError: there is none.
     """
     if name not in METHODS:
-        hint = did_you_mean(name, METHODS, cutoff=0.4)
-        raise ValueError(f"method is {name!r}, expected one of {list(METHODS)}{hint}")
+        raise ValueError(expected_one_of("method", name, METHODS, cutoff=0.4))
     return METHODS[name]
 
 

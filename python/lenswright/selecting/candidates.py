@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from lenswright.nearest import did_you_mean
+from lenswright.nearest import expected_one_of
 from lenswright.selecting.choosing import BY, SCORES, Row
 from lenswright.selecting.scores import Score
 
@@ -25,8 +25,7 @@ def check(
 ) -> None:
     """Raise where a selection is asked for that cannot be made."""
     if by not in BY:
-        hint = did_you_mean(by, BY)
-        raise ValueError(f"by is {by!r}, expected one of {list(BY)}{hint}")
+        raise ValueError(expected_one_of("by", by, BY))
     if refusal is not None and score is not None:
         raise ValueError("refusal and score are both given, expected one of them")
     if n_random < 2:

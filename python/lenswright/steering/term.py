@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lenswright.names import unknown
-from lenswright.nearest import did_you_mean
+from lenswright.nearest import expected_one_of
 from lenswright.steering.aim import Aim
 from lenswright.steering.condition import Condition
 from lenswright.steering.places import Places
@@ -55,9 +55,9 @@ class Term:
 
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:
-            raise ValueError(_expected("operation", self.operation, OPERATIONS))
+            raise ValueError(expected_one_of("operation", self.operation, OPERATIONS, cutoff=0.4))
         if self.unit not in UNITS:
-            raise ValueError(_expected("unit", self.unit, UNITS))
+            raise ValueError(expected_one_of("unit", self.unit, UNITS, cutoff=0.4))
         self._check_numbers()
         self._check_layers()
         for name, aim in self._aims().items():
@@ -189,11 +189,6 @@ class Term:
     @property
     def _one(self) -> bool:
         return self.layers is not None and len(self.layers) == 1
-
-
-def _expected(name: str, value: object, known: tuple[str, ...]) -> str:
-    hint = did_you_mean(value, known, cutoff=0.4)
-    return f"{name} is {value!r}, expected one of {list(known)}{hint}"
 
 
 def _ranges(layers: tuple[int, ...]) -> str:
